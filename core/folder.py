@@ -1,0 +1,117 @@
+"""folder:PATH as a data set: any tree of images, decoded once into a memory-mapped cache.
+
+Each folder directly below PATH that holds images is a class (torchvision's ImageFolder convention); a flat folder is one class.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from core.errors import UserError
+from core.files import atomic_write, write_json
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+MAX_COMMON_SIDE = 64
+_SAMPLE = 100
+
+
+def open_folder(
+    path: Path, split: str, image_size: int = 0
+) -> tuple[Tensor, Tensor, tuple[str, ...], tuple[str, ...]]:
+    """(images uint8 (N, S, S, C), labels, classes, skipped files) of the train (9 in 10) or test (1 in 10) files.
+
+    The split hangs on each file's name alone, so adding a file moves no other. Greyscale folders have one channel, any
+    colour gives three. Raises UserError when there is no folder or no readable image in it.
+    """
+    if not path.is_dir():
+        raise UserError(f"there is no folder {path}; give one that holds images, as in folder:PATH")
+    files = sorted(f for f in path.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
+    if not files:
+        raise UserError(f"the folder {path} holds no images ({', '.join(sorted(SUFFIXES))}); give one that does")
+    cache = _cached(path, files, image_size)
+    images = torch.from_numpy(np.load(cache / "images.npy", mmap_mode="c"))
+    index = json.loads((cache / "index.json").read_text())
+    test = torch.tensor(index["test"], dtype=torch.bool)
+    chosen = test if split == "test" else ~test
+    if not chosen.any():
+        chosen = torch.ones_like(test)
+    labels = torch.tensor(index["labels"], dtype=torch.int64)
+    if not chosen.all():
+        images, labels = images[chosen], labels[chosen]
+    return images, labels, tuple(index["classes"]), tuple(index["skipped"])
+
+
+def _cached(path: Path, files: list[Path], image_size: int) -> Path:
+    """The cache folder of exactly these files, sizes and times; made when it is not there."""
+    digest = hashlib.sha256(f"{path.resolve()}|{image_size}".encode())
+    for file in files:
+        stat = file.stat()
+        digest.update(f"{file.relative_to(path)}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())
+    cache = platformdirs.user_cache_path("tinydiff-tui") / "folders" / digest.hexdigest()[:32]
+    if not (cache / "index.json").exists():  # written last: its presence means the cache is whole
+        _decode(path, files, image_size, cache)
+    return cache
+
+
+def _decode(path: Path, files: list[Path], image_size: int, cache: Path) -> None:
+    side, mode = _common_shape(files, image_size)
+    images: list[np.ndarray] = []
+    labels: list[int] = []
+    test: list[bool] = []
+    skipped: list[str] = []
+    names = [_class_of(path, file) for file in files]
+    with ThreadPoolExecutor() as pool:  # Pillow decodes without holding the interpreter's lock
+        decoded = list(pool.map(lambda file: _read(file, side, mode), files))
+    classes = sorted({name for name, image in zip(names, decoded, strict=True) if image is not None})
+    for file, name, image in zip(files, names, decoded, strict=True):
+        relative = str(file.relative_to(path))
+        if image is None:
+            skipped.append(relative)
+            continue
+        images.append(image)
+        labels.append(classes.index(name))
+        test.append(hashlib.sha256(relative.encode()).digest()[0] < 26)
+    if not images:
+        raise UserError(f"none of the {len(files)} image files in {path} can be read; give a folder with readable images")
+    with atomic_write(cache / "images.npy") as target:
+        np.save(target, np.stack(images))
+    write_json(cache / "index.json", {"labels": labels, "test": test, "classes": classes, "skipped": skipped})
+
+
+def _class_of(path: Path, file: Path) -> str:
+    parts = file.relative_to(path).parts
+    return parts[0] if len(parts) > 1 else path.resolve().name
+
+
+def _common_shape(files: list[Path], image_size: int) -> tuple[int, str]:
+    """(side, mode) from the headers of files spread over the tree: the commonest short side, colour if any has colour."""
+    sides: Counter[int] = Counter()
+    colour = False
+    for file in files[:: max(1, len(files) // _SAMPLE)]:
+        try:
+            with Image.open(file) as image:
+                sides[min(image.size)] += 1
+                colour |= image.mode not in ("L", "1", "I", "I;16", "LA")
+        except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError):
+            continue
+    common = sides.most_common(1)[0][0] if sides else MAX_COMMON_SIDE
+    return image_size or min(common, MAX_COMMON_SIDE), "RGB" if colour else "L"
+
+
+def _read(file: Path, side: int, mode: str) -> np.ndarray | None:
+    """The image cropped to its middle square and resized, (side, side, C); None when it cannot be read."""
+    try:
+        with Image.open(file) as image:
+            upright = ImageOps.exif_transpose(image).convert(mode)
+            square = ImageOps.fit(upright, (side, side), method=Image.Resampling.LANCZOS)
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    return np.asarray(square).reshape(side, side, -1)

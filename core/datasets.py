@@ -7,14 +7,14 @@ downloads: core.download does, and only when asked.
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import platformdirs
-import torch
-from torch import Tensor
 
 from core.errors import UserError
+
+if TYPE_CHECKING:  # names and places are asked for before torch is there
+    from torch import Tensor
 
 GLYPHS_TRAIN, GLYPHS_TEST = 20_000, 2_000
 
@@ -24,8 +24,8 @@ class ImageSet:
     """A whole data set: images uint8 (N, H, W, C), labels int64 (N,), the names of the classes, what was skipped on reading."""
 
     name: str
-    images: Tensor
-    labels: Tensor
+    images: "Tensor"
+    labels: "Tensor"
     classes: tuple[str, ...]
     skipped: tuple[str, ...] = ()
 
@@ -103,6 +103,21 @@ def default_dataset(root: Path | None = None) -> str:
     return "mnist" if describe("mnist", root).status == "on disk" else "glyphs"
 
 
+def require(name: str, root: Path | None = None) -> None:
+    """Raise UserError, with the ways out, when a data set cannot be opened as things stand."""
+    if name.startswith("folder:"):
+        path = Path(name.removeprefix("folder:")).expanduser()
+        if not path.is_dir():
+            raise UserError(f"there is no folder {path}; give one that holds images, as in folder:PATH")
+        return
+    info = describe(name, root)
+    if info.status == "can be downloaded":
+        raise UserError(
+            f"{name} is not in {root or default_data_dir()}; run 'tinydiff-tui datasets --download {name}', put its files into "
+            f"{info.where} by hand, or use --dataset glyphs, which needs no file"
+        )
+
+
 def open_dataset(name: str, split: str = "train", root: Path | None = None, image_size: int = 0) -> ImageSet:
     """Open the `train` or `test` split of a data set; `image_size` is for folder:PATH (0 keeps the common side, at most 64).
 
@@ -124,13 +139,11 @@ def open_dataset(name: str, split: str = "train", root: Path | None = None, imag
 
         images, labels = make_glyphs(GLYPHS_TRAIN if split == "train" else GLYPHS_TEST, seed=0 if split == "train" else 1)
         return ImageSet(name, images, labels, CLASSES)
-    root = root or default_data_dir()
-    if info.status != "on disk":
-        raise UserError(
-            f"{name} is not in {root}; run 'tinydiff-tui datasets --download {name}', put its files into {info.where} by hand, "
-            "or use --dataset glyphs, which needs no file"
-        )
-    data = _torchvision(name, root, train=split == "train")
+    require(name, root)
+    import numpy as np
+    import torch
+
+    data = _torchvision(name, root or default_data_dir(), train=split == "train")
     images = torch.from_numpy(np.ascontiguousarray(data.data))
     labels = torch.as_tensor(data.targets, dtype=torch.int64)
     return ImageSet(name, images.reshape(len(labels), *info.shape), labels, tuple(str(c).split(" - ")[0] for c in data.classes))

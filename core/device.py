@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from core.config import DEVICES, PRECISIONS
 from core.errors import UserError
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("auto", "fp32", "bf16")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from core.config import T_SAMPLINGS, WEIGHTINGS
 from core.errors import UserError
 from core.schedule import NoiseSchedule
 from core.variance import split_variance, variational_bound
@@ -23,9 +24,6 @@ TARGETS: dict[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]] = {
     "flow": lambda a, s: (-torch.ones_like(a), torch.ones_like(a)),  # Liu et al. 2022: velocity epsilon - x_0
 }
 """Prediction target -> (c_x, c_e) as functions of (a_t, s_t)."""
-
-WEIGHTINGS = ("simple", "min_snr")
-T_SAMPLINGS = ("uniform", "logit_normal")
 
 VLB_WEIGHT = 1e-3  # Nichol & Dhariwal 2021, equation 16: lambda of L_hybrid
 

@@ -13,13 +13,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from core.config import SPACINGS
 from core.diffusion import Denoise
 from core.errors import UserError
 from core.schedule import NoiseSchedule
 from core.variance import log_variance_bounds, posterior
-
-SPACINGS = ("trailing", "leading", "linspace")
-VARIANCES = ("small", "large", "learned")
 
 Noise = Callable[[], Tensor]
 """A source of standard normal tensors of the shape of x_T; called only where a sampler really adds noise."""

@@ -11,9 +11,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from core.config import SCHEDULES, check_linear
 from core.errors import UserError
 
-SCHEDULES = ("linear", "cosine", "sigmoid", "flow")
 MAX_BETA = 0.999  # Nichol & Dhariwal 2021, section 3.2: clip, or the last step divides by nearly zero
 
 
@@ -95,13 +95,8 @@ class NoiseSchedule:
 
 def _linear_betas(timesteps: int, start: float, end: float) -> Tensor:
     # Ho et al. 2020 give the betas for T = 1000; other lengths scale them so that alpha_bar_T stays near zero.
+    check_linear(timesteps, max(start, end))
     scale = 1000 / timesteps
-    if scale * max(start, end) >= 1:
-        least = math.floor(1000 * max(start, end)) + 1
-        raise UserError(
-            f"a linear schedule of {timesteps} timesteps would need beta = {scale * end:.3g}, and beta must stay below 1; "
-            f"use at least {least} timesteps or the cosine schedule"
-        )
     return torch.linspace(scale * start, scale * end, timesteps, dtype=torch.float64)
 
 

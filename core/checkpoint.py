@@ -1,0 +1,107 @@
+"""Checkpoint files: written atomically, read without running any code from them, checked before anything is built."""
+
+import dataclasses
+import pickle
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from core.config import TrainConfig
+from core.diffusion import Diffusion
+from core.errors import UserError
+from core.files import atomic_write
+from core.schedule import NoiseSchedule
+from core.unet import UNet, UNetConfig
+
+FORMAT, VERSION = "tinydiff-tui", 1
+_REQUIRED = {"config": dict, "network": dict, "classes": list, "step": int, "model": dict, "ema": dict}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network ready to sample from, with everything that its outputs mean. `classes` are the data set's class names."""
+
+    network: UNet
+    diffusion: Diffusion
+    config: TrainConfig
+    classes: tuple[str, ...]
+    step: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        c = self.network.config
+        return c.channels, c.image_size, c.image_size
+
+    @property
+    def label_count(self) -> int:
+        """Number of classes that the network can be asked for; 0 for an unconditional one."""
+        return self.network.config.classes
+
+
+def make_diffusion(config: TrainConfig) -> Diffusion:
+    """The forward process and loss that a config describes."""
+    schedule = NoiseSchedule(config.schedule, config.timesteps, zero_terminal_snr=config.zero_terminal_snr)
+    return Diffusion(schedule, config.objective, config.weighting, config.t_sampling, config.learn_variance)
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint atomically. `content` holds the entries of _REQUIRED, and what a resume needs."""
+    with atomic_write(path) as file:
+        torch.save({"format": FORMAT, "version": VERSION, **content}, file)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint on to the CPU. Raises UserError when it is missing, torn, foreign, hostile or of a newer version."""
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint {path}; train one with 'tinydiff-tui train', or check the name")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} cannot be read as a checkpoint: it is torn, or not one of this program's") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UserError(f"{path} is not a checkpoint of this program; give one that 'tinydiff-tui train' wrote")
+    version = content.get("version")
+    if not isinstance(version, int) or version > VERSION:
+        raise UserError(f"{path} has format version {version}, newer than this program's {VERSION}; update tinydiff-tui")
+    for key, kind in _REQUIRED.items():
+        if not isinstance(content.get(key), kind):
+            raise UserError(f"{path} is damaged: its entry '{key}' is missing or wrong; use an older checkpoint")
+    return content
+
+
+def load_model(path: Path, *, ema: bool = True, device: torch.device | str = "cpu") -> Model:
+    """The model of a checkpoint with its averaged weights (or the raw ones), in evaluation mode. Raises UserError."""
+    path = Path(path)
+    content = load_checkpoint(path)
+    config = TrainConfig.from_dict(content["config"])
+    network = build_network(content["network"], content["ema" if ema else "model"], path)
+    classes = tuple(str(name) for name in content["classes"])
+    network = network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
+    return Model(network, make_diffusion(config), config, classes, content["step"])
+
+
+def build_network(shape: dict[str, Any], weights: dict[str, Any], path: Path) -> UNet:
+    """A U-Net of the stored shape around the stored weights. Shapes are compared before any memory is taken for them."""
+    try:
+        shape = {k: tuple(v) if isinstance(v, list) else v for k, v in shape.items()}
+        with torch.device("meta"):
+            network = UNet(UNetConfig(**shape))
+        wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+        found = {name: tuple(value.shape) for name, value in weights.items()}
+    except (TypeError, ValueError, AttributeError, RuntimeError, ZeroDivisionError, IndexError) as error:
+        raise UserError(f"{path} is damaged: the shape of its network makes no sense; use an older checkpoint") from error
+    if wanted != found:
+        raise UserError(f"{path} is damaged: its weights do not fit its network; use an older checkpoint")
+    network.load_state_dict(weights, assign=True)
+    return network
+
+
+def describe_network(network: nn.Module) -> dict[str, Any]:
+    """The shape of a U-Net as plain values, for the checkpoint."""
+    assert isinstance(network, UNet)
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(network.config).items()}

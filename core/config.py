@@ -1,0 +1,174 @@
+"""What a training run is made of: one flat dataclass, from which the command line, the app's form and run.json are made.
+
+Free of torch, so that every mistake in the flags is answered before torch is imported.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from core.errors import UserError
+
+OBJECTIVES = ("epsilon", "x0", "v", "flow")
+SCHEDULES = ("linear", "cosine", "sigmoid", "flow")
+WEIGHTINGS = ("simple", "min_snr")
+T_SAMPLINGS = ("uniform", "logit_normal")
+MODELS = ("fast", "reference", "tiny")
+LR_SCHEDULES = ("linear", "cosine", "constant")
+SAMPLERS = ("ddpm", "ddim", "euler", "heun", "dpmpp_2m", "unipc")
+SPACINGS = ("trailing", "leading", "linspace")
+VARIANCES = ("small", "large", "learned")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "fast": {"objective": "flow", "lr": 1e-3, "lr_schedule": "linear", "warmup": 100},
+    "reference": {"objective": "epsilon", "lr": 2e-4, "lr_schedule": "constant", "warmup": 500},
+    "tiny": {"objective": "flow", "lr": 2e-3, "lr_schedule": "linear", "warmup": 20},
+}
+"""Model -> the fields that it sets when they are not given."""
+
+
+def setting(
+    default: Any, text: str, *, choices: tuple[str, ...] = (), low: float | None = None, high: float | None = None
+) -> Any:
+    """A field with its one-line explanation and the values it may take (low and high included)."""
+    return field(default=default, metadata={"help": text, "choices": choices, "low": low, "high": high})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training run. Make it with `TrainConfig.of(...)`, which fills in the recipe of the model and checks every field."""
+
+    dataset: str = setting("glyphs", "data set: glyphs, mnist, fashion_mnist, cifar10 or folder:PATH")
+    data_dir: str = setting("", "folder of the data sets (default: TINYDIFF_DATA_DIR, or the user's data folder)")
+    image_size: int = setting(0, "side in pixels for folder:PATH; 0 keeps the images' own, at most 64", low=0, high=512)
+    model: str = setting("fast", "network: fast, reference (as the brief describes it) or tiny", choices=MODELS)
+    epochs: int = setting(20, "passes over the data set", low=1)
+    batch_size: int = setting(128, "images in one training step", low=1)
+    lr: float = setting(1e-3, "peak learning rate of AdamW (default: the model's recipe)", low=1e-8, high=1.0)
+    lr_schedule: str = setting("linear", "learning rate after the warm-up", choices=LR_SCHEDULES)
+    warmup: int = setting(100, "steps in which the learning rate rises to its peak", low=0)
+    weight_decay: float = setting(0.01, "AdamW's weight decay", low=0.0, high=1.0)
+    grad_clip: float = setting(1.0, "largest norm of the gradient; 0 does not clip", low=0.0)
+    ema_decay: float = setting(0.999, "decay of the averaged weights that samples are drawn from", low=0.0, high=0.99999)
+    objective: str = setting("flow", "what the network predicts: epsilon, x0, v, or the velocity of rectified flow", choices=OBJECTIVES)
+    schedule: str = setting("flow", "noise schedule (default: what suits the objective)", choices=SCHEDULES)
+    timesteps: int = setting(1000, "T, the length of the schedule", low=2, high=100_000)
+    t_sampling: str = setting("logit_normal", "how training draws t (default: what suits the objective)", choices=T_SAMPLINGS)
+    weighting: str = setting("simple", "weight of the loss at each t", choices=WEIGHTINGS)
+    zero_terminal_snr: bool = setting(False, "rescale the schedule to end in pure noise (with --objective v)")
+    learn_variance: bool = setting(False, "learn the reverse variance too (L_hybrid)")
+    conditional: bool = setting(False, "tell the network the class, for guidance and --class when sampling")
+    label_dropout: float = setting(0.1, "share of labels hidden in training a conditional model", low=0.0, high=1.0)
+    sample_interval: int = setting(1, "draw samples every N epochs; 0 never", low=0)
+    save_interval: int = setting(5, "keep a checkpoint every N epochs; 0 never", low=0)
+    checkpoint_seconds: float = setting(60.0, "write the resume point every N seconds", low=1.0)
+    output_dir: str = setting("outputs", "folder of this run")
+    seed: int = setting(0, "seed of everything random", low=0)
+    device: str = setting("auto", "where to compute", choices=DEVICES)
+    precision: str = setting("auto", "precision of convolutions and matrix products; auto measures", choices=PRECISIONS)
+    threads: int = setting(0, "CPU threads; 0 is automatic", low=0, high=1024)
+
+    @classmethod
+    def of(cls, **given: Any) -> Self:
+        """A checked config: what is given, else the model's recipe, else the default. Raises UserError."""
+        chosen = RECIPES.get(given.get("model", "fast"), {}) | given
+        objective = chosen.get("objective", "flow")
+        by_objective = {
+            "schedule": {"flow": "flow", "epsilon": "linear"}.get(objective, "cosine"),
+            "t_sampling": "logit_normal" if objective == "flow" else "uniform",
+        }
+        config = cls(**(by_objective | chosen))
+        config._check()
+        return config
+
+    @classmethod
+    def from_dict(cls, values: object) -> Self:
+        """The config of a file. Raises UserError when it is not one of ours."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        if not isinstance(values, dict) or not set(values) <= known:
+            raise UserError("the stored configuration is not one of this program's; the file is damaged or foreign")
+        return cls.of(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON and checkpoints."""
+        return dataclasses.asdict(self)
+
+    def _check(self) -> None:
+        for f in dataclasses.fields(self):
+            check_value(f, getattr(self, f.name))
+        if self.schedule == "linear":
+            check_linear(self.timesteps)
+        if self.objective == "epsilon" and (self.zero_terminal_snr or self.schedule == "flow"):
+            raise UserError(
+                "epsilon says nothing about the image where a schedule ends in pure noise (zero terminal SNR); "
+                "use --objective v, or leave zero terminal SNR and the flow schedule out"
+            )
+        if self.objective == "flow" and self.learn_variance:
+            raise UserError("a learned variance needs a DDPM objective; leave --learn-variance out or use --objective epsilon")
+
+
+def check_value(f: "dataclasses.Field[Any]", value: object) -> None:
+    """Raise UserError when a value has the wrong type or is outside what its field allows."""
+    flag = "--" + f.name.replace("_", "-")
+    kind = f.type if isinstance(f.type, type) else type(f.default)
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise UserError(f"{flag} takes {'a whole number' if kind is int else f'a {kind.__name__}'}, got {value!r}")
+    choices, low, high = f.metadata["choices"], f.metadata["low"], f.metadata["high"]
+    if choices and value not in choices:
+        raise UserError(f"unknown {flag[2:]} '{value}'; choose one of {', '.join(choices)}")
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not math.isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
+            span = f"between {low:g} and {high:g}" if high is not None else f"at least {low:g}"
+            raise UserError(f"{flag} must be {span}, got {value}")
+
+
+def check_linear(timesteps: int, beta_end: float = 0.02) -> None:
+    """Raise UserError when a linear schedule of this length, scaled by 1000 / T, would need a beta of 1 or more."""
+    if beta_end * 1000 / timesteps >= 1:
+        raise UserError(
+            f"a linear schedule of {timesteps} timesteps would need beta = {beta_end * 1000 / timesteps:.3g}, and beta must stay "
+            f"below 1; use at least {math.floor(1000 * beta_end) + 1} timesteps or --schedule cosine"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleConfig:
+    """How to draw images from a trained model. An empty sampler and 0 steps are the default for the model's objective."""
+
+    num_images: int = setting(64, "number of images", low=1, high=1_000_000)
+    sampler: str = setting("", "sampler (default: what suits the model)", choices=("", *SAMPLERS))
+    steps: int = setting(0, "network evaluations to spend (default: what suits the sampler)", low=0)
+    spacing: str = setting("trailing", "how the steps are spread over the schedule", choices=SPACINGS)
+    eta: float = setting(0.0, "noise of ddim: 0 is deterministic, 1 is as noisy as ddpm", low=0.0, high=1.0)
+    variance: str = setting("small", "reverse variance of ddpm", choices=VARIANCES)
+    seed: int = setting(0, "seed; image k of a seed is the same in every batch", low=0)
+    label: int = setting(-1, "class to draw, of a conditional model; -1 takes all classes in turn", low=-1)
+    guidance_scale: float = setting(1.0, "classifier-free guidance: 1 is plain conditional", low=0.0, high=100.0)
+
+    def check(self, config: TrainConfig, classes: int) -> None:
+        """Raise UserError for values that are wrong in themselves or for a model with this many classes (0: unconditional)."""
+        for f in dataclasses.fields(self):
+            check_value(f, getattr(self, f.name))
+        if self.steps > config.timesteps:
+            raise UserError(f"--steps must be at most the model's {config.timesteps} timesteps, got {self.steps}")
+        if not classes and (self.label >= 0 or self.guidance_scale != 1.0):
+            raise UserError(
+                "this model knows no classes, so --class and --guidance-scale do not apply; train one with --conditional"
+            )
+        if self.label >= max(classes, 1):
+            raise UserError(f"--class must be between 0 and {classes - 1} for this model, got {self.label}")
+        if self.variance == "learned" and not config.learn_variance:
+            raise UserError("this model did not learn its variance; use --variance small or large")
+        if self.sampler == "ddpm" and self.steps == 1:
+            raise UserError("ddpm needs at least 2 steps; use --sampler ddim for one")
+
+    def resolve(self, config: TrainConfig) -> Self:
+        """Fill in the sampler and steps that suit the model's objective."""
+        sampler = self.sampler or ("euler" if config.objective == "flow" else "dpmpp_2m")
+        steps = self.steps or min(config.timesteps, 1000 if sampler == "ddpm" else 20)
+        return dataclasses.replace(self, sampler=sampler, steps=steps)

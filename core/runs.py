@@ -1,0 +1,186 @@
+"""A run directory: where its files are, who may write it, what it says of itself, and finding the runs below a folder.
+
+Free of torch, so that listing runs is instant.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from core.config import TrainConfig
+from core.errors import UserError
+from core.files import write_failure, write_json
+
+
+class RunDir:
+    """The layout of one run. Nothing is created before `begin`."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path).expanduser()
+        self.run_json = self.path / "run.json"
+        self.metrics = self.path / "metrics.jsonl"
+        self.last = self.path / "checkpoints" / "last.pt"
+        self.final = self.path / "model_final.pt"
+        self.loss_plot = self.path / "training_loss.png"
+
+    def samples(self, epoch: int) -> Path:
+        return self.path / "samples" / f"epoch_{epoch:03d}.png"
+
+    def checkpoint(self, epoch: int) -> Path:
+        return self.path / "checkpoints" / f"model_epoch_{epoch:03d}.pt"
+
+    def holds_run(self) -> bool:
+        return self.run_json.exists() or self.metrics.exists() or self.last.exists() or self.final.exists()
+
+    def check_free(self, *, resume: bool, overwrite: bool) -> None:
+        """Raise UserError unless this folder may be written: free, or a run that is to be resumed or overwritten."""
+        held = self.holds_run()
+        if held and not resume and not overwrite:
+            raise UserError(
+                f"{self.path} already holds a run; continue it with --resume, replace it with --overwrite, "
+                "or choose another --output-dir"
+            )
+        if resume and not self.last.exists():
+            raise UserError(f"{self.path} holds no run to resume (no {self.last.name}); leave --resume out to start one")
+        probe = self.path
+        while not probe.exists():
+            probe = probe.parent
+        if not probe.is_dir() or not os.access(probe, os.W_OK):
+            raise UserError(f"{self.path} cannot be written; choose another --output-dir")
+
+    def lock(self) -> FileLock:
+        """The lock of the one writer of this folder, acquired; the system frees it when the process dies."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(write_failure(self.path, error)) from error
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=1)
+        except Timeout as error:
+            raise UserError(
+                f"another process is training in {self.path}; wait for it, or choose another --output-dir"
+            ) from error
+        return lock
+
+    def is_live(self) -> bool:
+        """Whether a process holds the lock of this folder now."""
+        if not (self.path / ".lock").exists():
+            return False
+        try:
+            with FileLock(self.path / ".lock", timeout=0):
+                return False
+        except (Timeout, OSError):
+            return True
+
+    def clear(self) -> None:
+        """Delete what a run wrote here, and nothing else."""
+        for file in (self.run_json, self.metrics, self.last, self.final, self.loss_plot):
+            file.unlink(missing_ok=True)
+        for file in [*self.path.glob("samples/epoch_*.png"), *self.path.glob("checkpoints/model_epoch_*.pt")]:
+            file.unlink()
+
+    def write_info(self, info: dict[str, Any]) -> None:
+        write_json(self.run_json, info)
+
+    def truncate_metrics(self, step: int) -> None:
+        """Cut metrics.jsonl back to lines of at most this step, and drop a torn last line."""
+        if not self.metrics.exists():
+            return
+        kept = 0
+        with self.metrics.open("rb+") as file:
+            for line in file:
+                entry = _parse(line)
+                if entry is None or entry["step"] > step:
+                    break
+                kept += len(line)
+            file.truncate(kept)
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """All whole lines of metrics.jsonl."""
+        return list(self.follow_metrics(0))
+
+    def follow_metrics(self, offset: int) -> Iterator[dict[str, Any]]:
+        """The whole lines from a byte offset on; each entry carries the offset behind it as "offset"."""
+        if not self.metrics.exists():
+            return
+        with self.metrics.open("rb") as file:
+            file.seek(offset)
+            for line in file:
+                offset += len(line)
+                entry = _parse(line)
+                if entry is not None:
+                    yield entry | {"offset": offset}
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What run.json says, checked. `status` is running, stopped, finished, diverged, or crashed (running, but no process)."""
+
+    path: Path
+    config: TrainConfig
+    status: str
+    started: float
+    step: int
+    total_steps: int
+    device: str
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The best file to sample from: the final model, else the resume point, else nothing."""
+        run = RunDir(self.path)
+        return next((p for p in (run.final, run.last) if p.exists()), None)
+
+
+def read_run(path: Path) -> RunInfo:
+    """Read run.json. Raises UserError when it is missing or damaged."""
+    run = RunDir(path)
+    try:
+        raw = json.loads(run.run_json.read_text())
+        config = TrainConfig.from_dict(raw["config"])
+        status = str(raw["status"])
+        info = RunInfo(
+            path, config, status, float(raw["started"]), int(raw["step"]), int(raw["total_steps"]), str(raw["device"])
+        )
+    except (OSError, ValueError, KeyError, TypeError, UserError) as error:
+        raise UserError(f"{run.run_json} cannot be read; the run's checkpoints may still be good") from error
+    if status == "running" and not run.is_live():
+        return RunInfo(path, config, "crashed", info.started, info.step, info.total_steps, info.device)
+    return info
+
+
+def find_runs(root: Path, depth: int = 4) -> list[RunInfo | UserError]:
+    """Every run below `root`, newest first; an unreadable one stands in the list as its error."""
+    found: list[RunInfo | UserError] = []
+    for folder, subfolders, files in os.walk(root):
+        level = len(Path(folder).relative_to(root).parts)
+        subfolders[:] = [] if level >= depth else sorted(d for d in subfolders if not d.startswith("."))
+        if "run.json" in files:
+            subfolders[:] = []
+            try:
+                found.append(read_run(Path(folder)))
+            except UserError as error:
+                found.append(error)
+    return sorted(found, key=lambda run: -run.started if isinstance(run, RunInfo) else 0.0)
+
+
+def now() -> float:
+    """Seconds since the epoch, to the millisecond, as run.json stores them."""
+    return round(time.time(), 3)
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    good = isinstance(entry, dict) and isinstance(entry.get("step"), int) and isinstance(entry.get("loss"), (int, float))
+    return entry if good else None

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from core.config import TrainConfig
 from core.diffusion import Diffusion
@@ -101,7 +100,6 @@ def build_network(shape: dict[str, Any], weights: dict[str, Any], path: Path) ->
     return network
 
 
-def describe_network(network: nn.Module) -> dict[str, Any]:
+def describe_network(network: UNet) -> dict[str, Any]:
     """The shape of a U-Net as plain values, for the checkpoint."""
-    assert isinstance(network, UNet)
     return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(network.config).items()}

@@ -53,7 +53,9 @@ class TrainConfig:
     weight_decay: float = setting(0.01, "AdamW's weight decay", low=0.0, high=1.0)
     grad_clip: float = setting(1.0, "largest norm of the gradient; 0 does not clip", low=0.0)
     ema_decay: float = setting(0.999, "decay of the averaged weights that samples are drawn from", low=0.0, high=0.99999)
-    objective: str = setting("flow", "what the network predicts: epsilon, x0, v, or the velocity of rectified flow", choices=OBJECTIVES)
+    objective: str = setting(
+        "flow", "what the network predicts: epsilon, x0, v, or the velocity of rectified flow", choices=OBJECTIVES
+    )
     schedule: str = setting("flow", "noise schedule (default: what suits the objective)", choices=SCHEDULES)
     timesteps: int = setting(1000, "T, the length of the schedule", low=2, high=100_000)
     t_sampling: str = setting("logit_normal", "how training draws t (default: what suits the objective)", choices=T_SAMPLINGS)
@@ -112,7 +114,7 @@ class TrainConfig:
 
 def check_value(f: "dataclasses.Field[Any]", value: object) -> None:
     """Raise UserError when a value has the wrong type or is outside what its field allows."""
-    flag = "--" + f.name.replace("_", "-")
+    flag = "--class" if f.name == "label" else "--" + f.name.replace("_", "-")
     kind = f.type if isinstance(f.type, type) else type(f.default)
     if kind is float and type(value) is int:
         value = float(value)
@@ -121,10 +123,9 @@ def check_value(f: "dataclasses.Field[Any]", value: object) -> None:
     choices, low, high = f.metadata["choices"], f.metadata["low"], f.metadata["high"]
     if choices and value not in choices:
         raise UserError(f"unknown {flag[2:]} '{value}'; choose one of {', '.join(choices)}")
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if not math.isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
-            span = f"between {low:g} and {high:g}" if high is not None else f"at least {low:g}"
-            raise UserError(f"{flag} must be {span}, got {value}")
+    if low is not None and isinstance(value, (int, float)) and not low <= value <= (math.inf if high is None else high):
+        span = f"between {low:g} and {high:g}" if high is not None else f"at least {low:g}"
+        raise UserError(f"{flag} must be {span}, got {value}")
 
 
 def check_linear(timesteps: int, beta_end: float = 0.02) -> None:
@@ -150,10 +151,14 @@ class SampleConfig:
     label: int = setting(-1, "class to draw, of a conditional model; -1 takes all classes in turn", low=-1)
     guidance_scale: float = setting(1.0, "classifier-free guidance: 1 is plain conditional", low=0.0, high=100.0)
 
-    def check(self, config: TrainConfig, classes: int) -> None:
-        """Raise UserError for values that are wrong in themselves or for a model with this many classes (0: unconditional)."""
+    def check_values(self) -> None:
+        """Raise UserError for values that are wrong in themselves."""
         for f in dataclasses.fields(self):
             check_value(f, getattr(self, f.name))
+
+    def check(self, config: TrainConfig, classes: int) -> None:
+        """Raise UserError for values that are wrong in themselves or for a model with this many classes (0: unconditional)."""
+        self.check_values()
         if self.steps > config.timesteps:
             raise UserError(f"--steps must be at most the model's {config.timesteps} timesteps, got {self.steps}")
         if not classes and (self.label >= 0 or self.guidance_scale != 1.0):

@@ -69,7 +69,7 @@ def _device(name: str) -> torch.device:
     if not available[name]:
         raise UserError(f"this machine has no {name} device that torch can use; choose --device cpu or auto")
     if name == "cuda":
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device(name)
 
 

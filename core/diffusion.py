@@ -133,9 +133,7 @@ class Diffusion:
         loss = self.weight(t, x0) * error
         if variance is not None:
             x0_mean = self.to_x0(output.detach(), x_t, t)
-            loss = loss + VLB_WEIGHT * self.schedule.timesteps * variational_bound(
-                self.schedule, x0, x_t, t, x0_mean, variance
-            )
+            loss = loss + VLB_WEIGHT * self.schedule.timesteps * variational_bound(self.schedule, x0, x_t, t, x0_mean, variance)
         return loss
 
     def denoiser(

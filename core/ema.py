@@ -7,23 +7,26 @@ import copy
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor
+
+from core.unet import UNet
 
 
 class EMA:
     """Averaged copy of a network. The first update copies; then decay = min(cap, (1 + n) / (10 + n)) warms up with n updates."""
 
-    def __init__(self, network: nn.Module, cap: float) -> None:
+    def __init__(self, network: UNet, cap: float) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.cap = cap
         self.updates = 0
-        self._pairs = list(self.network.parameters()), list(network.parameters())
+        self._averages: list[Tensor] = list(self.network.parameters())
+        self._weights: list[Tensor] = list(network.parameters())
 
     @torch.no_grad()
     def update(self) -> None:
         """Move the average towards the network's present weights."""
         decay = min(self.cap, (1 + self.updates) / (10 + self.updates)) if self.updates else 0.0
-        torch._foreach_lerp_(self._pairs[0], self._pairs[1], 1 - decay)
+        torch._foreach_lerp_(self._averages, self._weights, 1 - decay)
         self.updates += 1
 
     def state_dict(self) -> dict[str, Any]:

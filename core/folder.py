@@ -23,9 +23,7 @@ MAX_COMMON_SIDE = 64
 _SAMPLE = 100
 
 
-def open_folder(
-    path: Path, split: str, image_size: int = 0
-) -> tuple[Tensor, Tensor, tuple[str, ...], tuple[str, ...]]:
+def open_folder(path: Path, split: str, image_size: int = 0) -> tuple[Tensor, Tensor, tuple[str, ...], tuple[str, ...]]:
     """(images uint8 (N, S, S, C), labels, classes, skipped files) of the train (9 in 10) or test (1 in 10) files.
 
     The split hangs on each file's name alone, so adding a file moves no other. Greyscale folders have one channel, any

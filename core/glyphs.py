@@ -20,11 +20,11 @@ _CHUNK = 2048
 
 
 def make_glyphs(count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """(images uint8 (count, 28, 28, 1), labels int64 (count,)): white digits on black, classes in equal shares and random order."""
+    """(images uint8 (count, 28, 28, 1), labels int64 (count,)): white on black, classes in equal shares."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count).remainder(len(CLASSES))[torch.randperm(count, generator=generator)]
     fields = _distance_fields()
-    chunks = [_draw(fields[:, part], generator) for part in labels.split(_CHUNK)]
+    chunks = [_draw(fields[:, part], generator) for part in torch.split(labels, _CHUNK)]
     return torch.cat(chunks), labels
 
 

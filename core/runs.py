@@ -64,9 +64,7 @@ class RunDir:
         try:
             lock.acquire(timeout=1)
         except Timeout as error:
-            raise UserError(
-                f"another process is training in {self.path}; wait for it, or choose another --output-dir"
-            ) from error
+            raise UserError(f"another process is training in {self.path}; wait for it, or choose another --output-dir") from error
         return lock
 
     def is_live(self) -> bool:
@@ -145,9 +143,7 @@ def read_run(path: Path) -> RunInfo:
         raw = json.loads(run.run_json.read_text())
         config = TrainConfig.from_dict(raw["config"])
         status = str(raw["status"])
-        info = RunInfo(
-            path, config, status, float(raw["started"]), int(raw["step"]), int(raw["total_steps"]), str(raw["device"])
-        )
+        info = RunInfo(path, config, status, float(raw["started"]), int(raw["step"]), int(raw["total_steps"]), str(raw["device"]))
     except (OSError, ValueError, KeyError, TypeError, UserError) as error:
         raise UserError(f"{run.run_json} cannot be read; the run's checkpoints may still be good") from error
     if status == "running" and not run.is_live():

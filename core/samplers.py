@@ -109,10 +109,8 @@ def ddim(
     yield Frame(len(timesteps), len(timesteps), -1, x, x)
 
 
-def euler(
-    denoise: Denoise, x: Tensor, schedule: NoiseSchedule, timesteps: Sequence[int], noise: Noise
-) -> Iterator[Frame]:
-    """Euler's method on the probability-flow ODE, straightened: y = x / (a + s) runs along dy/dw = epsilon - x_0, w = s / (a + s).
+def euler(denoise: Denoise, x: Tensor, schedule: NoiseSchedule, timesteps: Sequence[int], noise: Noise) -> Iterator[Frame]:
+    """Euler's method on the probability-flow ODE, straightened: y = x / (a + s), w = s / (a + s), dy/dw = epsilon - x_0.
 
     On the rectified-flow path this is Liu et al. 2022, algorithm 1; on any other it is DDIM with eta = 0.
     """
@@ -126,9 +124,9 @@ def euler(
 
 
 def heun(denoise: Denoise, x: Tensor, schedule: NoiseSchedule, timesteps: Sequence[int], noise: Noise) -> Iterator[Frame]:
-    """Heun's second-order method (Karras et al. 2022, algorithm 1) on the straightened ODE of `euler`; the last step is Euler's.
+    """Heun's second-order method (Karras et al. 2022, algorithm 1) on the straightened ODE of `euler`.
 
-    Spends two evaluations a step and one on the last: 2 n - 1 in all.
+    Spends two evaluations a step and one on the last, which is Euler's: 2 n - 1 in all.
     """
     total = 2 * len(timesteps) - 1
     for i, (t, following) in enumerate(pairwise([*timesteps, -1])):
@@ -153,9 +151,7 @@ def _straight(schedule: NoiseSchedule, t: int) -> tuple[float, float]:
     return a + s, s / (a + s)
 
 
-def dpmpp_2m(
-    denoise: Denoise, x: Tensor, schedule: NoiseSchedule, timesteps: Sequence[int], noise: Noise
-) -> Iterator[Frame]:
+def dpmpp_2m(denoise: Denoise, x: Tensor, schedule: NoiseSchedule, timesteps: Sequence[int], noise: Noise) -> Iterator[Frame]:
     """DPM-Solver++(2M), Lu et al. 2022b, algorithm 2: x_0 extrapolated in lambda = log(a / s), first order on the last step."""
     last: tuple[Tensor, float] | None = None  # the previous x_0 and its step h in lambda
     for i, (t, following) in enumerate(pairwise([*timesteps, -1])):
@@ -200,7 +196,7 @@ def _unipc_step(
     x0_next: Tensor | None,
 ) -> Tensor:
     """One UniP step (x0_next None) or UniC step from x_t to `following`; equations 3 and 9 of the paper with hh = -h."""
-    (a, s), (a_next, s_next) = schedule.point(t), schedule.point(following)
+    s, (a_next, s_next) = schedule.point(t)[1], schedule.point(following)
     (lam, x0), *older = history
     h = _lambda(a_next, s_next) - lam
     phi_1 = math.expm1(-h)

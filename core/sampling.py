@@ -37,14 +37,17 @@ def generate(model: Model, options: SampleConfig, compute: Compute) -> Iterator[
     # Heun spends two evaluations on every point but the last.
     points = (options.steps + 1) // 2 if options.sampler == "heun" else options.steps
     timesteps = spaced_timesteps(schedule.timesteps, points, options.spacing)
-    extra: dict[str, object] = {"ddim": {"eta": options.eta}, "ddpm": {"variance": options.variance}}.get(options.sampler, {})
+    extras: dict[str, dict[str, object]] = {"ddim": {"eta": options.eta}, "ddpm": {"variance": options.variance}}
+    extra = extras.get(options.sampler, {})
     batches = math.ceil(options.num_images / BATCH)
     for number in range(batches):
         first = number * BATCH
         count = min(BATCH, options.num_images - first)
         noise = SampleNoise(options.seed, first, count, model.shape, compute.device)
         denoise = model.diffusion.denoiser(
-            model.network, labels=labels_for(model, options, first, count, compute.device), guidance_scale=options.guidance_scale
+            model.network,
+            labels=labels_for(model, options, first, count, compute.device),
+            guidance_scale=options.guidance_scale,
         )
         x_T = noise().contiguous(memory_format=torch.channels_last)
         frames = SAMPLERS[options.sampler](denoise, x_T, schedule, timesteps, noise, **extra)

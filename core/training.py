@@ -1,7 +1,7 @@
 """Training as an iterator of events. Pull for progress, stop pulling to pause, close to stop: a checkpoint is always left.
 
-    for event in Trainer(TrainConfig.of(dataset="mnist")):
-        ...
+for event in Trainer(TrainConfig.of(dataset="mnist")):
+    ...
 """
 
 import json
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from core import images
+from core.batches import Batches, lr_fraction
 from core.checkpoint import (
     Model,
     build_network,
@@ -35,8 +36,7 @@ from core.events import Samples as SamplesEvent
 from core.files import write_failure
 from core.runs import RunDir, now
 from core.sampling import generate
-from core.seeds import generator_for
-from core.unet import make_unet
+from core.unet import UNet, make_unet
 
 LOG_EVERY = 10  # steps in one line of metrics.jsonl
 GRID_IMAGES = 64
@@ -45,7 +45,7 @@ GRID_IMAGES = 64
 class Trainer:
     """One run in its folder. Iterate over it once; the methods below may be called from another thread meanwhile.
 
-    resume continues the run in config.output_dir from checkpoints/last.pt; only epochs, intervals and the device may differ from
+    resume continues the run in config.output_dir from checkpoints/last.pt; only epochs, lr, intervals and the device may differ from
     what it was started with. overwrite replaces it. Raises UserError before anything is written when something does not fit.
     """
 
@@ -132,7 +132,7 @@ class Trainer:
                 lock.release()
 
     def _train(self, metrics: IO[str]) -> Iterator[Event]:
-        batches = _Batches(self)
+        batches = Batches(self.config, self.data, self.compute.device)
         parameters = list(self.network.parameters())
         last_save = time.monotonic()
         while self.step < self.total_steps:
@@ -216,8 +216,8 @@ class Trainer:
     def _require_finite(self, loss: Tensor, grad_norm: Tensor) -> None:
         if not math.isfinite(loss.item()) or not math.isfinite(grad_norm.item()):
             raise Diverged(
-                f"the loss or its gradient stopped being finite at step {self.step + 1}; the last good checkpoint is {self.run.last} "
-                "(continue it with --resume), try a lower --lr or --precision fp32"
+                f"the loss or its gradient stopped being finite at step {self.step + 1}; the last good checkpoint is "
+                f"{self.run.last}; continue from it with --resume and a lower --lr, or --precision fp32"
             )
 
     def _clock(self, started: float) -> None:
@@ -270,10 +270,10 @@ class Trainer:
 
     # --- building and saving
 
-    def _build(self, saved: dict[str, Any] | None) -> tuple[nn.Module, EMA, torch.optim.AdamW]:
+    def _build(self, saved: dict[str, Any] | None) -> tuple[UNet, EMA, torch.optim.AdamW]:
         config, device = self.config, self.compute.device
         if saved:
-            network: nn.Module = build_network(saved["network"], saved["model"], self.run.last)
+            network = build_network(saved["network"], saved["model"], self.run.last)
         else:
             classes = len(self.data.classes) if config.conditional else 0
             with torch.random.fork_rng(devices=[]):
@@ -333,46 +333,18 @@ class Trainer:
             raise UserError(write_failure(self.run.metrics, error)) from error
 
 
-class _Batches:
-    """The batch of any step: which images, and the generator of its noise, are functions of (seed, step) alone."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self.trainer = trainer
-        self.device = trainer.compute.device
-        on_gpu = self.device.type == "cuda"
-        self.images = trainer.data.images.to(self.device) if on_gpu else trainer.data.images
-        self.labels = trainer.data.labels.to(self.device)
-        self.epoch = -1
-        self.order = torch.empty(0)
-
-    def at(self, step: int) -> tuple[Tensor, Tensor | None, torch.Generator]:
-        config = self.trainer.config
-        epoch, position = divmod(step, self.trainer.steps_per_epoch)
-        if epoch != self.epoch:
-            shuffled = torch.randperm(len(self.images), generator=generator_for("cpu", config.seed, "epoch", epoch))
-            self.epoch, self.order = epoch, shuffled.to(self.images.device)
-        index = self.order[position * config.batch_size :][: config.batch_size]
-        generator = generator_for(self.device, config.seed, "step", step)
-        x0 = images.to_float(self.images[index].to(self.device)).contiguous(memory_format=torch.channels_last)
-        if not config.conditional:
-            return x0, None, generator
-        labels = self.labels[index.to(self.device)]
-        hidden = torch.rand(len(labels), generator=generator, device=self.device) < config.label_dropout
-        return x0, labels.masked_fill(hidden, len(self.trainer.data.classes)), generator
-
-
-def lr_fraction(config: TrainConfig, step: int, total_steps: int) -> float:
-    """The learning rate at a step as a share of its peak: linear warm-up, then constant, or falling to 0 at the end."""
-    warmup = min(config.warmup, total_steps // 10)
-    if step < warmup:
-        return (step + 1) / warmup
-    progress = (step - warmup) / max(1, total_steps - warmup)
-    if config.lr_schedule == "constant":
-        return 1.0
-    return 1 - progress if config.lr_schedule == "linear" else (1 + math.cos(math.pi * progress)) / 2
-
-
-_FREE_ON_RESUME = ("epochs", "sample_interval", "save_interval", "checkpoint_seconds", "output_dir", "data_dir", "device", "threads")
+_FREE_ON_RESUME = (
+    "epochs",
+    "lr",
+    "precision",
+    "sample_interval",
+    "save_interval",
+    "checkpoint_seconds",
+    "output_dir",
+    "data_dir",
+    "device",
+    "threads",
+)
 
 
 def merge_for_resume(asked: TrainConfig, saved: TrainConfig) -> TrainConfig:
@@ -393,4 +365,3 @@ def _by_quartile(losses: Tensor, t: Tensor, timesteps: int) -> Tensor:
     """(2, 4): the sum of the losses and the number of images in each quarter of the schedule."""
     member = nn.functional.one_hot(t * 4 // timesteps, 4).to(losses.dtype)
     return torch.stack([losses @ member, member.sum(0)])
-

@@ -40,15 +40,11 @@ def log_variance_bounds(schedule: NoiseSchedule, t: int, previous: int) -> tuple
 
 @lru_cache(maxsize=4)
 def _posterior_table(schedule: NoiseSchedule) -> Tensor:
-    rows = [
-        [*posterior(schedule, t, t - 1)[:2], *log_variance_bounds(schedule, t, t - 1)] for t in range(schedule.timesteps)
-    ]
+    rows = [[*posterior(schedule, t, t - 1)[:2], *log_variance_bounds(schedule, t, t - 1)] for t in range(schedule.timesteps)]
     return torch.tensor(rows, dtype=torch.float32).T
 
 
-def variational_bound(
-    schedule: NoiseSchedule, x0: Tensor, x_t: Tensor, t: Tensor, x0_mean: Tensor, variance: Tensor
-) -> Tensor:
+def variational_bound(schedule: NoiseSchedule, x0: Tensor, x_t: Tensor, t: Tensor, x0_mean: Tensor, variance: Tensor) -> Tensor:
     """L_vlb of each image in bits per dimension, shape (N,): KL(q(x_(t-1) | x_t, x_0) || p_theta), and -log p at t = 0.
 
     x0_mean is the network's x_0 and variance its interpolation v in [-1, 1] (both (N, C, H, W)).

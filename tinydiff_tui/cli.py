@@ -1,0 +1,143 @@
+"""The command line: parsing, and the one place where errors become a sentence. Imports neither torch nor Textual."""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+from core.config import SampleConfig, TrainConfig
+from core.errors import UserError
+
+EPILOG = """without a command: open the app
+
+  tinydiff-tui visualize --dataset glyphs
+  tinydiff-tui train --dataset glyphs --epochs 2
+  tinydiff-tui sample --checkpoint outputs/model_final.pt
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """One sentence on an error instead of a usage dump; --batch_size is --batch-size."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see '{self.prog} --help'")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line. 0 on success, 2 on a mistake of use or a failure with its sentence, 130 when interrupted."""
+    arguments = [_spelling(a) for a in arguments]
+    try:
+        options = _parser().parse_args(arguments)
+        if options.command is None:
+            from tinydiff_tui.app import run_app
+
+            return int(run_app())
+        command = import_module(f"tinydiff_tui.commands.{options.command}").run
+        return int(command(options))
+    except UserError as error:
+        sys.stderr.write(f"tinydiff-tui: {printable(str(error))}\n")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `tinydiff-tui runs | head` is not a failure
+        sys.stderr.close()
+        return 0
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when asked: importlib.metadata is a third of the start-up."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        parser.exit(message=f"tinydiff-tui {version('tinydiff-tui')}\n")
+
+
+def printable(text: str) -> str:
+    """One line without control characters, whatever a file name or a file held."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _spelling(argument: str) -> str:
+    flag, equals, value = argument.partition("=")
+    return flag.replace("_", "-") + equals + value if flag.startswith("--") else argument
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="tinydiff-tui",
+        description="A terminal workbench for diffusion models: look at data, add noise, train, sample.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="command", parser_class=Parser)
+    _train(commands.add_parser("train", help="train a model; Ctrl-C stops and leaves a checkpoint"))
+    _sample(commands.add_parser("sample", help="draw images from a checkpoint"))
+    _visualize(commands.add_parser("visualize", help="show how images turn into noise"))
+    datasets = commands.add_parser("datasets", help="list the data sets, or download one")
+    datasets.add_argument("--download", metavar="NAME", help="fetch a data set into the data folder")
+    datasets.add_argument("--data-dir", default="", help="folder of the data sets")
+    _plain(datasets)
+    runs = commands.add_parser("runs", help="list the runs below a folder")
+    runs.add_argument("folder", nargs="?", default=".", help="where to look (default: here)")
+    return parser
+
+
+def _train(parser: argparse.ArgumentParser) -> None:
+    _add_fields(parser, TrainConfig)
+    parser.add_argument("--resume", action="store_true", help="continue the run in --output-dir")
+    parser.add_argument("--overwrite", action="store_true", help="replace the run in --output-dir")
+    _plain(parser)
+
+
+def _sample(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--checkpoint", required=True, help="file written by train")
+    parser.add_argument("--output", default="", help="PNG to write (default: generated_samples.png in the run's folder)")
+    parser.add_argument("--show-intermediate", action="store_true", help="write the denoising steps too, and a GIF of them")
+    parser.add_argument("--timesteps", type=int, help="T of the model's schedule; only checked, use --steps to spend fewer")
+    _add_fields(parser, SampleConfig)
+    _add_compute(parser)
+    _plain(parser)
+
+
+def _visualize(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--num-images", type=int, default=8, help="images to show (default: 8)")
+    parser.add_argument("--save-path", default="forward_diffusion.png", help="PNG to write (default: %(default)s)")
+    _add_fields(parser, TrainConfig, only=("dataset", "data_dir", "image_size", "schedule", "timesteps", "seed"))
+
+
+def _add_compute(parser: argparse.ArgumentParser) -> None:
+    _add_fields(parser, TrainConfig, only=("device", "precision", "threads"))
+
+
+def _plain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--plain", action="store_true", help="plain lines instead of a progress bar")
+
+
+def _add_fields(parser: argparse.ArgumentParser, config: type, only: tuple[str, ...] = ()) -> None:
+    """One flag a field; what is not given stays out of the namespace, so that recipes and defaults can fill it in."""
+    for field in dataclasses.fields(config):
+        if only and field.name not in only:
+            continue
+        flag = "--class" if field.name == "label" else "--" + field.name.replace("_", "-")
+        text = field.metadata["help"] + ("" if "default" in field.metadata["help"] else f" (default: {field.default})")
+        settings: dict[str, Any] = {"dest": field.name, "default": argparse.SUPPRESS, "help": text.replace("%", "%%")}
+        if isinstance(field.default, bool):
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, **settings)
+        else:
+            shown = [c for c in field.metadata["choices"] if c]
+            metavar = (
+                "|".join(shown)
+                if shown
+                else ("N" if isinstance(field.default, int) else "X" if isinstance(field.default, float) else "TEXT")
+            )
+            parser.add_argument(flag, type=type(field.default), metavar=metavar, **settings)
+
+
+def given(options: argparse.Namespace, config: type) -> dict[str, Any]:
+    """The fields of a config that were on the command line."""
+    names = {field.name for field in dataclasses.fields(config)}
+    return {name: value for name, value in vars(options).items() if name in names}

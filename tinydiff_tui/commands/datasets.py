@@ -1,0 +1,44 @@
+"""`tinydiff-tui datasets`."""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from core.datasets import default_data_dir, describe, list_datasets
+from core.errors import UserError
+from tinydiff_tui.progress import make_progress
+
+
+def run(options: argparse.Namespace) -> int:
+    """List the data sets and where they stand, or download one."""
+    root = Path(options.data_dir).expanduser() if options.data_dir else default_data_dir()
+    if options.download:
+        return _download(options.download, root, plain=options.plain)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("name", "images", "size", "classes", "status"):
+        table.add_column(heading, justify="right" if heading in ("images", "classes") else "left", no_wrap=True)
+    table.add_column("what", overflow="fold")
+    for info in list_datasets(root):
+        height, width, channels = info.shape
+        table.add_row(info.name, f"{info.count:,}", f"{height}x{width}x{channels}", str(info.classes), info.status, info.title)
+    table.add_row("folder:PATH", "", "", "", "", "any tree of images; its folders are the classes")
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"data folder: {root} (--data-dir or TINYDIFF_DATA_DIR)", markup=False, soft_wrap=True)
+    return 0
+
+
+def _download(name: str, root: Path, *, plain: bool) -> int:
+    info = describe(name, root)
+    if info.status != "can be downloaded":
+        raise UserError(f"{name} is {info.status} already ({info.where}); there is nothing to download")
+    from core.download import download
+
+    with make_progress(plain=plain) as progress:
+        for part in download(name, root):
+            if progress.due(part.done >> 16, 32):
+                progress.update(part.done, part.total, part.file, None)
+        progress.say(f"{name} is in {describe(name, root).where}")
+    return 0

@@ -1,0 +1,36 @@
+"""`tinydiff-tui runs`."""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from core.errors import UserError
+from core.runs import RunInfo, find_runs
+from tinydiff_tui.cli import printable
+
+
+def run(options: argparse.Namespace) -> int:
+    """List the runs below a folder, newest first."""
+    root = Path(options.folder)
+    if not root.is_dir():
+        raise UserError(f"there is no folder {root}; give one that holds runs")
+    found = find_runs(root)
+    console = Console(highlight=False)
+    if not found:
+        console.print(f"no runs below {root}; start one with: tinydiff-tui train", markup=False)
+        return 0
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("folder", "data set", "model", "status", "step"):
+        table.add_column(heading, overflow="fold")
+    for item in found:
+        if isinstance(item, RunInfo):
+            step = f"{item.step:,} of {item.total_steps:,}"
+            cells = (str(item.path), item.config.dataset, item.config.model, item.status, step)
+            table.add_row(*(escape(printable(cell)) for cell in cells))
+        else:
+            table.add_row(escape(printable(str(item))))
+    console.print(table)
+    return 0

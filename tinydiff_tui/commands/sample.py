@@ -1,0 +1,80 @@
+"""`tinydiff-tui sample`."""
+
+import argparse
+import time
+from pathlib import Path
+
+from core.config import DEVICES, PRECISIONS, SampleConfig
+from core.errors import UserError
+from tinydiff_tui.cli import given
+from tinydiff_tui.progress import make_progress
+
+MOST_STEPS_SHOWN = 20
+
+
+def run(options: argparse.Namespace) -> int:
+    """Draw images and write their grid; with --show-intermediate the way there too."""
+    checkpoint = Path(options.checkpoint)
+    if not checkpoint.is_file():
+        raise UserError(f"there is no checkpoint {checkpoint}; train one with 'tinydiff-tui train', or check the name")
+    wanted = SampleConfig(**given(options, SampleConfig))
+    wanted.check_values()
+    output = Path(options.output) if options.output else _run_folder(checkpoint) / "generated_samples.png"
+    for name, known in (("device", DEVICES), ("precision", PRECISIONS)):
+        if getattr(options, name, "auto") not in known:
+            raise UserError(f"unknown {name} '{getattr(options, name)}'; choose one of {', '.join(known)}")
+
+    import numpy as np
+
+    from core import images
+    from core.checkpoint import load_model
+    from core.device import choose_compute
+    from core.sampling import generate
+
+    compute = choose_compute(
+        getattr(options, "device", "auto"), getattr(options, "precision", "auto"), getattr(options, "threads", 0)
+    )
+    model = load_model(checkpoint, device=compute.device)
+    if options.timesteps not in (None, model.config.timesteps):
+        raise UserError(
+            f"this model was trained with {model.config.timesteps} timesteps, not {options.timesteps}; leave --timesteps out, "
+            "or use --steps to spend fewer network evaluations"
+        )
+    wanted.check(model.config, model.label_count)
+    wanted = wanted.resolve(model.config)
+    columns = model.label_count if model.label_count and wanted.label < 0 else 0
+    finished: list[images.Pixels] = []
+    steps: list[tuple[int, images.Pixels]] = []
+    started = time.monotonic()
+    with make_progress(plain=options.plain) as progress:
+        progress.say(
+            f"{wanted.num_images} images, {wanted.sampler}, {wanted.steps} evaluations, {model.config.objective} objective, "
+            f"{model.config.schedule} schedule; {compute.describe()}"
+        )
+        for batch in generate(model, wanted, compute):
+            frame = batch.frame
+            if batch.done and (progress.due(batch.done, 10) or batch.done == batch.evaluations):
+                left = (time.monotonic() - started) / batch.done * (batch.evaluations - batch.done)
+                progress.update(batch.done, batch.evaluations, f"batch at image {batch.first}", left)
+            if frame.t < 0:
+                finished.append(images.to_uint8(frame.x))
+            elif options.show_intermediate and batch.first == 0 and frame.index % max(1, frame.total // MOST_STEPS_SHOWN) == 0:
+                steps.append((frame.t, images.grid(images.to_uint8(frame.x), columns)))
+        picture = images.grid(np.concatenate(finished), columns)
+        images.save_png(output, picture)
+        progress.say(f"{wanted.num_images} images in {time.monotonic() - started:.1f} s: {output}")
+        if steps:
+            folder = output.parent / "intermediate"
+            for stale in folder.glob("step_*.png"):
+                stale.unlink()
+            for t, shown in steps:
+                images.save_png(folder / f"step_{t:04d}.png", shown)
+            images.save_gif(folder / "denoising.gif", [*(shown for _, shown in steps), images.grid(finished[0], columns)])
+            progress.say(f"{len(steps)} intermediate steps and denoising.gif: {folder}")
+    return 0
+
+
+def _run_folder(checkpoint: Path) -> Path:
+    """The run that a checkpoint belongs to: checkpoints/ lies one level down."""
+    parent = checkpoint.parent
+    return parent.parent if parent.name == "checkpoints" else parent

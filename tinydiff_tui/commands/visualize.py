@@ -1,0 +1,50 @@
+"""`tinydiff-tui visualize`: a table of pictures, one row an image, one column a timestep."""
+
+import argparse
+from pathlib import Path
+
+from core.config import TrainConfig
+from core.datasets import default_dataset, require
+from core.errors import UserError
+from tinydiff_tui.cli import given
+from tinydiff_tui.commands.train import print_line
+
+MARKS = (0, 50, 100, 200, 400, 600, 800, 999)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the forward diffusion of the first images of a data set as a PNG."""
+    fields = given(options, TrainConfig)
+    root = Path(fields["data_dir"]) if "data_dir" in fields else None
+    fields.setdefault("dataset", default_dataset(root))
+    fields.setdefault("schedule", "linear")
+    config = TrainConfig.of(objective="v", **fields)
+    if not 1 <= options.num_images <= 1000:
+        raise UserError(f"--num-images must be between 1 and 1000, got {options.num_images}")
+    require(config.dataset, root)
+
+    import torch
+
+    from core import images
+    from core.checkpoint import make_diffusion
+    from core.datasets import open_dataset
+    from core.seeds import SampleNoise
+
+    data = open_dataset(config.dataset, "train", root, config.image_size)
+    count = min(options.num_images, len(data))
+    x0 = images.to_float(data.images[:count])
+    noise = SampleNoise(config.seed, 0, count, tuple(x0.shape[1:]), x0.device)()
+    # The marks of the brief on a schedule of 1000 steps, at the same places on any other.
+    marks = [round(mark * (config.timesteps - 1) / 999) for mark in MARKS]
+    diffusion = make_diffusion(config)
+    columns = [images.to_uint8(diffusion.q_sample(x0, torch.full((count,), t), noise)) for t in marks]
+    cells = [columns[column][row] for row in range(count) for column in range(len(marks))]
+    import numpy as np
+
+    scale = max(1, 64 // data.side)
+    picture = images.grid(np.stack(cells), len(marks)).repeat(scale, axis=0).repeat(scale, axis=1)
+    width = (data.side + 2) * scale
+    labelled = images.label_row(picture, [f"t={t}" for t in marks], [2 * scale + i * width for i in range(len(marks))])
+    images.save_png(Path(options.save_path), labelled, scale=1)
+    print_line(f"{count} images of {config.dataset} at t = {', '.join(map(str, marks))} ({config.schedule}): {options.save_path}")
+    return 0

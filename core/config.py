@@ -128,6 +128,12 @@ def check_value(f: "dataclasses.Field[Any]", value: object) -> None:
         raise UserError(f"{flag} must be {span}, got {value}")
 
 
+def check_batch(batch_size: int, name: str, count: int) -> None:
+    """Raise UserError when a batch is larger than the data set."""
+    if batch_size > count:
+        raise UserError(f"a batch of {batch_size} is larger than {name}, which has {count} images; use a smaller --batch-size")
+
+
 def check_linear(timesteps: int, beta_end: float = 0.02) -> None:
     """Raise UserError when a linear schedule of this length, scaled by 1000 / T, would need a beta of 1 or more."""
     if beta_end * 1000 / timesteps >= 1:

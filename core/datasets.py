@@ -90,7 +90,7 @@ def describe(name: str, root: Path | None = None) -> SetInfo:
         raise UserError(f"unknown data set '{name}'; choose one of {', '.join(NAMES)} or folder:PATH")
     root = root or default_data_dir()
     status = "on disk" if (root / known.marker).exists() else "can be downloaded"
-    return SetInfo(name, known.title, known.shape, known.count, 10, status, str(root / known.marker.split("/", 1)[0]))
+    return SetInfo(name, known.title, known.shape, known.count, 10, status, str((root / known.marker).parent))
 
 
 def list_datasets(root: Path | None = None) -> list[SetInfo]:
@@ -103,12 +103,17 @@ def default_dataset(root: Path | None = None) -> str:
     return "mnist" if describe("mnist", root).status == "on disk" else "glyphs"
 
 
+def folder_path(name: str) -> Path:
+    """The folder of a data set named folder:PATH."""
+    return Path(name.removeprefix("folder:")).expanduser()
+
+
 def require(name: str, root: Path | None = None) -> None:
     """Raise UserError, with the ways out, when a data set cannot be opened as things stand."""
     if name.startswith("folder:"):
-        path = Path(name.removeprefix("folder:")).expanduser()
-        if not path.is_dir():
-            raise UserError(f"there is no folder {path}; give one that holds images, as in folder:PATH")
+        from core.folder import image_files
+
+        image_files(folder_path(name))
         return
     info = describe(name, root)
     if info.status == "can be downloaded":
@@ -128,8 +133,7 @@ def open_dataset(name: str, split: str = "train", root: Path | None = None, imag
     if name.startswith("folder:"):
         from core.folder import open_folder
 
-        path = Path(name.removeprefix("folder:")).expanduser()
-        images, labels, classes, skipped = open_folder(path, split, image_size)
+        images, labels, classes, skipped = open_folder(folder_path(name), split, image_size)
         return ImageSet(name, images, labels, classes, skipped)
     info = describe(name, root)
     if image_size not in (0, info.shape[0]):

@@ -8,33 +8,32 @@ import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import platformdirs
-import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
-from torch import Tensor
 
 from core.errors import UserError
 from core.files import atomic_write, write_json
+
+if TYPE_CHECKING:  # files are listed before torch is there
+    from torch import Tensor
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 MAX_COMMON_SIDE = 64
 _SAMPLE = 100
 
 
-def open_folder(path: Path, split: str, image_size: int = 0) -> tuple[Tensor, Tensor, tuple[str, ...], tuple[str, ...]]:
+def open_folder(path: Path, split: str, image_size: int = 0) -> tuple["Tensor", "Tensor", tuple[str, ...], tuple[str, ...]]:
     """(images uint8 (N, S, S, C), labels, classes, skipped files) of the train (9 in 10) or test (1 in 10) files.
 
     The split hangs on each file's name alone, so adding a file moves no other. Greyscale folders have one channel, any
     colour gives three. Raises UserError when there is no folder or no readable image in it.
     """
-    if not path.is_dir():
-        raise UserError(f"there is no folder {path}; give one that holds images, as in folder:PATH")
-    files = sorted(f for f in path.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
-    if not files:
-        raise UserError(f"the folder {path} holds no images ({', '.join(sorted(SUFFIXES))}); give one that does")
-    cache = _cached(path, files, image_size)
+    import torch
+
+    cache = _cached(path, image_files(path), image_size)
     images = torch.from_numpy(np.load(cache / "images.npy", mmap_mode="c"))
     index = json.loads((cache / "index.json").read_text())
     test = torch.tensor(index["test"], dtype=torch.bool)
@@ -45,6 +44,16 @@ def open_folder(path: Path, split: str, image_size: int = 0) -> tuple[Tensor, Te
     if not chosen.all():
         images, labels = images[chosen], labels[chosen]
     return images, labels, tuple(index["classes"]), tuple(index["skipped"])
+
+
+def image_files(path: Path) -> list[Path]:
+    """All image files below a folder, sorted. Raises UserError when there is no folder or no image."""
+    if not path.is_dir():
+        raise UserError(f"there is no folder {path}; give one that holds images, as in folder:PATH")
+    files = sorted(f for f in path.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
+    if not files:
+        raise UserError(f"the folder {path} holds no images ({', '.join(sorted(SUFFIXES))}); give one that does")
+    return files
 
 
 def _cached(path: Path, files: list[Path], image_size: int) -> Path:

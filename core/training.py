@@ -26,7 +26,7 @@ from core.checkpoint import (
     make_diffusion,
     save_checkpoint,
 )
-from core.config import SampleConfig, TrainConfig
+from core.config import SampleConfig, TrainConfig, check_batch
 from core.datasets import open_dataset
 from core.device import choose_compute
 from core.ema import EMA
@@ -45,8 +45,8 @@ GRID_IMAGES = 64
 class Trainer:
     """One run in its folder. Iterate over it once; the methods below may be called from another thread meanwhile.
 
-    resume continues the run in config.output_dir from checkpoints/last.pt; only epochs, lr, intervals and the device may differ from
-    what it was started with. overwrite replaces it. Raises UserError before anything is written when something does not fit.
+    resume continues the run in config.output_dir from checkpoints/last.pt; only epochs, lr, intervals and the device may differ
+    from what it was started with. overwrite replaces it. Raises UserError before anything is written when something does not fit.
     """
 
     def __init__(self, config: TrainConfig, *, resume: bool = False, overwrite: bool = False) -> None:
@@ -59,11 +59,7 @@ class Trainer:
         self.config = config
         root = Path(config.data_dir).expanduser() if config.data_dir else None
         self.data = open_dataset(config.dataset, "train", root, config.image_size)
-        if config.batch_size > len(self.data):
-            raise UserError(
-                f"a batch of {config.batch_size} is larger than {config.dataset}, which has {len(self.data)} images; "
-                "use a smaller --batch-size"
-            )
+        check_batch(config.batch_size, config.dataset, len(self.data))
         self.compute = choose_compute(config.device, config.precision, config.threads)
         self.diffusion = make_diffusion(config)
         self.network, self.ema, self.optimizer = self._build(saved)

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from core.config import TrainConfig
-from core.datasets import default_dataset, require
+from core.config import TrainConfig, check_batch
+from core.datasets import default_dataset, describe, require
 from core.runs import RunDir
 from tinydiff_tui.cli import given
 from tinydiff_tui.progress import make_progress
@@ -28,6 +28,8 @@ def run(options: argparse.Namespace) -> int:
         config = TrainConfig.of(**fields)
         run_dir.check_free(resume=False, overwrite=options.overwrite)
     require(config.dataset, root)
+    if not config.dataset.startswith("folder:"):
+        check_batch(config.batch_size, config.dataset, describe(config.dataset, root).count)
 
     from core.events import EpochEnd, Finished, Samples, Saved, Step
     from core.training import LOG_EVERY, Trainer

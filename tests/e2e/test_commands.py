@@ -1,0 +1,199 @@
+"""The commands as a user runs them: real processes, real files, exit codes and sentences."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+TINY = ("--model", "tiny", "--batch-size", "256", "--threads", "1", "--precision", "fp32", "--device", "cpu")
+
+
+def tinydiff(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tinydiff_tui", *arguments]
+    env = os.environ | {"XDG_CACHE_HOME": str(cwd / "cache"), "XDG_DATA_HOME": str(cwd / "data")} | environment
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """600 small colour images in two classes, and one file that is no image."""
+    folder = tmp_path_factory.mktemp("photos")
+    generator = np.random.default_rng(0)
+    for k in range(600):
+        path = folder / ("red" if k % 2 else "blue") / f"{k:04d}.png"
+        path.parent.mkdir(exist_ok=True)
+        picture = np.zeros((16, 16, 3), np.uint8)
+        picture[4:12, 4:12, 0 if k % 2 else 2] = generator.integers(150, 255)
+        Image.fromarray(picture).save(path)
+    (folder / "red" / "broken.png").write_bytes(b"not an image")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
+    """A finished run of two epochs on the colour images."""
+    folder = tmp_path_factory.mktemp("run")
+    result = tinydiff(
+        "train", "--dataset", f"folder:{photos}", "--epochs", "2", "--save_interval", "1", "--output_dir", "out", "--seed", "3",
+        *TINY, cwd=folder,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "next: tinydiff-tui sample --checkpoint out/model_final.pt" in result.stdout
+    assert "\x1b" not in result.stdout
+    return folder
+
+
+def test_train_leaves_every_file(run: Path) -> None:
+    names = {str(p.relative_to(run / "out")) for p in (run / "out").rglob("*") if p.is_file()}
+    assert names >= {
+        "run.json", "metrics.jsonl", "samples/epoch_001.png", "samples/epoch_002.png", "checkpoints/model_epoch_001.pt",
+        "checkpoints/model_epoch_002.pt", "checkpoints/last.pt", "model_final.pt", "training_loss.png",
+    }  # fmt: skip
+    info = json.loads((run / "out" / "run.json").read_text())
+    assert info["status"] == "finished" and info["seed"] == 3 and info["step"] == info["total_steps"] > 0
+    assert Image.open(run / "out" / "training_loss.png").size[0] > 500
+    assert Image.open(run / "out" / "samples" / "epoch_001.png").mode == "RGB"
+
+
+def test_sample_writes_grid_steps_and_gif(run: Path) -> None:
+    arguments = ("--checkpoint", "out/model_final.pt", "--num-images", "6", "--sampler", "ddim", "--steps", "5")
+    result = tinydiff("sample", *arguments, "--show-intermediate", cwd=run)
+    assert result.returncode == 0, result.stderr
+    assert Image.open(run / "out" / "generated_samples.png").size == ((3 * 18 + 2) * 2, (2 * 18 + 2) * 2)
+    steps = sorted(p.name for p in (run / "out" / "intermediate").glob("step_*.png"))
+    assert len(steps) == 5 and steps[-1] == "step_0999.png"
+    assert getattr(Image.open(run / "out" / "intermediate" / "denoising.gif"), "n_frames", 0) >= 2
+    again = tinydiff("sample", *arguments, "--output", "again.png", cwd=run)
+    assert again.returncode == 0
+    assert (run / "again.png").read_bytes() == (run / "out" / "generated_samples.png").read_bytes()
+
+
+def test_visualize_writes_a_column_for_each_mark(tmp_path: Path) -> None:
+    result = tinydiff("visualize", "--dataset", "glyphs", "--num_images", "3", "--save_path", "v.png", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "t = 0, 50, 100, 200, 400, 600, 800, 999" in result.stdout
+    picture = np.asarray(Image.open(tmp_path / "v.png").convert("L")).astype(float)
+    assert picture.shape == ((3 * 30 + 2) * 2 + 16, (8 * 30 + 2) * 2)
+    first, last = picture[20:70, 8:56], picture[20:70, -56:-8]
+    assert np.abs(np.diff(last, axis=1)[:, 1::2]).mean() > 3 * np.abs(np.diff(first, axis=1)[:, 1::2]).mean()
+
+
+def test_runs_lists_what_is_there(run: Path) -> None:
+    (run / "bad").mkdir(exist_ok=True)
+    (run / "bad" / "run.json").write_text("{")
+    result = tinydiff("runs", cwd=run, COLUMNS="200")
+    assert result.returncode == 0
+    assert re.search(r"out\s+folder:\S+\s+tiny\s+finished", result.stdout)
+    assert "cannot be read" in result.stdout
+
+
+def test_datasets_says_where_each_stands(tmp_path: Path) -> None:
+    result = tinydiff("datasets", cwd=tmp_path, COLUMNS="120", TINYDIFF_DATA_DIR="")
+    assert re.search(r"glyphs .* embedded", result.stdout)
+    assert re.search(r"mnist .* can be downloaded", result.stdout)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_stops_with_a_checkpoint_and_says_how_to_resume(tmp_path: Path, photos: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "tinydiff_tui", "train", "--dataset", f"folder:{photos}", "--epochs", "500", *TINY]
+    env = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        for line in process.stdout:
+            if " loss " in line:
+                break
+        process.send_signal(number)
+        rest, errors = process.stdout.read(), process.stderr.read()
+    assert process.returncode == 128 + number, errors
+    assert "tinydiff-tui train --resume --output-dir outputs" in rest and not errors
+    info = json.loads((tmp_path / "outputs" / "run.json").read_text())
+    assert info["status"] == "stopped" and info["step"] > 0
+    epochs = str(info["step"] // 2 + 1)
+    resumed = tinydiff("train", "--resume", "--epochs", epochs, cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"resuming at step {info['step']:,}" in resumed.stdout
+
+
+BAD = {
+    "no such command": (["fly"], "invalid choice: 'fly'"),
+    "no such flag": (["train", "--fly"], "unrecognized arguments: --fly"),
+    "no number": (["train", "--lr", "fast"], "invalid float value: 'fast'"),
+    "unknown data set": (["train", "--dataset", "nope"], "unknown data set 'nope'"),
+    "no such folder": (["train", "--dataset", "folder:nowhere"], "there is no folder nowhere"),
+    "folder without images": (["train", "--dataset", "folder:empty"], "holds no images"),
+    "not on disk": (["train", "--dataset", "cifar10"], "--download cifar10"),
+    "missing checkpoint": (["sample", "--checkpoint", "nope.pt"], "there is no checkpoint nope.pt"),
+    "beta reaches 1": (["train", "--objective", "epsilon", "--timesteps", "20"], "at least 21 timesteps"),
+    "beta reaches 1 in visualize": (["visualize", "--timesteps", "10"], "at least 21 timesteps"),
+    "batch too large": (["train", "--batch-size", "30000"], "larger than glyphs, which has 20000"),
+    "zero epochs": (["train", "--epochs", "0"], "--epochs must be at least 1"),
+    "nothing to resume": (["train", "--resume"], "holds no run to resume"),
+    "unwritable folder": (["train", "--output-dir", "file/run"], "cannot be written"),
+    "epsilon at zero snr": (["train", "--objective", "epsilon", "--zero-terminal-snr"], "use --objective v"),
+    "eta out of range": (["sample", "--checkpoint", "file", "--eta", "2"], "--eta must be between 0 and 1"),
+    "no steps": (["sample", "--checkpoint", "file", "--steps", "-1"], "--steps must be at least 0"),
+    "unknown sampler": (["sample", "--checkpoint", "file", "--sampler", "magic"], "choose one of"),
+    "runs of no folder": (["runs", "nowhere"], "there is no folder nowhere"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments, sentence", BAD.values(), ids=BAD)
+def test_error_of_use_is_one_sentence_without_torch(tmp_path: Path, arguments: list[str], sentence: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("not a checkpoint")
+    before = sorted(tmp_path.rglob("*"))
+    program = (
+        "import sys; from tinydiff_tui.cli import run; code = run(sys.argv[1:]); sys.exit(99 if 'torch' in sys.modules else code)"
+    )
+    env = os.environ | {"TINYDIFF_DATA_DIR": str(tmp_path / "data")}
+    result = subprocess.run([sys.executable, "-c", program, *arguments], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert result.returncode == 2, result
+    assert sentence in result.stderr and result.stderr.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+BAD_FOR_THE_RUN = {
+    "folder holds a run": (["train", "--output-dir", "out"], "--resume, replace it with --overwrite"),
+    "resume of another": (["train", "--resume", "--output-dir", "out", "--batch-size", "8"], "has --batch-size 256, not 8"),
+    "more steps than T": (["sample", "--checkpoint", "out/model_final.pt", "--steps", "1001"], "at most the model's 1000"),
+    "other timesteps": (["sample", "--checkpoint", "out/model_final.pt", "--timesteps", "50"], "trained with 1000 timesteps"),
+    "class of an unconditional": (["sample", "--checkpoint", "out/model_final.pt", "--class", "1"], "--conditional"),
+    "guidance of an unconditional": (["sample", "--checkpoint", "out/model_final.pt", "--guidance-scale", "2"], "--conditional"),
+    "variance": (["sample", "--checkpoint", "out/model_final.pt", "--variance", "learned"], "did not learn its variance"),
+    "foreign checkpoint": (["sample", "--checkpoint", "out/run.json"], "not one of this program's"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments, sentence", BAD_FOR_THE_RUN.values(), ids=BAD_FOR_THE_RUN)
+def test_what_does_not_fit_a_run_is_one_sentence(run: Path, arguments: list[str], sentence: str) -> None:
+    before = {p: p.stat().st_mtime_ns for p in (run / "out").rglob("*")}
+    result = tinydiff(*arguments, cwd=run, TINYDIFF_DATA_DIR="nowhere")
+    assert result.returncode == 2 and sentence in result.stderr and "Traceback" not in result.stderr, result
+    assert {p: p.stat().st_mtime_ns for p in (run / "out").rglob("*")} == before
+
+
+def test_image_too_small_for_the_network(tmp_path: Path, photos: Path) -> None:
+    result = tinydiff("train", "--dataset", f"folder:{photos}", "--image-size", "2", "--model", "reference", cwd=tmp_path)
+    assert result.returncode == 2 and "too small for this network" in result.stderr
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_download_without_network_names_the_folder(tmp_path: Path) -> None:
+    result = tinydiff("datasets", "--download", "mnist", "--data-dir", "d", cwd=tmp_path, http_proxy="http://127.0.0.1:9",
+                      https_proxy="http://127.0.0.1:9")  # fmt: skip
+    assert result.returncode == 2 and "by hand" in result.stderr and "d/MNIST/raw" in result.stderr
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+def test_help_does_not_import_torch() -> None:
+    program = "import sys; from tinydiff_tui.cli import run; run(['--help'])"
+    timed = subprocess.run([sys.executable, "-X", "importtime", "-c", program], capture_output=True, text=True)
+    assert timed.returncode == 0 and "visualize" in timed.stdout
+    assert not re.search(r"\| +(torch|textual|rich|numpy)$", timed.stderr, re.MULTILINE)

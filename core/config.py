@@ -19,6 +19,8 @@ LR_SCHEDULES = ("linear", "cosine", "constant")
 SAMPLERS = ("ddpm", "ddim", "euler", "heun", "dpmpp_2m", "unipc")
 SPACINGS = ("trailing", "leading", "linspace")
 VARIANCES = ("small", "large", "learned")
+STARTS = ("noise", "interpolate", "image", "inpaint")
+REGIONS = ("centre", "left", "right", "top", "bottom")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
 
@@ -156,6 +158,11 @@ class SampleConfig:
     seed: int = setting(0, "seed; image k of a seed is the same in every batch", low=0)
     label: int = setting(-1, "class to draw, of a conditional model; -1 takes all classes in turn", low=-1)
     guidance_scale: float = setting(1.0, "classifier-free guidance: 1 is plain conditional", low=0.0, high=100.0)
+    start: str = setting(
+        "noise", "start from noise, on the way between two noises, from test images, or inpaint test images", choices=STARTS
+    )
+    strength: float = setting(0.6, "share of the way to noise that --start image goes (SDEdit)", low=0.01, high=1.0)
+    region: str = setting("centre", "part that --start inpaint redraws", choices=REGIONS)
 
     def check_values(self) -> None:
         """Raise UserError for values that are wrong in themselves."""

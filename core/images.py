@@ -40,6 +40,16 @@ def grid(images: Pixels, columns: int = 0, gap: int = 2, background: int = 32) -
     return canvas
 
 
+def class_grid(images: Pixels, classes: int) -> Pixels:
+    """`grid` with one row a class, for images whose classes come in turn (0, 1, .. classes - 1, 0, ..); 0 is the plain grid."""
+    if not classes:
+        return grid(images)
+    rows = [images[label::classes] for label in range(classes)]
+    width = len(rows[0])
+    blank = np.zeros_like(images[:1])
+    return grid(np.concatenate([np.concatenate([row, *[blank] * (width - len(row))]) for row in rows]), width)
+
+
 def to_pil(picture: Pixels) -> Image.Image:
     """(H, W, C) with C = 1 or 3 -> a greyscale or colour picture."""
     return Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)

@@ -3,11 +3,15 @@
 import argparse
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.config import DEVICES, PRECISIONS, SampleConfig
 from core.errors import UserError
 from tinydiff_tui.cli import given
 from tinydiff_tui.progress import make_progress
+
+if TYPE_CHECKING:
+    from core import images
 
 MOST_STEPS_SHOWN = 20
 
@@ -29,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     from core import images
     from core.checkpoint import load_model
     from core.device import choose_compute
-    from core.sampling import generate
+    from core.sampling import generate, source_pictures
 
     compute = choose_compute(
         getattr(options, "device", "auto"), getattr(options, "precision", "auto"), getattr(options, "threads", 0)
@@ -42,7 +46,8 @@ def run(options: argparse.Namespace) -> int:
         )
     wanted.check(model.config, model.label_count)
     wanted = wanted.resolve(model.config)
-    columns = model.label_count if model.label_count and wanted.label < 0 else 0
+    source = source_pictures(model, wanted, options.data_dir)
+    rows = model.label_count if wanted.label < 0 else 0
     finished: list[images.Pixels] = []
     steps: list[tuple[int, images.Pixels]] = []
     started = time.monotonic()
@@ -51,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
             f"{wanted.num_images} images, {wanted.sampler}, {wanted.steps} evaluations, {model.config.objective} objective, "
             f"{model.config.schedule} schedule; {compute.describe()}"
         )
-        for batch in generate(model, wanted, compute):
+        for batch in generate(model, wanted, compute, source):
             frame = batch.frame
             if batch.done and (progress.due(batch.done, 10) or batch.done == batch.evaluations):
                 left = (time.monotonic() - started) / batch.done * (batch.evaluations - batch.done)
@@ -59,19 +64,25 @@ def run(options: argparse.Namespace) -> int:
             if frame.t < 0:
                 finished.append(images.to_uint8(frame.x))
             elif options.show_intermediate and batch.first == 0 and frame.index % max(1, frame.total // MOST_STEPS_SHOWN) == 0:
-                steps.append((frame.t, images.grid(images.to_uint8(frame.x), columns)))
-        picture = images.grid(np.concatenate(finished), columns)
-        images.save_png(output, picture)
+                steps.append((frame.t, images.class_grid(images.to_uint8(frame.x), rows)))
+        images.save_png(output, images.class_grid(np.concatenate(finished), rows))
         progress.say(f"{wanted.num_images} images in {time.monotonic() - started:.1f} s: {output}")
         if steps:
             folder = output.parent / "intermediate"
-            for stale in folder.glob("step_*.png"):
-                stale.unlink()
-            for t, shown in steps:
-                images.save_png(folder / f"step_{t:04d}.png", shown)
-            images.save_gif(folder / "denoising.gif", [*(shown for _, shown in steps), images.grid(finished[0], columns)])
+            _write_steps(folder, steps, images.class_grid(finished[0], rows))
             progress.say(f"{len(steps)} intermediate steps and denoising.gif: {folder}")
     return 0
+
+
+def _write_steps(folder: Path, steps: "list[tuple[int, images.Pixels]]", last: "images.Pixels") -> None:
+    """step_0999.png ... and denoising.gif, in place of those of an earlier sampling."""
+    from core import images
+
+    for stale in folder.glob("step_*.png"):
+        stale.unlink()
+    for t, shown in steps:
+        images.save_png(folder / f"step_{t:04d}.png", shown)
+    images.save_gif(folder / "denoising.gif", [*(shown for _, shown in steps), last])
 
 
 def _run_folder(checkpoint: Path) -> Path:

@@ -1,0 +1,66 @@
+"""What every test shares: quiet threads, folders of its own, and one tiny trained run."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # both are read when torch is imported, which is later
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+from collections.abc import Callable, Iterator  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+import pytest  # noqa: E402
+
+TINY: dict[str, Any] = {
+    "dataset": "glyphs",
+    "model": "tiny",
+    "epochs": 2,
+    "batch_size": 16,
+    "precision": "fp32",
+    "device": "cpu",
+    "timesteps": 100,
+    "save_interval": 1,
+    "checkpoint_seconds": 1000.0,
+}
+"""A run of 2 epochs of 6 steps on 96 glyphs."""
+TINY_IMAGES = 96
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Caches, data and settings of platformdirs land in a temporary folder, in this process and in those it starts."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in ("CACHE", "CONFIG", "DATA", "STATE"):
+            patch.setenv(f"XDG_{kind}_HOME", str(home / kind.lower()))
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> Callable[..., Any]:
+    """tiny_config(output_dir, **changes) -> TrainConfig."""
+    from core.config import TrainConfig
+
+    def make(output_dir: Path, **changes: Any) -> Any:
+        return TrainConfig.of(**(TINY | {"output_dir": str(output_dir)} | changes))
+
+    return make
+
+
+@pytest.fixture
+def small_glyphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """glyphs with TINY_IMAGES images."""
+    monkeypatch.setattr("core.datasets.GLYPHS_TRAIN", TINY_IMAGES)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Callable[..., Any]) -> Path:
+    """The folder of a finished run; read it, do not write to it."""
+    from core.training import Trainer
+
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("core.datasets.GLYPHS_TRAIN", TINY_IMAGES)
+        for _ in Trainer(tiny_config(folder)):
+            pass
+    return folder

@@ -37,7 +37,8 @@ def _grey_numbers() -> Colours:
     numbers = np.array([16, *range(232, 256), 231])
     levels = np.array([0, *range(8, 248, 10), 255])
     nearest = np.abs(np.arange(256)[:, None] - levels[None, :]).argmin(axis=1)
-    return (NUMBERED | numbers[nearest]).astype(np.int32)
+    table: Colours = (NUMBERED | numbers[nearest]).astype(np.int32)
+    return table
 
 
 _GREYS = _grey_numbers()

@@ -39,6 +39,7 @@ def fit(count: int, side: tuple[int, int], size: tuple[int, int], mode: str = "a
     Half-blocks come in whole multiples of a pixel; quadrants shrink images to what fits. Tiles are one pixel apart.
     """
     width, height = size
+    count = max(count, 1)
     half = _fit_half(count, side, size, columns)
     if half.room and (mode == "half" or (mode == "auto" and half.room >= count)):
         return half
@@ -180,10 +181,10 @@ class PixelGrid(Widget):
         alone = self.zoomed is not None
         self.tiling = fit(len(images), side, size, "auto" if alone else self.mode, 0 if alone else self.columns)
         self.shown = min(len(images), self.tiling.room)
-        if look == "shades" and self.tiling.look == "quad":
+        if look == "shades" and self.tiling.look == "quad" and self.shown:
             # Shades have no quadrants: the same tiles at half the width.
             width, height = self.tiling.tile
-            self.tiling = Layout("shade", self.tiling.columns, self.tiling.rows, tile=(width // 2, height))
+            self.tiling = Layout("shade", self.tiling.columns, self.tiling.rows, tile=(max(width // 2, 1), height))
             images = np.stack([_resize(image, self.tiling.tile) for image in images[: self.tiling.room]])
         colour = self.background_colors[1]
         canvas = compose(images, self.tiling, size, (colour.r, colour.g, colour.b))

@@ -11,7 +11,7 @@ import torch
 from core.config import TrainConfig
 from core.diffusion import Diffusion
 from core.errors import UserError
-from core.files import atomic_write
+from core.files import atomic_write, require_space
 from core.schedule import NoiseSchedule
 from core.unet import UNet, UNetConfig
 
@@ -49,8 +49,16 @@ def make_diffusion(config: TrainConfig) -> Diffusion:
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Write a checkpoint atomically. `content` holds the entries of _REQUIRED, and what a resume needs."""
+    require_space(path, _size(content))
     with atomic_write(path) as file:
         torch.save({"format": FORMAT, "version": VERSION, **content}, file)
+
+
+def _size(content: object) -> int:
+    """Bytes of all tensors in nested dicts, with a little for the rest."""
+    if isinstance(content, torch.Tensor):
+        return content.nbytes
+    return sum(map(_size, content.values())) + 4096 if isinstance(content, dict) else 0
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ LR_SCHEDULES = ("linear", "cosine", "constant")
 SAMPLERS = ("ddpm", "ddim", "euler", "heun", "dpmpp_2m", "unipc")
 SPACINGS = ("trailing", "leading", "linspace")
 VARIANCES = ("small", "large", "learned")
+ON_NAN = ("stop", "rollback")
 STARTS = ("noise", "interpolate", "image", "inpaint")
 REGIONS = ("centre", "left", "right", "top", "bottom")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -69,6 +70,10 @@ class TrainConfig:
     sample_interval: int = setting(1, "draw samples every N epochs; 0 never", low=0)
     save_interval: int = setting(5, "keep a checkpoint every N epochs; 0 never", low=0)
     checkpoint_seconds: float = setting(60.0, "write the resume point every N seconds", low=1.0)
+    keep_last: int = setting(0, "keep only the newest N epoch checkpoints; 0 keeps all", low=0)
+    on_nan: str = setting(
+        "stop", "when the loss diverges: stop, or go back to the last checkpoint with half the lr", choices=ON_NAN
+    )
     output_dir: str = setting("outputs", "folder of this run")
     seed: int = setting(0, "seed of everything random", low=0)
     device: str = setting("auto", "where to compute", choices=DEVICES)

@@ -4,7 +4,6 @@ Not torch.optim.swa_utils.AveragedModel: its counter is a tensor that every upda
 """
 
 import copy
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +27,3 @@ class EMA:
         decay = min(self.cap, (1 + self.updates) / (10 + self.updates)) if self.updates else 0.0
         torch._foreach_lerp_(self._averages, self._weights, 1 - decay)
         self.updates += 1
-
-    def state_dict(self) -> dict[str, Any]:
-        return self.network.state_dict()

@@ -76,6 +76,15 @@ class Saved:
 
 
 @dataclass(frozen=True)
+class RolledBack:
+    """The loss diverged and the run went back to its last checkpoint, at `step`, with peak learning rate `lr`."""
+
+    step: int
+    lr: float
+    reason: str
+
+
+@dataclass(frozen=True)
 class Finished:
     """The run is complete; `path` is the final model."""
 
@@ -84,4 +93,4 @@ class Finished:
     path: Path
 
 
-Event = Step | EpochEnd | Sampling | Samples | Saved | Finished
+Event = Step | EpochEnd | Sampling | Samples | Saved | RolledBack | Finished

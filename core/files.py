@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,17 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         if isinstance(error, OSError):
             raise UserError(write_failure(path, error)) from error
         raise
+
+
+def require_space(path: Path, size: int) -> None:
+    """Raise UserError when the disk of `path` cannot take `size` more bytes; what is there already stays untouched."""
+    folder = next(parent for parent in Path(path).absolute().parents if parent.exists())
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise UserError(
+            f"cannot write {path}: it needs {size / 2**20:.0f} MiB and the disk has {free / 2**20:.0f}; "
+            "free some space or choose another folder"
+        )
 
 
 def write_json(path: Path, value: Any) -> None:

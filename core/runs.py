@@ -17,6 +17,8 @@ from core.config import TrainConfig
 from core.errors import UserError
 from core.files import write_failure, write_json
 
+REQUESTS = ("pause", "resume", "checkpoint", "sample", "stop")
+
 
 class RunDir:
     """The layout of one run. Nothing is created before `begin`."""
@@ -77,11 +79,36 @@ class RunDir:
         except (Timeout, OSError):
             return True
 
+    def prune(self, keep: int) -> None:
+        """Delete all but the newest `keep` epoch checkpoints; 0 keeps all."""
+        for path in self.epoch_checkpoints()[:-keep] if keep else []:
+            path.unlink()
+
+    def epoch_checkpoints(self) -> list[Path]:
+        """The checkpoints of epochs, oldest first."""
+        return sorted(self.path.glob("checkpoints/model_epoch_*.pt"), key=lambda p: (len(p.name), p.name))
+
+    def ask(self, request: str) -> None:
+        """Leave one of REQUESTS for the process that trains here; it is answered between two steps."""
+        control = self.path / "control"
+        try:
+            control.mkdir(exist_ok=True)
+            (control / request).touch()
+        except OSError as error:
+            raise UserError(write_failure(control / request, error)) from error
+
+    def take_requests(self) -> list[str]:
+        """The requests that were left since the last look, each once."""
+        taken = [request for request in REQUESTS if (self.path / "control" / request).exists()]
+        for request in taken:
+            (self.path / "control" / request).unlink(missing_ok=True)
+        return taken
+
     def clear(self) -> None:
         """Delete what a run wrote here, and nothing else."""
         for file in (self.run_json, self.metrics, self.last, self.final, self.loss_plot):
             file.unlink(missing_ok=True)
-        for file in [*self.path.glob("samples/epoch_*.png"), *self.path.glob("checkpoints/model_epoch_*.pt")]:
+        for file in [*self.path.glob("samples/epoch_*.png"), *self.epoch_checkpoints()]:
             file.unlink()
 
     def write_info(self, info: dict[str, Any]) -> None:
@@ -119,7 +146,7 @@ class RunDir:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What run.json says, checked. `status` is running, stopped, finished, diverged, or crashed (running, but no process)."""
+    """What run.json says, checked. `status` is running, paused, stopped, finished, diverged, or crashed (no process)."""
 
     path: Path
     config: TrainConfig
@@ -146,7 +173,7 @@ def read_run(path: Path) -> RunInfo:
         info = RunInfo(path, config, status, float(raw["started"]), int(raw["step"]), int(raw["total_steps"]), str(raw["device"]))
     except (OSError, ValueError, KeyError, TypeError, UserError) as error:
         raise UserError(f"{run.run_json} cannot be read; the run's checkpoints may still be good") from error
-    if status == "running" and not run.is_live():
+    if status in ("running", "paused") and not run.is_live():
         return RunInfo(path, config, "crashed", info.started, info.step, info.total_steps, info.device)
     return info
 

@@ -20,8 +20,6 @@ from core import images
 from core.batches import Batches, lr_fraction
 from core.checkpoint import (
     Model,
-    build_network,
-    describe_network,
     load_checkpoint,
     make_diffusion,
     save_checkpoint,
@@ -29,32 +27,38 @@ from core.checkpoint import (
 from core.config import SampleConfig, TrainConfig, check_batch
 from core.datasets import open_dataset
 from core.device import choose_compute
-from core.ema import EMA
 from core.errors import Diverged, UserError
-from core.events import EpochEnd, Event, Finished, Sampling, Saved, Step
+from core.events import EpochEnd, Event, Finished, RolledBack, Sampling, Saved, Step
 from core.events import Samples as SamplesEvent
 from core.files import write_failure
 from core.runs import RunDir, now
 from core.sampling import generate
-from core.unet import UNet, make_unet
+from core.state import TrainState
+from core.unet import parameter_count
 
 LOG_EVERY = 10  # steps in one line of metrics.jsonl
+MOST_ROLLBACKS = 5
 GRID_IMAGES = 64
 
 
 class Trainer:
     """One run in its folder. Iterate over it once; the methods below may be called from another thread meanwhile.
 
-    resume continues the run in config.output_dir from checkpoints/last.pt; only epochs, lr, intervals and the device may differ
-    from what it was started with. overwrite replaces it. Raises UserError before anything is written when something does not fit.
+    resume continues the run in config.output_dir from checkpoints/last.pt (or from `checkpoint`); only epochs, lr, intervals and
+    the device may differ from what it was started with. overwrite replaces it. Raises UserError before anything is written when
+    something does not fit.
     """
 
-    def __init__(self, config: TrainConfig, *, resume: bool = False, overwrite: bool = False) -> None:
+    def __init__(
+        self, config: TrainConfig, *, resume: bool = False, overwrite: bool = False, checkpoint: Path | None = None
+    ) -> None:
         self.run = RunDir(config.output_dir)
         self.run.check_free(resume=resume, overwrite=overwrite)
         self.overwrite = overwrite
-        saved = load_checkpoint(self.run.last) if resume else None
-        if saved is not None:
+        self.resumed_from = (checkpoint or self.run.last) if resume else None
+        saved = None
+        if self.resumed_from:
+            saved = _load_or_offer(self.resumed_from, self.run)
             config = merge_for_resume(config, TrainConfig.from_dict(saved["config"]))
         self.config = config
         root = Path(config.data_dir).expanduser() if config.data_dir else None
@@ -62,16 +66,12 @@ class Trainer:
         check_batch(config.batch_size, config.dataset, len(self.data))
         self.compute = choose_compute(config.device, config.precision, config.threads)
         self.diffusion = make_diffusion(config)
-        self.network, self.ema, self.optimizer = self._build(saved)
+        self.state = TrainState(config, self.data, self.compute.device)
+        if saved and self.resumed_from:
+            self.state.restore(saved, self.resumed_from)
         self.steps_per_epoch = len(self.data) // config.batch_size
         self.total_steps = config.epochs * self.steps_per_epoch
-        self.step = saved["step"] if saved else 0
-        self.seconds = saved["seconds"] if saved else 0.0
-        self.lr_factor = saved["lr_factor"] if saved else 1.0
-        self.started = saved["started"] if saved else now()
-        self.tally = saved["tally"].to(self.compute.device) if saved else self._new_tally()
-        self.epoch_loss = saved["epoch_loss"].to(self.compute.device) if saved else torch.zeros((), device=self.compute.device)
-        self._session_start = self.step
+        self._session_start = self.state.step
         self._session_seconds = 0.0
         self._saved_step = -1
         self._sample_asked = threading.Event()
@@ -81,7 +81,7 @@ class Trainer:
 
     def scale_lr(self, factor: float) -> None:
         """Multiply the learning rate, on top of its schedule."""
-        self.lr_factor *= factor
+        self.state.lr_factor *= factor
 
     def sample_now(self) -> None:
         """Draw a grid of samples after the present step."""
@@ -91,12 +91,17 @@ class Trainer:
         """Write the resume point after the present step."""
         self._save_asked.set()
 
+    @property
+    def step(self) -> int:
+        """Optimizer steps done."""
+        return self.state.step
+
     def describe(self) -> str:
         """One line: what is trained on what, where."""
-        count = sum(p.numel() for p in self.network.parameters())
         return (
-            f"{self.config.model} ({count / 1e6:.2f}M parameters, {self.config.objective}) on {self.config.dataset} "
-            f"({len(self.data):,} images {self.data.side}x{self.data.side}x{self.data.channels}); {self.compute.describe()}"
+            f"{self.config.model} ({parameter_count(self.state.network) / 1e6:.2f}M parameters, {self.config.objective}) on "
+            f"{self.config.dataset} ({len(self.data):,} images {self.data.side}x{self.data.side}x{self.data.channels}); "
+            f"{self.compute.describe()}"
         )
 
     # --- the run
@@ -108,14 +113,14 @@ class Trainer:
             if self.overwrite:
                 self.run.clear()
             self.run.truncate_metrics(self.step)
-            self._write_info("running")
-            if self._session_start == 0:
-                self._save()
+            self.write_status("running")
+            if self.step == 0:
+                self._save()  # so that there is always a last good checkpoint
             with self._open_metrics() as metrics:
                 yield from self._train(metrics)
             self._finish()
             status = "finished"
-            yield Finished(self.step, self.seconds, self.run.final)
+            yield Finished(self.step, self.state.seconds, self.run.final)
         except Diverged:
             status = "diverged"
             raise
@@ -123,67 +128,89 @@ class Trainer:
             try:
                 if status == "stopped" and self._saved_step != self.step:
                     self._save()
-                self._write_info(status)
+                self.write_status(status)
             finally:
                 lock.release()
 
     def _train(self, metrics: IO[str]) -> Iterator[Event]:
         batches = Batches(self.config, self.data, self.compute.device)
-        parameters = list(self.network.parameters())
+        rollbacks = 0
         last_save = time.monotonic()
-        while self.step < self.total_steps:
-            started = time.perf_counter()
-            lr = self._set_lr()
-            x0, labels, generator = batches.at(self.step)
-            t = self.diffusion.draw_t(len(x0), generator)
-            noise = torch.randn(x0.shape, generator=generator, device=x0.device)
-            self.network.train()
-            with self.compute.autocast():
-                losses = self.diffusion.loss(self.network, x0, t, noise, labels)
-            loss = losses.mean()
-            loss.backward()  # type: ignore[no-untyped-call]
-            grad_norm = nn.utils.clip_grad_norm_(parameters, self.config.grad_clip or math.inf)
-            if self.compute.device.type == "cpu" or self.step % LOG_EVERY == 0:
-                self._require_finite(loss, grad_norm)
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
-            self.ema.update()
-            quartiles = _by_quartile(losses.detach(), t, self.config.timesteps)
-            self.tally += torch.cat([loss.detach()[None], grad_norm.detach()[None], quartiles.flatten()])
-            self.epoch_loss += loss.detach()
-            self.step += 1
-            self._clock(started)
-            if self.step % LOG_EVERY == 0 or self.step == self.total_steps:
-                self._log(metrics, lr)
-            yield self._step_event(loss.detach(), quartiles, grad_norm, lr)
+        while True:
+            # What is due between two steps comes first, so that a run stopped anywhere resumes with what it still owes.
             epoch, position = divmod(self.step, self.steps_per_epoch)
+            if position == 0 and epoch > self.state.ended_epochs:
+                yield from self._end_epoch(epoch)
             if self._sample_asked.is_set():
                 self._sample_asked.clear()
                 yield from self._sample(epoch + (position > 0))
-            if position == 0:
-                yield from self._end_epoch(epoch)
-            if self._save_asked.is_set() or time.monotonic() - last_save > self.config.checkpoint_seconds:
-                self._save_asked.clear()
-                self._require_finite(loss, grad_norm)
-                self._save()
-                last_save = time.monotonic()
+            if self.step >= self.total_steps:
+                return
+            try:
+                event = self._step(batches, metrics)
+                if self._save_asked.is_set() or time.monotonic() - last_save > self.config.checkpoint_seconds:
+                    self._save_asked.clear()
+                    self._require_finite(event.loss, event.grad_norm)
+                    self._save()
+                    last_save = time.monotonic()
+            except Diverged as error:
+                rollbacks += 1
+                if self.config.on_nan == "stop" or rollbacks > MOST_ROLLBACKS:
+                    raise
+                yield self._roll_back(str(error), metrics)
+                continue
+            yield event
+            if self._saved_step == self.step:
                 yield Saved(self.step, self.run.last)
 
+    def _step(self, batches: Batches, metrics: IO[str]) -> Step:
+        """One optimizer step, and every LOG_EVERY steps a line of metrics. Raises Diverged."""
+        started = time.perf_counter()
+        state = self.state
+        lr = self.config.lr * state.lr_factor * lr_fraction(self.config, state.step, self.total_steps)
+        for group in state.optimizer.param_groups:
+            group["lr"] = lr
+        x0, labels, generator = batches.at(state.step)
+        t = self.diffusion.draw_t(len(x0), generator)
+        noise = torch.randn(x0.shape, generator=generator, device=x0.device)
+        state.network.train()
+        with self.compute.autocast():
+            losses = self.diffusion.loss(state.network, x0, t, noise, labels)
+        loss = losses.mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        grad_norm = nn.utils.clip_grad_norm_(state.network.parameters(), self.config.grad_clip or math.inf)
+        if self.compute.device.type == "cpu" or state.step % LOG_EVERY == 0:  # reading them stalls a GPU
+            self._require_finite(loss, grad_norm)
+        state.optimizer.step()
+        state.optimizer.zero_grad(set_to_none=True)
+        state.ema.update()
+        quartiles = _by_quartile(losses.detach(), t, self.config.timesteps)
+        state.tally += torch.cat([loss.detach()[None], grad_norm.detach()[None], quartiles.flatten()])
+        state.epoch_loss += loss.detach()
+        state.step += 1
+        spent = time.perf_counter() - started
+        state.seconds += spent
+        self._session_seconds += spent
+        if state.step % LOG_EVERY == 0 or state.step == self.total_steps:
+            self._log(metrics, lr)
+        return self._step_event(loss.detach(), quartiles, grad_norm, lr)
+
     def _end_epoch(self, epoch: int) -> Iterator[Event]:
-        mean = self.epoch_loss.item() / self.steps_per_epoch
-        self.epoch_loss.zero_()
-        yield EpochEnd(epoch, self.config.epochs, mean)
+        yield EpochEnd(epoch, self.config.epochs, self.state.epoch_loss.item() / self.steps_per_epoch)
         interval = self.config.sample_interval
         if interval and epoch % interval == 0:
             yield from self._sample(epoch)
+        self.state.epoch_loss.zero_()
+        self.state.ended_epochs = epoch
         interval = self.config.save_interval
         if interval and epoch % interval == 0:
             path = self.run.checkpoint(epoch)
-            save_checkpoint(path, self._content())
+            save_checkpoint(path, self.state.content(self.config))
+            self.run.prune(self.config.keep_last)
             yield Saved(self.step, path)
 
     def _sample(self, epoch: int) -> Iterator[Event]:
-        model = Model(self.ema.network, self.diffusion, self.config, self.data.classes, self.step)
+        model = Model(self.state.ema.network, self.diffusion, self.config, self.data.classes, self.step)
         drawn: Tensor | None = None
         for batch in generate(model, SampleConfig(num_images=GRID_IMAGES, seed=self.config.seed), self.compute):
             drawn = batch.frame.x
@@ -193,21 +220,25 @@ class Trainer:
         images.save_png(path, images.grid(images.to_uint8(drawn)))
         yield SamplesEvent(epoch, drawn, path)
 
+    def _roll_back(self, reason: str, metrics: IO[str]) -> RolledBack:
+        """Go back to the last good checkpoint with half the learning rate."""
+        factor = self.state.lr_factor / 2
+        self.state.optimizer.zero_grad(set_to_none=True)
+        self.state.restore(load_checkpoint(self.run.last), self.run.last)
+        self.state.lr_factor = factor
+        metrics.flush()
+        self.run.truncate_metrics(self.step)
+        return RolledBack(self.step, self.config.lr * factor, reason)
+
     def _finish(self) -> None:
         self._save()
-        save_checkpoint(self.run.final, self._content())
+        save_checkpoint(self.run.final, self.state.content(self.config))
         entries = self.run.read_metrics()
         if entries:
             title = f"{self.config.dataset}, {self.config.model}, {self.config.objective} loss"
             images.save_loss_plot(self.run.loss_plot, [e["step"] for e in entries], [e["loss"] for e in entries], title)
 
-    # --- pieces of a step
-
-    def _set_lr(self) -> float:
-        lr = self.config.lr * self.lr_factor * lr_fraction(self.config, self.step, self.total_steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        return lr
+    # --- pieces
 
     def _require_finite(self, loss: Tensor, grad_norm: Tensor) -> None:
         if not math.isfinite(loss.item()) or not math.isfinite(grad_norm.item()):
@@ -215,11 +246,6 @@ class Trainer:
                 f"the loss or its gradient stopped being finite at step {self.step + 1}; the last good checkpoint is "
                 f"{self.run.last}; continue from it with --resume and a lower --lr, or --precision fp32"
             )
-
-    def _clock(self, started: float) -> None:
-        spent = time.perf_counter() - started
-        self.seconds += spent
-        self._session_seconds += spent
 
     def _step_event(self, loss: Tensor, quartiles: Tensor, grad_norm: Tensor, lr: float) -> Step:
         batch = self.config.batch_size
@@ -234,19 +260,15 @@ class Trainer:
             grad_norm=grad_norm,
             lr=lr,
             images=self.step * batch,
-            seconds=self.seconds,
-            session_images=(self.step - self._session_start) * batch,
+            seconds=self.state.seconds,
+            session_images=max(1, self.step - self._session_start) * batch,
             session_seconds=self._session_seconds,
         )
 
-    def _new_tally(self) -> Tensor:
-        """Sums since the last line of metrics: loss, gradient norm, loss by quarter of t (4), images by quarter of t (4)."""
-        return torch.zeros(10, device=self.compute.device)
-
     def _log(self, metrics: IO[str], lr: float) -> None:
         steps = (self.step - 1) % LOG_EVERY + 1
-        loss, grad_norm, *rest = self.tally.tolist()
-        self.tally.zero_()
+        loss, grad_norm, *rest = self.state.tally.tolist()
+        self.state.tally.zero_()
         quartiles = [round(total / count, 6) if count else None for total, count in zip(rest[:4], rest[4:], strict=True)]
         entry = {
             "step": self.step,
@@ -256,7 +278,7 @@ class Trainer:
             "quartiles": quartiles,
             "grad_norm": round(grad_norm / steps, 6),
             "lr": lr,
-            "seconds": round(self.seconds, 3),
+            "seconds": round(self.state.seconds, 3),
         }
         try:
             metrics.write(json.dumps(entry) + "\n")
@@ -264,50 +286,13 @@ class Trainer:
         except OSError as error:
             raise UserError(write_failure(self.run.metrics, error)) from error
 
-    # --- building and saving
-
-    def _build(self, saved: dict[str, Any] | None) -> tuple[UNet, EMA, torch.optim.AdamW]:
-        config, device = self.config, self.compute.device
-        if saved:
-            network = build_network(saved["network"], saved["model"], self.run.last)
-        else:
-            classes = len(self.data.classes) if config.conditional else 0
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(config.seed)
-                network = make_unet(config.model, self.data.side, self.data.channels, classes, config.learn_variance)
-        network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        ema = EMA(network, config.ema_decay)
-        fused = device.type in ("cpu", "cuda")
-        optimizer = torch.optim.AdamW(network.parameters(), config.lr, weight_decay=config.weight_decay, fused=fused)
-        if saved:
-            ema.network.load_state_dict(saved["ema"])
-            ema.updates = saved["ema_updates"]
-            optimizer.load_state_dict(saved["optimizer"])
-        return network, ema, optimizer
-
-    def _content(self) -> dict[str, Any]:
-        return {
-            "config": self.config.to_dict(),
-            "network": describe_network(self.network),
-            "classes": list(self.data.classes),
-            "step": self.step,
-            "model": self.network.state_dict(),
-            "ema": self.ema.state_dict(),
-            "ema_updates": self.ema.updates,
-            "optimizer": self.optimizer.state_dict(),
-            "tally": self.tally,
-            "epoch_loss": self.epoch_loss,
-            "seconds": self.seconds,
-            "lr_factor": self.lr_factor,
-            "started": self.started,
-        }
-
     def _save(self) -> None:
-        save_checkpoint(self.run.last, self._content())
+        save_checkpoint(self.run.last, self.state.content(self.config))
         self._saved_step = self.step
-        self._write_info("running")
+        self.write_status("running")
 
-    def _write_info(self, status: str) -> None:
+    def write_status(self, status: str) -> None:
+        """Write run.json; whoever stops pulling for a while says so with "paused", and with "running" afterwards."""
         self.run.write_info(
             {
                 "config": self.config.to_dict(),
@@ -317,7 +302,7 @@ class Trainer:
                 "status": status,
                 "step": self.step,
                 "total_steps": self.total_steps,
-                "started": self.started,
+                "started": self.state.started,
                 "ended": now() if status != "running" else None,
             }
         )
@@ -329,9 +314,25 @@ class Trainer:
             raise UserError(write_failure(self.run.metrics, error)) from error
 
 
+def _load_or_offer(path: Path, run: RunDir) -> dict[str, Any]:
+    """Load a checkpoint to resume from; when it is torn, name the newest older one that is good."""
+    try:
+        return load_checkpoint(path)
+    except UserError as error:
+        for older in reversed(run.epoch_checkpoints()):
+            try:
+                load_checkpoint(older)
+            except UserError:
+                continue
+            raise UserError(f"{error}; {older} is good, continue from it with --resume {older}") from error
+        raise
+
+
 _FREE_ON_RESUME = (
     "epochs",
     "lr",
+    "on_nan",
+    "keep_last",
     "precision",
     "sample_interval",
     "save_interval",

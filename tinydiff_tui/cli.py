@@ -30,6 +30,7 @@ def run(arguments: Sequence[str]) -> int:
     arguments = [_spelling(a) for a in arguments]
     try:
         options = _parser().parse_args(arguments)
+        options.arguments = arguments
         if options.command is None:
             from tinydiff_tui.app import run_app
 
@@ -88,7 +89,11 @@ def _parser() -> Parser:
 
 def _train(parser: argparse.ArgumentParser) -> None:
     _add_fields(parser, TrainConfig)
-    parser.add_argument("--resume", action="store_true", help="continue the run in --output-dir")
+    parser.add_argument(
+        "--resume", nargs="?", const=True, default=False, metavar="CHECKPOINT",
+        help="continue the run in --output-dir, from its last.pt or the checkpoint given",
+    )  # fmt: skip
+    parser.add_argument("--detach", action="store_true", help="train in a process of its own that outlives this terminal")
     parser.add_argument("--overwrite", action="store_true", help="replace the run in --output-dir")
     _plain(parser)
 

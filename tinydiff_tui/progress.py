@@ -60,6 +60,11 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
 
 
+def print_line(text: str) -> None:
+    """One line on standard output, which may be gone after a hang-up."""
+    Plain().say(text)
+
+
 @contextmanager
 def make_progress(*, plain: bool) -> Iterator[Plain]:
     """A bar on a terminal that can show one, plain lines otherwise."""

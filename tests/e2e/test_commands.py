@@ -6,11 +6,15 @@ import re
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from core.runs import RunDir, read_run
 
 TINY = ("--model", "tiny", "--batch-size", "256", "--threads", "1", "--precision", "fp32", "--device", "cpu")
 
@@ -197,3 +201,38 @@ def test_help_does_not_import_torch() -> None:
     timed = subprocess.run([sys.executable, "-X", "importtime", "-c", program], capture_output=True, text=True)
     assert timed.returncode == 0 and "visualize" in timed.stdout
     assert not re.search(r"\| +(torch|textual|rich|numpy)$", timed.stderr, re.MULTILINE)
+
+
+def test_detached_run_takes_requests_through_its_folder(tmp_path: Path, photos: Path) -> None:
+    result = tinydiff("train", "--dataset", f"folder:{photos}", "--epochs", "5000", "--sample-interval", "0", "--detach", *TINY,
+                      cwd=tmp_path)  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "tinydiff-tui attach outputs" in result.stdout
+    run_dir = RunDir(tmp_path / "outputs")
+    assert read_run(run_dir.path).status == "running"
+    second = tinydiff("train", "--dataset", f"folder:{photos}", "--overwrite", *TINY, cwd=tmp_path)
+    assert second.returncode == 2 and "another process is training in outputs" in second.stderr
+    run_dir.ask("sample")
+    wait_for(lambda: any(run_dir.path.glob("samples/*.png")))
+    run_dir.ask("pause")
+    wait_for(lambda: read_run(run_dir.path).status == "paused")
+    run_dir.ask("resume")
+    wait_for(lambda: read_run(run_dir.path).status == "running")
+    run_dir.ask("stop")
+    wait_for(lambda: not run_dir.is_live())
+    info = read_run(run_dir.path)
+    assert info.status == "stopped" and info.step > 0 and info.checkpoint == run_dir.last
+
+
+def test_detached_run_that_cannot_start_says_why(tmp_path: Path, photos: Path) -> None:
+    arguments = ("--dataset", f"folder:{photos}", "--batch-size", "9999", "--model", "tiny", "--detach")
+    result = tinydiff("train", *arguments, cwd=tmp_path)
+    assert result.returncode == 2 and "the run did not start: a batch of 9999 is larger than" in result.stderr
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Poll another process until the condition holds; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the other process did not get there"
+        os.sched_yield()

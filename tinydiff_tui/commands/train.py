@@ -3,89 +3,128 @@
 import argparse
 import shlex
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from core.config import TrainConfig, check_batch
 from core.datasets import default_dataset, describe, require
-from core.runs import RunDir
+from core.runs import RunDir, read_run
 from tinydiff_tui.cli import given
-from tinydiff_tui.progress import make_progress
+from tinydiff_tui.progress import Plain, make_progress, print_line
+
+if TYPE_CHECKING:
+    from core.events import Event
+    from core.training import Trainer
+
+_LOOK_SECONDS = 0.25  # how often requests in the run folder are looked for
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, showing progress; a signal stops after the step in hand, with a checkpoint."""
+    """Train, showing progress; a signal or a request to stop ends after the step in hand, with a checkpoint."""
+    config = _checked_config(options)
+    run_dir = RunDir(config.output_dir)
+    if options.detach:
+        from tinydiff_tui.commands.detach import detach
+
+        return detach(options.arguments, run_dir)
+
+    from core.training import Trainer
+
+    checkpoint = Path(options.resume) if isinstance(options.resume, str) else None
+    trainer = Trainer(config, resume=bool(options.resume), overwrite=options.overwrite, checkpoint=checkpoint)
+    with _signals() as stop, make_progress(plain=options.plain) as progress:
+        progress.say(trainer.describe())
+        if options.resume:
+            progress.say(f"resuming at step {trainer.step:,} of {trainer.total_steps:,}")
+        _pull(trainer, progress, stop)
+    folder = shlex.quote(str(run_dir.path))
+    if stop:
+        print_line(f"stopped after step {trainer.step:,}; continue with: tinydiff-tui train --resume --output-dir {folder}")
+        return 128 + stop[0] if stop[0] else 0
+    print_line(f"next: tinydiff-tui sample --checkpoint {shlex.quote(str(run_dir.final))}")
+    return 0
+
+
+def _checked_config(options: argparse.Namespace) -> TrainConfig:
+    """Everything that can be wrong with the flags is found here, before torch is imported."""
     fields = given(options, TrainConfig)
     root = Path(fields["data_dir"]) if "data_dir" in fields else None
     run_dir = RunDir(fields.get("output_dir", TrainConfig.output_dir))
     if options.resume:
         run_dir.check_free(resume=True, overwrite=False)
-        config = _stored(run_dir, fields)
+        # A resume needs no flag but --output-dir: the rest is the run's own.
+        config = TrainConfig.of(**(read_run(run_dir.path).config.to_dict() | fields | {"output_dir": str(run_dir.path)}))
     else:
         fields.setdefault("dataset", default_dataset(root))
         config = TrainConfig.of(**fields)
         run_dir.check_free(resume=False, overwrite=options.overwrite)
-    require(config.dataset, root)
+    require(config.dataset, Path(config.data_dir) if config.data_dir else None)
     if not config.dataset.startswith("folder:"):
         check_batch(config.batch_size, config.dataset, describe(config.dataset, root).count)
+    return config
 
-    from core.events import EpochEnd, Finished, Samples, Saved, Step
-    from core.training import LOG_EVERY, Trainer
 
-    trainer = Trainer(config, resume=options.resume, overwrite=options.overwrite)
+def _pull(trainer: "Trainer", progress: Plain, stop: list[int]) -> None:
+    """Pull the run to its end, or until `stop` holds a signal (0: asked to through the run folder)."""
     events = iter(trainer)
-    step = trainer.step
-    with _signals() as stop, make_progress(plain=options.plain) as progress:
-        progress.say(trainer.describe())
-        if options.resume:
-            progress.say(f"resuming at step {step:,} of {trainer.total_steps:,}")
-        for event in events:
-            match event:
-                case Step():
-                    step = event.step
-                    if progress.due(event.step, LOG_EVERY):
-                        speed = f"{event.images_per_second:.0f} images/s"
-                        text = f"epoch {event.epoch}/{event.epochs} loss {event.loss.item():.4f} {speed}"
-                        progress.update(event.step, event.total_steps, text, event.eta_seconds)
-                case EpochEnd():
-                    progress.say(f"epoch {event.epoch}/{event.epochs}: mean loss {event.loss:.4f}")
-                case Samples():
-                    progress.say(f"samples: {event.path}")
-                case Saved() if event.path != run_dir.last:
-                    progress.say(f"checkpoint: {event.path}")
-                case Finished():
-                    progress.say(f"finished in {event.seconds:.0f} s: {event.path}")
-            if stop:
-                break
+    looked = time.monotonic()
+    trainer.run.take_requests()  # what an earlier process left unanswered is not meant for this one
+    for event in events:
+        _report(event, progress)
+        if time.monotonic() - looked > _LOOK_SECONDS:
+            looked = time.monotonic()
+            _answer(trainer, progress, stop)
         if stop:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            progress.say(f"stopping after step {step:,}: writing {run_dir.last}")
-            events.close()  # type: ignore[attr-defined]
+            break
     if stop:
-        folder = shlex.quote(str(run_dir.path))
-        print_line(f"stopped; continue with: tinydiff-tui train --resume --output-dir {folder}")
-        return 130 if stop[0] == signal.SIGINT else 128 + stop[0]
-    print_line(f"next: tinydiff-tui sample --checkpoint {shlex.quote(str(run_dir.final))}")
-    return 0
+        progress.say(f"stopping after step {trainer.step:,}: writing {trainer.run.last}")
+    events.close()  # type: ignore[attr-defined]
 
 
-def print_line(text: str) -> None:
-    """One line on standard output, which may be gone after a hang-up."""
-    import contextlib
-    import sys
+def _report(event: "Event", progress: Plain) -> None:
+    from core.events import EpochEnd, Finished, RolledBack, Samples, Saved, Step
+    from core.training import LOG_EVERY
 
-    with contextlib.suppress(OSError):
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+    match event:
+        case Step() if progress.due(event.step, LOG_EVERY):
+            speed = f"{event.images_per_second:.0f} images/s"
+            text = f"epoch {event.epoch}/{event.epochs} loss {event.loss.item():.4f} {speed}"
+            progress.update(event.step, event.total_steps, text, event.eta_seconds)
+        case EpochEnd():
+            progress.say(f"epoch {event.epoch}/{event.epochs}: mean loss {event.loss:.4f}")
+        case Samples():
+            progress.say(f"samples: {event.path}")
+        case Saved() if event.path.name != "last.pt":
+            progress.say(f"checkpoint: {event.path}")
+        case RolledBack():
+            progress.say(f"{event.reason}; back at step {event.step:,} with lr {event.lr:g}")
+        case Finished():
+            progress.say(f"finished in {event.seconds:.0f} s: {event.path}")
 
 
-def _stored(run_dir: RunDir, fields: dict[str, object]) -> TrainConfig:
-    """The config of the run in the folder, with what was given on top: a resume needs no flag but --output-dir."""
-    from core.runs import read_run
-
-    return TrainConfig.of(**(read_run(run_dir.path).config.to_dict() | fields))
+def _answer(trainer: "Trainer", progress: Plain, stop: list[int]) -> None:
+    """Do what was asked for through the run folder; a pause lasts until resume, stop or a signal."""
+    paused = False
+    while True:
+        for request in trainer.run.take_requests():
+            progress.say(f"asked to {request}")
+            match request:
+                case "pause" | "resume":
+                    paused = request == "pause"
+                    trainer.write_status("paused" if paused else "running")
+                case "checkpoint":
+                    trainer.checkpoint_now()
+                case "sample":
+                    trainer.sample_now()
+                case "stop":
+                    stop.append(0)
+        if not paused or stop:
+            return
+        time.sleep(_LOOK_SECONDS)
 
 
 @contextmanager

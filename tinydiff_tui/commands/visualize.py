@@ -7,7 +7,7 @@ from core.config import TrainConfig
 from core.datasets import default_dataset, require
 from core.errors import UserError
 from tinydiff_tui.cli import given
-from tinydiff_tui.commands.train import print_line
+from tinydiff_tui.progress import print_line
 
 MARKS = (0, 50, 100, 200, 400, 600, 800, 999)
 

@@ -1,0 +1,79 @@
+"""Everything that changes while a run trains, and how it goes into a checkpoint and comes back."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.checkpoint import build_network, describe_network
+from core.config import TrainConfig
+from core.datasets import ImageSet
+from core.ema import EMA
+from core.errors import UserError
+from core.runs import now
+from core.unet import UNet, make_unet
+
+TALLY = 10  # sums since the last line of metrics: loss, gradient norm, loss by quarter of t (4), images by quarter of t (4)
+
+
+class TrainState:
+    """Weights, their average, the optimizer and the counters. Randomness and the data's order follow from (seed, step)."""
+
+    def __init__(self, config: TrainConfig, data: ImageSet, device: torch.device) -> None:
+        classes = len(data.classes) if config.conditional else 0
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            network = make_unet(config.model, data.side, data.channels, classes, config.learn_variance)
+        self.classes = data.classes
+        self.network: UNet = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.ema = EMA(self.network, config.ema_decay)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), config.lr, weight_decay=config.weight_decay, fused=device.type in ("cpu", "cuda")
+        )
+        self.step = 0
+        self.ended_epochs = 0  # epochs whose samples and checkpoint are done too
+        self.seconds = 0.0
+        self.lr_factor = 1.0
+        self.started = now()
+        self.tally = torch.zeros(TALLY, device=device)
+        self.epoch_loss = torch.zeros((), device=device)
+
+    def content(self, config: TrainConfig) -> dict[str, Any]:
+        """The entries of a checkpoint."""
+        return {
+            "config": config.to_dict(),
+            "network": describe_network(self.network),
+            "classes": list(self.classes),
+            "step": self.step,
+            "model": self.network.state_dict(),
+            "ema": self.ema.network.state_dict(),
+            "ema_updates": self.ema.updates,
+            "optimizer": self.optimizer.state_dict(),
+            "tally": self.tally,
+            "epoch_loss": self.epoch_loss,
+            "ended_epochs": self.ended_epochs,
+            "seconds": self.seconds,
+            "lr_factor": self.lr_factor,
+            "started": self.started,
+        }
+
+    def restore(self, saved: dict[str, Any], path: Path) -> None:
+        """Take everything from a checkpoint. Raises UserError when it does not fit, before anything is changed."""
+        for weights in ("model", "ema"):
+            build_network(saved["network"], saved[weights], path)
+        if saved["network"] != describe_network(self.network):
+            raise UserError(f"{path} holds a network of another shape than this run's; use --overwrite or another --output-dir")
+        try:
+            optimizer, tally, epoch_loss = saved["optimizer"], saved["tally"], saved["epoch_loss"]
+            counters = saved["ema_updates"], saved["ended_epochs"], saved["seconds"], saved["lr_factor"], saved["started"]
+        except KeyError as error:
+            raise UserError(
+                f"{path} holds a model but no resume point (no {error}); use a checkpoint that train wrote"
+            ) from error
+        self.network.load_state_dict(saved["model"])
+        self.ema.network.load_state_dict(saved["ema"])
+        self.optimizer.load_state_dict(optimizer)
+        self.tally.copy_(tally)
+        self.epoch_loss.copy_(epoch_loss)
+        self.step = saved["step"]
+        self.ema.updates, self.ended_epochs, self.seconds, self.lr_factor, self.started = counters

@@ -1,11 +1,13 @@
 """Checkpoint files: written atomically, read without running any code from them, checked before anything is built."""
 
 import dataclasses
+import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 
 from core.config import TrainConfig
@@ -65,12 +67,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint on to the CPU. Raises UserError when it is missing, torn, foreign, hostile or of a newer version."""
     if not path.is_file():
         raise UserError(f"there is no checkpoint {path}; train one with 'tinydiff-tui train', or check the name")
-    if not _plain_zip(path):
-        raise UserError(f"{path} cannot be read as a checkpoint: it is torn, or not one of this program's")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # on flipped bytes the unpickler stumbles in any of a dozen ways
-        raise UserError(f"{path} cannot be read as a checkpoint: it is torn, or not one of this program's") from error
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{path} is not a checkpoint of this program; give one that 'tinydiff-tui train' wrote")
     version = content.get("version")
@@ -80,6 +77,36 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         if not isinstance(content.get(key), kind):
             raise UserError(f"{path} is damaged: its entry '{key}' is missing or wrong; use an older checkpoint")
     return content
+
+
+def export_safetensors(checkpoint: Path, output: Path) -> None:
+    """Write the averaged weights of a checkpoint as safetensors, its config in the metadata. Raises UserError."""
+    content = load_checkpoint(checkpoint)
+    build_network(content["network"], content["ema"], checkpoint)
+    described = {key: content[key] for key in ("format", "version", "config", "network", "classes", "step")}
+    weights = {name: value.contiguous() for name, value in content["ema"].items()}
+    with atomic_write(output) as file:
+        file.write(safetensors.torch.save(weights, {FORMAT: json.dumps(described)}))
+
+
+def _read_safetensors(path: Path) -> object:
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            described = json.loads((file.metadata() or {}).get(FORMAT, "null"))
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
+        raise UserError(f"{path} cannot be read as a checkpoint: it is torn, or not one of this program's") from error
+    return described | {"model": weights, "ema": weights} if isinstance(described, dict) else None
+
+
+def _read_torch(path: Path) -> object:
+    torn = f"{path} cannot be read as a checkpoint: it is torn, or not one of this program's"
+    if not _plain_zip(path):
+        raise UserError(torn)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # on flipped bytes the unpickler stumbles in any of a dozen ways
+        raise UserError(torn) from error
 
 
 def _plain_zip(path: Path) -> bool:

@@ -78,6 +78,12 @@ def _parser() -> Parser:
     _train(commands.add_parser("train", help="train a model; Ctrl-C stops and leaves a checkpoint"))
     _sample(commands.add_parser("sample", help="draw images from a checkpoint"))
     _visualize(commands.add_parser("visualize", help="show how images turn into noise"))
+    export = commands.add_parser("export", help="write a model's weights for other programs")
+    export.add_argument("--checkpoint", required=True, help="file written by train")
+    export.add_argument(
+        "--format", default="safetensors", choices=("safetensors",), help="format of the file (default: safetensors)"
+    )
+    export.add_argument("--output", default="", help="file to write (default: beside the checkpoint)")
     datasets = commands.add_parser("datasets", help="list the data sets, or download one")
     datasets.add_argument("--download", metavar="NAME", help="fetch a data set into the data folder")
     datasets.add_argument("--data-dir", default="", help="folder of the data sets")

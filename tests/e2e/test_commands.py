@@ -79,6 +79,15 @@ def test_sample_writes_grid_steps_and_gif(run: Path) -> None:
     assert (run / "again.png").read_bytes() == (run / "out" / "generated_samples.png").read_bytes()
 
 
+def test_export_gives_the_same_pictures(run: Path) -> None:
+    assert tinydiff("export", "--checkpoint", "out/model_final.pt", "--output", "m.safetensors", cwd=run).returncode == 0
+    for checkpoint, output in (("m.safetensors", "a.png"), ("out/model_final.pt", "b.png")):
+        arguments = ("--checkpoint", checkpoint, "--num-images", "4", "--steps", "3", "--output", output)
+        result = tinydiff("sample", *arguments, cwd=run)
+        assert result.returncode == 0, result.stderr
+    assert (run / "a.png").read_bytes() == (run / "b.png").read_bytes()
+
+
 def test_visualize_writes_a_column_for_each_mark(tmp_path: Path) -> None:
     result = tinydiff("visualize", "--dataset", "glyphs", "--num_images", "3", "--save_path", "v.png", cwd=tmp_path)
     assert result.returncode == 0, result.stderr

@@ -1,0 +1,302 @@
+"""Data: the sets and where they stand, a page of images, classes, counts, pixel values; zoom, filter, download."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Input, OptionList, Static
+
+from core.datasets import list_datasets
+from tinydiff_tui.messages import JobFinished, JobUpdate
+from tinydiff_tui.opened import OpenedSet, opening
+from tinydiff_tui.screens.base import ModeScreen
+from tinydiff_tui.widgets.data_side import SetAbout, SetList
+from tinydiff_tui.widgets.pixel_grid import PixelGrid
+
+if TYPE_CHECKING:
+    from core.download import Progress
+
+TILE = (12, 6)  # cells of an image on a page of quadrants
+MANY = 12  # when so many fit as half-blocks, the page is shown in those
+
+
+@dataclass(frozen=True)
+class Downloading:
+    """Bytes of the file that is on its way."""
+
+    file: str
+    done: int
+    total: int
+
+
+class DataScreen(ModeScreen):
+    """The mode that looks at data sets."""
+
+    MODE = "data"
+    TITLE_TEXT = "Data"
+    AUTO_FOCUS = "SetList"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "Open", tooltip="Open the data set that the list points at"),
+        Binding("right,pagedown", "page(1)", "Next", tooltip="Next page, or next image when one is zoomed"),
+        Binding("left,pageup", "page(-1)", "Back", tooltip="Page before, or image before when one is zoomed"),
+        Binding("home", "page(0)", "First page", show=False, tooltip="First page, or first image when one is zoomed"),
+        Binding("c", "next_class(1)", "Class", tooltip="Show only the next class; after the last one all of them"),
+        Binding("C", "next_class(-1)", "Class before", show=False, tooltip="Show only the class before"),
+        Binding("z", "zoom", "Zoom", tooltip="Show one image as large as it fits, or the page again"),
+        Binding("v", "look", "Look", tooltip="Exact half-blocks, or more and smaller images by quadrants"),
+        Binding("f", "folder", "Folder", tooltip="Open a folder of your own images"),
+        Binding("D", "download", "Download", tooltip="Download the data set that the list points at"),
+        Binding("x", "cancel", "Cancel", tooltip="Cancel the download"),
+    ]
+    DEFAULT_CSS = """
+    DataScreen #side { width: 37; height: 1fr; padding: 0 1 0 0; }
+    DataScreen #page { height: 1; }
+    DataScreen #status { height: auto; max-height: 3; }
+    DataScreen #folder { display: none; height: 3; }
+    DataScreen.-asking #folder { display: block; }
+    DataScreen.-wide #side { width: 46; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: OpenedSet | None = None
+        self.opening_name = ""
+        self.label: int | None = None
+        self.chosen = np.arange(0)
+        self.first = 0
+        self.zoomed: int | None = None
+        self.download_name = ""
+        self.download_started = 0.0
+
+    def compose_mode(self) -> ComposeResult:
+        with Horizontal():
+            with Vertical(id="side"):
+                yield SetList(id="sets")
+                yield SetAbout(id="about")
+            with Vertical():
+                yield Static(id="page")
+                yield PixelGrid(id="images")
+        yield Input(placeholder="folder of images, for example ~/photos; enter opens it, escape leaves", id="folder")
+        yield Static(id="status", markup=False)
+
+    # --- the list
+
+    def on_mount(self) -> None:
+        self._list_sets()
+        if not self.bench.engine_ready:
+            self._say("loading the engine …")
+
+    def engine_loaded(self) -> None:
+        self._open(self.bench.dataset)
+
+    def _list_sets(self) -> None:
+        self.query_one(SetList).refill(self.bench.data_dir, self.opened.name if self.opened else self.bench.dataset)
+
+    # --- opening
+
+    @on(OptionList.OptionSelected)
+    def action_open(self) -> None:
+        self._open(self.query_one(SetList).name_at_cursor, afresh=True)
+
+    def _open(self, name: str, *, afresh: bool = False) -> None:
+        if not self.bench.engine_ready or self.bench.jobs.running("data"):
+            return
+        self.opening_name = name
+        root = self.bench.data_dir
+        self.bench.jobs.start("data", lambda: opening(name, root, afresh=afresh), self, lambda opened: opened)
+        self._say(f"opening {name} …")
+
+    def action_folder(self) -> None:
+        self.add_class("-asking")
+        self.query_one("#folder", Input).focus()
+
+    @on(Input.Submitted, "#folder")
+    def open_folder(self, event: Input.Submitted) -> None:
+        self._leave_input()
+        if not event.value.strip():
+            return
+        name = f"folder:{Path(event.value.strip()).expanduser()}"
+        sets = self.query_one(SetList)
+        if name not in sets.folders:
+            sets.folders.append(name)
+            self._list_sets()
+        sets.point_at(name)
+        self._open(name, afresh=True)
+
+    def key_escape(self) -> None:
+        if self.has_class("-asking"):
+            self._leave_input()
+        elif self.zoomed is not None:
+            self.action_zoom()
+
+    def _leave_input(self) -> None:
+        self.remove_class("-asking")
+        self.query_one(SetList).focus()
+
+    def on_job_update(self, message: JobUpdate) -> None:
+        progress = message.snapshot
+        if message.name == "data" and isinstance(progress, OpenedSet):
+            self._show_set(progress)
+        elif message.name == "download" and isinstance(progress, Downloading):
+            self._say_progress(progress)
+
+    def on_job_finished(self, message: JobFinished) -> None:
+        if message.name == "data":
+            if message.error:
+                self._say(message.error)
+            elif isinstance(message.snapshot, OpenedSet):
+                self._show_set(message.snapshot)
+        elif message.name == "download":
+            self._list_sets()
+            name = self.download_name
+            if message.error:
+                self._say(message.error)
+            elif next(i.status for i in list_datasets(self.bench.data_dir) if i.name == name) == "on disk":
+                self._open(name, afresh=True)
+            else:
+                self._say(f"the download of {name} was cancelled; no half file is left")
+
+    def _show_set(self, opened: OpenedSet) -> None:
+        if opened is self.opened:
+            return
+        self.opened = opened
+        if self.bench.dataset != opened.name:
+            self.bench.choose_dataset(opened.name)
+        skipped = f"; {len(opened.skipped)} files skipped, as {opened.skipped[0]}" if opened.skipped else ""
+        self._say(f"{opened.name} is the data set of all modes now{skipped}")
+        self._list_sets()
+        self.zoomed = None
+        self._choose_class(None)
+
+    # --- the page
+
+    def action_next_class(self, step: int) -> None:
+        if self.opened is None:
+            return
+        order = [None, *range(len(self.opened.classes))]
+        self._choose_class(order[(order.index(self.label) + step) % len(order)])
+
+    def _choose_class(self, label: int | None) -> None:
+        assert self.opened is not None
+        self.label, self.first = label, 0
+        self.chosen = self.opened.of_class(label)
+        if self.zoomed is not None:
+            self.zoomed = 0
+        self._show_page()
+
+    def action_page(self, step: int) -> None:
+        count = len(self.chosen)
+        if not count:
+            return
+        if self.zoomed is not None:
+            self.zoomed = (self.zoomed + step) % count if step else 0
+            size = self._page_size()
+            self.first = self.zoomed // size * size
+        else:
+            size = self._page_size()
+            pages = -(-count // size)
+            self.first = (self.first // size + step) % pages * size if step else 0
+        self._show_page()
+
+    def action_zoom(self) -> None:
+        if len(self.chosen):
+            self.zoomed = self.first if self.zoomed is None else None
+            self._show_page()
+
+    def action_look(self) -> None:
+        grid = self.query_one(PixelGrid)
+        grid.mode = {"auto": "half", "half": "quad", "quad": "auto"}[grid.mode]
+        self._show_page()
+
+    def on_resize(self) -> None:
+        self.set_class(self.size.width >= 150, "-wide")
+        self.call_after_refresh(self._show_page)
+
+    def _page_size(self) -> int:
+        grid = self.query_one(PixelGrid)
+        assert self.opened is not None
+        half = grid.capacity(self.opened.side, 1024) if grid.mode == "half" else 0
+        if grid.mode != "half":
+            height, width = self.opened.side
+            half = ((grid.size.width + 1) // (width + 1)) * ((grid.size.height * 2 + 1) // (height + 1))
+        small = max(1, grid.size.width // TILE[0]) * max(1, grid.size.height // TILE[1])
+        return max(1, half if grid.mode == "half" or (grid.mode == "auto" and half >= MANY) else small)
+
+    def _show_page(self) -> None:
+        opened, grid = self.opened, self.query_one(PixelGrid)
+        if opened is None or not grid.size.height:
+            return
+        size = self._page_size()
+        self.first = self.first // size * size
+        page = self.chosen[self.first : self.first + size]
+        which = "all classes" if self.label is None else f"class {opened.classes[self.label]}"
+        if self.zoomed is not None:
+            index = int(self.chosen[self.zoomed])
+            grid.zoomed = 0
+            grid.show(opened.images[index : index + 1])
+            where = f"image {index:,}, {self._class_name(index)} · {self.zoomed + 1:,} of {len(self.chosen):,} of {which}"
+        else:
+            grid.zoomed = None
+            grid.show(opened.images[page])
+            where = f"{self.first + 1:,}–{self.first + len(page):,} of {len(self.chosen):,} · {which}"
+            where = where if len(page) else f"no images of {which}"
+        self.query_one("#page", Static).update(Text(where, no_wrap=True, overflow="ellipsis"))
+        self.query_one(SetAbout).describe(opened, self.label, opened.images[self.chosen])
+
+    def _class_name(self, index: int) -> str:
+        assert self.opened is not None
+        return self.opened.classes[int(self.opened.labels[index])]
+
+    # --- download
+
+    def action_download(self) -> None:
+        name = self.query_one(SetList).name_at_cursor
+        info = next((i for i in list_datasets(self.bench.data_dir) if i.name == name), None)
+        if info is None or info.status != "can be downloaded":
+            self._say(f"{name} needs no download; enter opens it")
+            return
+        if not self.bench.engine_ready or self.bench.jobs.running("download"):
+            return
+        self.download_name, self.download_started = name, time.monotonic()
+        root = self.bench.data_dir
+
+        def fetch() -> "Iterator[Progress]":
+            from core.download import download
+
+            return download(name, root)
+
+        self.bench.jobs.start("download", fetch, self, lambda p: Downloading(p.file, p.done, p.total))
+        self._say(f"downloading {name} …  x cancels")
+
+    def action_cancel(self) -> None:
+        self.bench.jobs.stop("download")
+
+    def _say_progress(self, progress: Downloading) -> None:
+        width, share = 24, progress.done / progress.total if progress.total else 0.0
+        bar = "━" * round(share * width) + "─" * (width - round(share * width))
+        rate = progress.done / max(time.monotonic() - self.download_started, 0.1) / 1e6
+        total = f" of {progress.total / 1e6:.1f}" if progress.total else ""
+        self._say(f"{progress.file}  {bar}  {progress.done / 1e6:.1f}{total} MB  {rate:.1f} MB/s  x cancels")
+
+    def _say(self, sentence: str) -> None:
+        self.query_one("#status", Static).update(sentence)
+
+    def explain_values(self) -> dict[str, str]:
+        """What the text of this mode may quote."""
+        if self.opened is None:
+            return {"dataset": self.bench.dataset}
+        height, width, channels = self.opened.images.shape[1:]
+        return {
+            "dataset": self.opened.name,
+            "count": f"{len(self.opened):,}",
+            "shape": f"{width}×{height}×{channels}",
+            "classes": str(len(self.opened.classes)),
+        }

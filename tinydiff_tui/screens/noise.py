@@ -1,0 +1,256 @@
+"""Noise: one slider t, the image on its way into noise, and the numbers that take it there."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.timer import Timer
+from textual.widgets import Static
+
+from core.config import SCHEDULES
+from core.errors import UserError
+from tinydiff_tui.messages import JobFinished
+from tinydiff_tui.opened import OpenedSet, opening
+from tinydiff_tui.screens.base import ModeScreen
+from tinydiff_tui.widgets.curve import Curve
+from tinydiff_tui.widgets.pixel_grid import PixelGrid
+from tinydiff_tui.widgets.scrubber import Scrubber
+
+if TYPE_CHECKING:
+    from tinydiff_tui.noising import Noising
+
+FRAMES_A_SECOND = 10
+PLAY_STEP = 10
+
+
+class NoiseScreen(ModeScreen):
+    """The mode that scrubs noise on to an image."""
+
+    MODE = "noise"
+    TITLE_TEXT = "Noise"
+    AUTO_FOCUS = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right", "move(1)", "t +1", tooltip="One timestep further into the noise"),
+        Binding("left", "move(-1)", "t −1", tooltip="One timestep back"),
+        Binding("shift+right", "move(10)", "t +10", show=False, tooltip="Ten timesteps further"),
+        Binding("shift+left", "move(-10)", "t −10", show=False, tooltip="Ten timesteps back"),
+        Binding("home", "go(0)", "t = 0", show=False, tooltip="To the clean image"),
+        Binding("end", "go(999)", "t = 999", show=False, tooltip="To the last timestep"),
+        Binding("right_square_bracket", "mark(1)", "Mark", key_display="]", tooltip="Next of the marks 0, 50, 100, …"),
+        Binding("left_square_bracket", "mark(-1)", "Back", key_display="[", tooltip="Mark before"),
+        Binding("space", "play", "Play", tooltip="Play from here to pure noise, or stop"),
+        Binding("s", "schedule", "Schedule", tooltip="Next noise schedule, with the same noise"),
+        Binding("n", "image(1)", "Image", tooltip="Next image of the data set"),
+        Binding("p", "image(-1)", "Image before", show=False, tooltip="Image before"),
+        Binding("r", "noise", "New noise", tooltip="Draw new noise"),
+        Binding("w", "save", "Save", tooltip="Write the image at all marks as a PNG"),
+    ]
+    DEFAULT_CSS = """
+    NoiseScreen #large { width: 2fr; }
+    NoiseScreen #small { width: 1fr; }
+    NoiseScreen #readout { width: 30; padding: 0 0 0 1; }
+    NoiseScreen #numbers { height: auto; }
+    NoiseScreen .caption { height: 1; color: $text-muted; }
+    NoiseScreen #formula, NoiseScreen #status { height: 1; }
+    NoiseScreen.-middle #readout { width: 44; }
+    NoiseScreen.-wide #readout { width: 68; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: OpenedSet | None = None
+        self.noising: Noising | None = None
+        self.schedule = SCHEDULES[0]
+        self.index = 0
+        self.seed = 0
+        self.player: Timer | None = None
+
+    def compose_mode(self) -> ComposeResult:
+        yield Scrubber(id="slider")
+        with Horizontal():
+            with Vertical(id="large"):
+                yield Static("x_t", classes="caption")
+                yield PixelGrid(id="x_t")
+            with Vertical(id="small"):
+                yield Static("x0", classes="caption")
+                yield PixelGrid(id="x0")
+                yield Static("ε", classes="caption")
+                yield PixelGrid(id="epsilon")
+            with Vertical(id="readout"):
+                yield Static(id="numbers")
+                yield Curve(id="alpha_bar")
+                yield Curve(id="snr")
+        yield Static(id="formula")
+        yield Static(id="status", markup=False)
+
+    # --- the data set
+
+    def on_mount(self) -> None:
+        slider = self.query_one(Scrubber)
+        slider.label, slider.maximum = "t", 999
+        self.watch(slider, "value", self._show, init=False)
+        if not self.bench.engine_ready:
+            self._say("loading the engine …")
+
+    def engine_loaded(self) -> None:
+        from tinydiff_tui.noising import MARKS
+
+        self.query_one(Scrubber).marks = MARKS
+        self._open()
+
+    def on_screen_resume(self) -> None:
+        self._open()
+
+    def on_screen_suspend(self) -> None:
+        self._stop_playing()
+
+    def _open(self) -> None:
+        name, root = self.bench.dataset, self.bench.data_dir
+        current = self.opened is not None and self.opened.name == name
+        if current or not self.bench.engine_ready or self.bench.jobs.running("noise"):
+            return
+        self.bench.jobs.start("noise", lambda: opening(name, root), self, lambda opened: opened)
+        self._say(f"opening {name} …")
+
+    def on_job_finished(self, message: JobFinished) -> None:
+        if message.name != "noise":
+            return
+        if message.error:
+            self._say(message.error)
+        elif isinstance(message.snapshot, OpenedSet):
+            self.opened, self.index = message.snapshot, 0
+            self._say("")
+            self._draw_noise()
+
+    # --- moving
+
+    def action_move(self, step: int) -> None:
+        self._stop_playing()
+        self._go(self._t + step)
+
+    def action_go(self, t: int) -> None:
+        self._stop_playing()
+        self._go(t)
+
+    def action_mark(self, direction: int) -> None:
+        self._stop_playing()
+        marks = self.query_one(Scrubber).marks
+        ahead = [m for m in marks if (m > self._t if direction > 0 else m < self._t)]
+        if ahead:
+            self._go(min(ahead) if direction > 0 else max(ahead))
+
+    @on(Scrubber.Clicked)
+    def click(self, event: Scrubber.Clicked) -> None:
+        self.action_go(event.value)
+
+    def action_play(self) -> None:
+        if self.player is not None:
+            self._stop_playing()
+            return
+        if self._t >= self.query_one(Scrubber).maximum:
+            self._go(0)
+        self.player = self.set_interval(1 / FRAMES_A_SECOND, self._play_on)
+
+    def _play_on(self) -> None:
+        self._go(self._t + PLAY_STEP)
+        if self._t >= self.query_one(Scrubber).maximum:
+            self._stop_playing()
+
+    def _stop_playing(self) -> None:
+        if self.player is not None:
+            self.player.stop()
+            self.player = None
+
+    def action_schedule(self) -> None:
+        self.schedule = SCHEDULES[(SCHEDULES.index(self.schedule) + 1) % len(SCHEDULES)]
+        self._show()
+
+    def action_image(self, step: int) -> None:
+        if self.opened is not None:
+            self.index = (self.index + step) % len(self.opened)
+            self._draw_noise()
+
+    def action_noise(self) -> None:
+        self.seed += 1
+        self._draw_noise()
+
+    @property
+    def _t(self) -> int:
+        return self.query_one(Scrubber).value
+
+    def _go(self, t: int) -> None:
+        self.query_one(Scrubber).value = t
+
+    # --- showing
+
+    def _draw_noise(self) -> None:
+        if self.opened is None or not len(self.opened):
+            return
+        from tinydiff_tui.noising import Noising
+
+        self.noising = Noising(self.opened.images[self.index], self.seed, self.index)
+        self.query_one("#x0", PixelGrid).show(self.noising.picture[None])
+        self.query_one("#epsilon", PixelGrid).show(self.noising.noise_picture())
+        self._show()
+
+    def _show(self) -> None:
+        if self.noising is None or self.opened is None:
+            return
+        from tinydiff_tui.noising import DB_SPAN, point, tables
+
+        t, here = self._t, point(self.schedule, self._t)
+        self.query_one("#x_t", PixelGrid).show(self.noising.at(self.schedule, t))
+        name = self.opened.classes[int(self.opened.labels[self.index])]
+        numbers = Text.assemble(
+            ("schedule ", "dim"),
+            (f"{self.schedule}\n", "bold"),
+            ("image ", "dim"),
+            f"{self.index} ({name})  ",
+            ("noise ", "dim"),
+            f"{self.seed}\n",
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+        self.query_one("#numbers", Static).update(numbers)
+        alpha_bar, snr_db = tables(self.schedule)
+        self.query_one("#alpha_bar", Curve).show(f"ᾱ_t = {here.alpha_bar:.5f}", alpha_bar, t, 0.0, 1.0)
+        self.query_one("#snr", Curve).show(f"SNR = {here.decibels} dB", np.asarray(snr_db), t, -DB_SPAN, DB_SPAN)
+        formula = Text.assemble("x_t = ", (f"{here.a:.3f}", "bold"), " x0 + ", (f"{here.s:.3f}", "bold"), " ε   ")
+        formula.append("flow: 1 − s, s" if self.schedule == "flow" else "√ᾱ_t and √(1 − ᾱ_t)", "dim")
+        self.query_one("#formula", Static).update(formula)
+
+    def on_resize(self) -> None:
+        self.set_class(110 <= self.size.width < 170, "-middle")
+        self.set_class(self.size.width >= 170, "-wide")
+
+    def action_save(self) -> None:
+        if self.noising is None or self.opened is None:
+            return
+        from tinydiff_tui.noising import unused
+
+        path = unused(
+            self.bench.cwd, f"noise_{self.opened.name.replace(':', '_').replace('/', '_')[:40]}_{self.schedule}", ".png"
+        )
+        try:
+            self.noising.save_strip(path, self.schedule)
+        except (OSError, UserError) as error:
+            self._say(f"{path} could not be written: {error}")
+        else:
+            self._say(f"the image at all marks: {path}")
+
+    def _say(self, sentence: str) -> None:
+        self.query_one("#status", Static).update(sentence)
+
+    def explain_values(self) -> dict[str, str]:
+        """The numbers at the present t."""
+        values = {"t": str(self._t), "schedule": self.schedule, "dataset": self.bench.dataset}
+        if self.noising is not None:
+            from tinydiff_tui.noising import point
+
+            here = point(self.schedule, self._t)
+            values |= {"a": f"{here.a:.3f}", "s": f"{here.s:.3f}", "alpha_bar": f"{here.alpha_bar:.5f}", "snr_db": here.decibels}
+        return values

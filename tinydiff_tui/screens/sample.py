@@ -1,0 +1,298 @@
+"""Sample: pictures come out of noise as they are made; afterwards their way can be scrubbed, zoomed and saved."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Button, Input, Select, Static
+
+from core.config import SampleConfig
+from core.errors import UserError
+from tinydiff_tui.messages import JobFinished, JobUpdate
+from tinydiff_tui.screens.base import ModeScreen
+from tinydiff_tui.widgets.sample_form import SampleForm
+from tinydiff_tui.widgets.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from tinydiff_tui.drawing import Drawn, ModelFacts
+
+
+class SampleScreen(ModeScreen):
+    """The mode that draws images from a checkpoint."""
+
+    MODE = "sample"
+    TITLE_TEXT = "Sample"
+    AUTO_FOCUS = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("g", "generate", "Generate", tooltip="Draw images with these options"),
+        Binding("x", "cancel", "Cancel", tooltip="Stop within one network evaluation; what is there stays"),
+        Binding("right", "move(1)", "Frame", tooltip="One frame towards the image"),
+        Binding("left", "move(-1)", "Back", show=False, tooltip="One frame back towards the noise"),
+        Binding("home", "go(0)", "Noise", show=False, tooltip="To the first frame, pure noise"),
+        Binding("end", "go(100000)", "Image", show=False, tooltip="To the last frame, the finished images"),
+        Binding("space", "replay", "Replay", tooltip="Play the frames from noise to image, or stop"),
+        Binding("v", "kind", "x_t/x0", tooltip="Show x_t, or the image that the network predicts from it"),
+        Binding("z", "zoom", "Zoom", tooltip="Show one image as large as it fits, or all of them"),
+        Binding("down", "pick(1)", "Next image", show=False, tooltip="Next image while one is zoomed"),
+        Binding("up", "pick(-1)", "Image before", show=False, tooltip="Image before while one is zoomed"),
+        Binding("w", "save_png", "PNG", tooltip="Save what is shown as a PNG beside the checkpoint's run"),
+        Binding("G", "save_gif", "GIF", tooltip="Save all frames as a GIF beside the checkpoint's run"),
+        Binding("o", "options", "Options", tooltip="Show or hide the options; tab goes through them, escape leaves them"),
+    ]
+    DEFAULT_CSS = """
+    SampleScreen #formula { height: 2; color: $text-muted; }
+    SampleScreen #status { height: auto; max-height: 2; }
+    SampleScreen.-full SampleForm { display: none; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.facts: ModelFacts | None = None
+        self.drawn: Drawn | None = None
+        self.wanted: Path | None = None
+        self.suggested = 16
+
+    def compose_mode(self) -> ComposeResult:
+        with Horizontal():
+            yield SampleForm()
+            with Vertical():
+                yield Static(id="formula", markup=False)
+                yield Trajectory()
+        yield Static(id="status", markup=False)
+
+    @property
+    def trajectory(self) -> Trajectory:
+        return self.query_one(Trajectory)
+
+    # --- checkpoints
+
+    def on_mount(self) -> None:
+        if not self.bench.engine_ready:
+            self._say("loading the engine …")
+
+    def engine_loaded(self) -> None:
+        self._find()
+
+    def on_screen_resume(self) -> None:
+        self._find()
+
+    def on_screen_suspend(self) -> None:
+        self.trajectory.stop()
+
+    def choose_checkpoint(self, path: Path) -> None:
+        """Take a checkpoint, from another mode or from a typed path."""
+        self.wanted = path
+        self._find()
+
+    def _find(self) -> None:
+        if not self.bench.engine_ready or self.bench.jobs.running("checkpoints"):
+            return
+        from tinydiff_tui.drawing import checkpoints
+
+        root = self.bench.cwd
+        self.bench.jobs.start("checkpoints", lambda: checkpoints(root), self, lambda found: found)
+
+    @on(Select.Changed, "#checkpoint")
+    def _chosen(self) -> None:
+        path = self.query_one(SampleForm).checkpoint
+        if path is None or (self.facts is not None and self.facts.path == path):
+            return
+        self.wanted = path
+        self._read(path)
+
+    def _read(self, path: Path) -> None:
+        if self.bench.jobs.running("model"):
+            return  # its end looks whether another one is wanted by then
+        from tinydiff_tui.drawing import read_facts
+
+        self.bench.jobs.start("model", lambda: read_facts(path), self, lambda facts: facts)
+        self._say(f"reading {path} …")
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        if event.input.id == "path" and event.value.strip():
+            self.choose_checkpoint(self.bench.cwd / Path(event.value.strip()).expanduser())
+        else:
+            self.action_generate()
+        self.set_focus(None)
+
+    # --- jobs
+
+    def on_job_update(self, message: JobUpdate) -> None:
+        if message.name == "sample" and message.snapshot is not None:
+            self._take(message.snapshot)
+
+    def on_job_finished(self, message: JobFinished) -> None:
+        snapshot = message.snapshot
+        if message.name == "checkpoints":
+            self._found(message.error, snapshot or ())
+        elif message.name == "model":
+            self._model_read(message.error, snapshot)
+        elif message.name == "save":
+            self._say(message.error or f"saved {snapshot}")
+        elif message.name == "sample":
+            if snapshot is not None:
+                self._take(snapshot)
+            if message.error:
+                self._say(message.error)
+            elif snapshot is not None and self.drawn is not None:
+                whole = self.drawn.done >= self.drawn.evaluations
+                end = f"{self.drawn.options.num_images} images in {self.drawn.evaluations} network evaluations"
+                self._say(end if whole else f"cancelled after {self.drawn.done} of {self.drawn.evaluations} evaluations")
+            else:
+                self._say("cancelled before the first evaluation")
+
+    def _found(self, error: str | None, found: tuple[tuple[str, Path], ...]) -> None:
+        if error:
+            self._say(error)
+        self.query_one(SampleForm).offer(found, self.wanted)
+        if not found and self.wanted is None:
+            self._say(f"no checkpoint below {self.bench.cwd}: train one (3), or type a path (tab)")
+
+    def _model_read(self, error: str | None, facts: "ModelFacts | None") -> None:
+        if error or facts is None:
+            self.facts = None
+            self._say(error or "")
+        else:
+            self.facts = facts
+            self.query_one(SampleForm).offer_classes(facts.classes, facts.labels)
+            kind = f"{facts.labels} classes" if facts.labels else "unconditional"
+            self._say(f"{facts.path.name}: {facts.dataset}, step {facts.step:,}, {kind}; g generates")
+            self._show_formula()
+        if self.wanted is not None and facts is not None and facts.path != self.wanted:
+            self._read(self.wanted)
+
+    # --- drawing
+
+    @on(Button.Pressed, "#generate")
+    def action_generate(self) -> None:
+        if not self.bench.engine_ready or self.bench.jobs.running("sample"):
+            return
+        form = self.query_one(SampleForm)
+        path = form.checkpoint
+        if path is None:
+            self._say("choose a checkpoint first: tab, then enter; or train one (3)")
+            return
+        try:
+            options = form.read()
+            if self.facts is not None and self.facts.path != path:
+                options = SampleConfig(num_images=options.num_images, seed=options.seed)
+        except UserError as error:
+            self._say(str(error))
+            return
+        from tinydiff_tui.drawing import Drawing
+
+        self.trajectory.clear()
+        self.set_focus(None)
+        self.drawn = None
+        self.set_class(self.size.width < 110, "-full")
+        drawing = Drawing(path, options)
+        self.bench.jobs.start("sample", lambda: iter(drawing), self, drawing.snapshot)
+        self._say("reading the model …  x cancels")
+
+    def action_cancel(self) -> None:
+        self.bench.jobs.stop("sample")
+
+    def _take(self, drawn: "Drawn") -> None:
+        self.drawn = drawn
+        self.trajectory.show(drawn.frames, drawn.newest)
+        left = "" if math.isnan(drawn.seconds_left) else f", {drawn.seconds_left:.0f} s left"
+        done = round(20 * drawn.done / max(drawn.evaluations, 1))
+        bar = "━" * done + "─" * (20 - done)
+        self._say(f"{bar} {drawn.done}/{drawn.evaluations} evaluations{left}  x cancels")
+        self._show_formula()
+
+    # --- looking
+
+    def action_move(self, step: int) -> None:
+        self.trajectory.move(step)
+
+    def action_go(self, place: int) -> None:
+        self.trajectory.go(place)
+
+    def action_replay(self) -> None:
+        if not self.bench.jobs.running("sample"):
+            self.trajectory.replay()
+
+    def action_kind(self) -> None:
+        self.trajectory.switch()
+
+    def action_zoom(self) -> None:
+        self.trajectory.zoom()
+
+    def action_pick(self, step: int) -> None:
+        self.trajectory.pick(step)
+
+    def action_options(self) -> None:
+        self.toggle_class("-full")
+        self.set_focus(None)
+
+    def key_escape(self) -> None:
+        self.set_focus(None)
+
+    def on_resize(self, event: events.Resize) -> None:
+        count = 16 if event.size.width < 110 else 36 if event.size.width < 170 else 64
+        self.query_one(SampleForm).suggest_images(count, self.suggested)
+        self.suggested = count
+        if event.size.width >= 110:
+            self.remove_class("-full")
+        self.call_after_refresh(self.trajectory.redraw)
+
+    def _columns(self) -> int:
+        taken_in_turn = self.facts is not None and self.facts.labels and self.drawn and self.drawn.options.label < 0
+        return self.facts.labels if taken_in_turn and self.facts is not None else 0
+
+    def _show_formula(self) -> None:
+        if self.facts is None:
+            return
+        from tinydiff_tui.drawing import OBJECTIVES, SAMPLERS
+
+        options = self.drawn.options if self.drawn is not None else None
+        sampler = options.sampler if options is not None and options.sampler else self.facts.sampler
+        line = f"{self.facts.objective} on the {self.facts.schedule} schedule: {OBJECTIVES[self.facts.objective]}"
+        steps = f", {options.steps} evaluations" if options is not None and options.steps else ""
+        text = Text(f"{line}\n{sampler}{steps}: {SAMPLERS[sampler]}", no_wrap=True, overflow="ellipsis")
+        self.query_one("#formula", Static).update(text)
+
+    # --- saving
+
+    def action_save_png(self) -> None:
+        pictures = self.trajectory.pictures
+        if pictures is None or self.facts is None or self.bench.jobs.running("save"):
+            return
+        from tinydiff_tui.drawing import run_folder, save_picture
+        from tinydiff_tui.noising import unused
+
+        path = unused(run_folder(self.facts.path), "sampled", ".png")
+        columns = self._columns() if len(pictures) > 1 else 1
+        self.bench.jobs.start("save", lambda: save_picture(path, pictures, columns), self, lambda saved: saved)
+
+    def action_save_gif(self) -> None:
+        if self.drawn is None or self.facts is None or self.bench.jobs.running("save"):
+            return
+        from tinydiff_tui.drawing import run_folder, save_animation
+        from tinydiff_tui.noising import unused
+
+        frames, kind, columns = self.drawn.frames, self.trajectory.kind, self._columns()
+        path = unused(run_folder(self.facts.path), "sampled", ".gif")
+        self.bench.jobs.start("save", lambda: save_animation(path, frames, kind, columns), self, lambda saved: saved)
+        self._say(f"writing {path} …")
+
+    def _say(self, sentence: str) -> None:
+        self.query_one("#status", Static).update(sentence)
+
+    def explain_values(self) -> dict[str, str]:
+        """The numbers of the drawing on the screen."""
+        values = {"objective": "…", "schedule": "…", "sampler": "…", "steps": "…", "t": "…"}
+        if self.facts is not None:
+            values |= {"objective": self.facts.objective, "schedule": self.facts.schedule}
+        view = self.trajectory.view
+        if self.drawn is not None and view is not None:
+            options = self.drawn.options
+            values |= {"sampler": options.sampler, "steps": str(options.steps), "t": str(max(view.t, 0))}
+        return values

@@ -34,7 +34,7 @@ def run(arguments: Sequence[str]) -> int:
         if options.command is None:
             from tinydiff_tui.app import run_app
 
-            return int(run_app())
+            return run_app()
         command = import_module(f"tinydiff_tui.commands.{options.command}").run
         return int(command(options))
     except UserError as error:

@@ -1,0 +1,63 @@
+"""What the five modes share: the bar of modes, the footer, the notice on a terminal that is too small, the engine's arrival.
+
+A mode's BINDINGS are the one declaration of its actions: keys, footer, help and command palette are all made from them.
+"""
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.screen import Screen
+from textual.widgets import Static
+
+from tinydiff_tui.widgets.key_bar import KeyBar, ModeBar
+
+if TYPE_CHECKING:
+    from tinydiff_tui.app import TinydiffApp
+
+LEAST_WIDTH, LEAST_HEIGHT = 60, 18
+
+
+class ModeScreen(Screen[None]):
+    """One mode. Subclasses give MODE, TITLE_TEXT, BINDINGS, compose_mode and, where they need torch, engine_loaded."""
+
+    MODE: ClassVar[str] = ""
+    TITLE_TEXT: ClassVar[str] = ""
+    DEFAULT_CSS = """
+    ModeScreen { layout: vertical; }
+    ModeScreen > #body { height: 1fr; }
+    ModeScreen > #small { display: none; height: 1fr; content-align: center middle; text-align: center; }
+    ModeScreen.-small > #body, ModeScreen.-small > KeyBar { display: none; }
+    ModeScreen.-small > #small { display: block; }
+    """
+
+    @property
+    def bench(self) -> "TinydiffApp":
+        """The app, by its own type."""
+        return cast("TinydiffApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        yield ModeBar(self.MODE)
+        with Container(id="body"):
+            yield from self.compose_mode()
+        yield Static(f"The terminal is too small: tinydiff-tui needs {LEAST_WIDTH} x {LEAST_HEIGHT} cells.\nq quits.", id="small")
+        yield KeyBar()
+
+    def compose_mode(self) -> ComposeResult:
+        """The widgets of the mode."""
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        if self.bench.engine_ready:
+            self.call_after_refresh(self.engine_loaded)
+
+    def engine_loaded(self) -> None:
+        """torch is there, and the screen is mounted: what needs the engine may be imported and shown."""
+
+    def explain_values(self) -> dict[str, str]:
+        """The current numbers, by the names that this mode's explanation uses."""
+        return {}
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.set_class(event.size.width < LEAST_WIDTH or event.size.height < LEAST_HEIGHT, "-small")

@@ -1,0 +1,138 @@
+"""Panels over a mode: a question with named answers, the help, the explanation and the code behind it."""
+
+import importlib
+import inspect
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import ClassVar
+
+from rich.syntax import Syntax
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Markdown, OptionList, Static
+from textual.widgets.option_list import Option
+
+REFERENCE = re.compile(r"`core/(\w+)\.py: ([\w.]+)`")
+_BOX = """
+    { align: center middle; }
+"""
+
+
+class Panel(ModalScreen[str]):
+    """A box over the mode that escape closes."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "Close", tooltip="Close this panel")]
+    DEFAULT_CSS = """
+    Panel { align: center middle; }
+    Panel > Vertical { width: 90%; max-width: 100; height: auto; max-height: 90%; border: round $primary; padding: 0 1; background: $surface; }
+    Panel OptionList { height: auto; max-height: 12; border: none; }
+    Panel VerticalScroll { height: auto; max-height: 100%; }
+    """
+
+    def action_close(self) -> None:
+        self.dismiss("")
+
+
+class Ask(Panel):
+    """A question; the answer is the key of an option, or empty when it was closed."""
+
+    def __init__(self, question: str, answers: Mapping[str, str]) -> None:
+        super().__init__()
+        self.question = question
+        self.answers = answers
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Static(Text(self.question))
+            yield OptionList(*(Option(text, id=key) for key, text in self.answers.items()))
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(event.option_id or "")
+
+
+class Help(Panel):
+    """All keys that work now, with what they do: the focused widget's, the mode's, the app's."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "close", "Close", show=False)]
+
+    def __init__(self, lines: list[tuple[str, list[tuple[str, str]]]]) -> None:
+        super().__init__()
+        self.lines = lines
+
+    def compose(self) -> ComposeResult:
+        text = Text()
+        for heading, keys in self.lines:
+            text.append(f"{heading}\n", style="bold")
+            for key, what in keys:
+                text.append(f"  {key:<16}", style="bold green").append(f"{what}\n")
+        with Vertical(), VerticalScroll():
+            yield Static(text)
+
+
+class Explain(Panel):
+    """The idea behind what is on screen, with the current numbers; enter opens the code that computes it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("e", "close", "Close", show=False)]
+
+    def __init__(self, mode: str, values: Mapping[str, str]) -> None:
+        super().__init__()
+        self.text = explanation(mode, values)
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            with VerticalScroll():
+                yield Markdown(self.text)
+            yield Static("Where it is computed (enter opens the code, escape closes):")
+            yield OptionList(*(Option(f"core/{m}.py: {name}", id=f"{m}:{name}") for m, name in references(self.text)))
+
+    def on_mount(self) -> None:
+        self.query_one(OptionList).focus()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        module, _, name = (event.option_id or "").partition(":")
+        self.app.push_screen(Code(module, name))
+
+
+class Code(Panel):
+    """The source of one function or class of the engine, to read."""
+
+    DEFAULT_CSS = "Code > Vertical { width: 100%; max-width: 140; height: 100%; max-height: 100%; }"
+
+    def __init__(self, module: str, name: str) -> None:
+        super().__init__()
+        self.module = module
+        self.function = name
+
+    def compose(self) -> ComposeResult:
+        source = source_of(self.module, self.function)
+        theme = "ansi_dark" if self.app.current_theme.dark else "ansi_light"
+        with Vertical():
+            yield Static(Text(f"core/{self.module}.py: {self.function} (escape closes)", style="bold"))
+            with VerticalScroll():
+                yield Static(Syntax(source, "python", theme=theme, word_wrap=True, background_color="default"))
+
+    def on_mount(self) -> None:
+        self.query_one(VerticalScroll).focus()
+
+
+def explanation(mode: str, values: Mapping[str, str]) -> str:
+    """The Markdown of a mode with {names} replaced by their values; a value that is not there yet stands as a dash."""
+    text = files("tinydiff_tui").joinpath("explain", f"{mode}.md").read_text("utf-8")
+    return re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], "–"), text)
+
+
+def references(text: str) -> list[tuple[str, str]]:
+    """(module, name) of every `core/module.py: name` in a text, each once, in order."""
+    return list(dict.fromkeys(REFERENCE.findall(text)))
+
+
+def source_of(module: str, name: str) -> str:
+    """The source of a function, class or method of core."""
+    thing: object = importlib.import_module(f"core.{module}")
+    for part in name.split("."):
+        thing = getattr(thing, part)
+    return inspect.getsource(thing)  # type: ignore[arg-type]

@@ -1,0 +1,33 @@
+"""What the app remembers between two starts: the theme."""
+
+import json
+from pathlib import Path
+
+import platformdirs
+
+from core.errors import UserError
+from core.files import write_json
+
+DARK, LIGHT = "textual-dark", "textual-light"
+
+
+def settings_file() -> Path:
+    return platformdirs.user_config_path("tinydiff-tui") / "settings.json"
+
+
+def load_theme() -> str:
+    """The remembered theme, else the dark one. A damaged file counts as none."""
+    try:
+        theme = json.loads(settings_file().read_text())["theme"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return DARK
+    return theme if isinstance(theme, str) else DARK
+
+
+def save_theme(theme: str) -> None:
+    """Remember a theme; a folder that cannot be written is no reason to stop."""
+    try:
+        settings_file().parent.mkdir(parents=True, exist_ok=True)
+        write_json(settings_file(), {"theme": theme})
+    except (OSError, UserError):
+        return

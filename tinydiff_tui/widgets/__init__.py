@@ -1,0 +1,1 @@
+"""Widgets: each takes data through one method or reactive."""

@@ -1,0 +1,81 @@
+"""The line of modes and the keys of what is focused, made from the active bindings."""
+
+from rich.cells import cell_len
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.app import App
+from textual.screen import Screen
+from textual.widgets import Static
+
+MODES = {"data": "Data", "noise": "Noise", "train": "Train", "sample": "Sample", "runs": "Runs"}
+
+
+class ModeBar(Static):
+    """1 Data  2 Noise  …, with the present mode marked, and the keys that always work."""
+
+    DEFAULT_CSS = "ModeBar { height: 1; background: $panel; color: $text; }"
+
+    def __init__(self, mode: str) -> None:
+        super().__init__(markup=False)
+        self.mode = mode
+
+    def render(self) -> Text:
+        """One line."""
+        text = Text(no_wrap=True, overflow="crop", end="")
+        for number, (mode, title) in enumerate(MODES.items(), start=1):
+            style = Style(bold=mode == self.mode, reverse=mode == self.mode)
+            click = Style.from_meta({"@click": f"app.switch_mode('{mode}')"})
+            text.append(f" {number} {title} ", style + click)
+        right = "? help  e explain  q quit "
+        wider = "? help  e explain  t theme  ctrl+p palette  q quit "
+        room = self.size.width - cell_len(text.plain)
+        if cell_len(wider) < room:
+            right = wider
+        if cell_len(right) < room:
+            text.append(" " * (room - cell_len(right)) + right, "dim")
+        return text
+
+
+class KeyBar(Static):
+    """The shown bindings of the focused widget and the screen, on as many lines as they need, at most three."""
+
+    DEFAULT_CSS = "KeyBar { dock: bottom; height: auto; max-height: 3; background: $panel; color: $text; }"
+
+    def __init__(self) -> None:
+        super().__init__(markup=False)
+
+    def on_mount(self) -> None:
+        self.screen.bindings_updated_signal.subscribe(self, lambda _: self._changed())
+        self._changed()
+
+    def on_resize(self, _: events.Resize) -> None:
+        self._changed()
+
+    def _changed(self) -> None:
+        if self.is_attached and self.screen is self.app.screen:
+            self.update(key_text(self.screen, self.app, self.screen.size.width))
+
+
+def key_text(screen: Screen[None], app: App[None], width: int) -> Text:
+    """The shown bindings, wrapped between items."""
+    text = Text(no_wrap=True, end="")
+    used = 0
+    shown: set[str] = set()
+    for active in screen.active_bindings.values():
+        binding = active.binding
+        if not binding.show or active.node is app or binding.action in shown:
+            continue
+        shown.add(binding.action)
+        key = app.get_key_display(binding)
+        length = cell_len(key) + cell_len(binding.description) + 3
+        if used and used + length > width:
+            text.append("\n")
+            used = 0
+        style = Style(dim=not active.enabled)
+        if active.node is screen:
+            style += Style.from_meta({"@click": f"screen.{binding.action}"})
+        text.append(f" {key}", style + Style(bold=True))
+        text.append(f" {binding.description} ", style)
+        used += length
+    return text

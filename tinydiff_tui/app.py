@@ -2,37 +2,41 @@
 
 import asyncio
 import signal
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.message import Message
 from textual.screen import Screen
 
 from core.datasets import default_dataset
-from tinydiff_tui.jobs import JobEnded, Jobs
+from tinydiff_tui.jobs import Jobs
 from tinydiff_tui.messages import EngineLoaded
 from tinydiff_tui.palette import BindingCommands
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.screens.data import DataScreen
-from tinydiff_tui.screens.dialogs import Choice
-from tinydiff_tui.screens.explain import ExplainScreen
-from tinydiff_tui.screens.help import HelpScreen
 from tinydiff_tui.screens.noise import NoiseScreen
+from tinydiff_tui.screens.panels import Ask, Explain, Help, key_groups
 from tinydiff_tui.screens.runs import RunsScreen
 from tinydiff_tui.screens.sample import SampleScreen
 from tinydiff_tui.screens.train import TrainScreen
 from tinydiff_tui.settings import DARK, LIGHT, load_theme, save_theme
-from tinydiff_tui.start import run_app
+from tinydiff_tui.start import run_app, summary_of
 
 __all__ = ["TinydiffApp", "run_app"]
 
 SIGNALS = ("SIGTERM", "SIGHUP")
 
 
+class JobsStopped(Message, bubble=False):
+    """Every job has ended: the app may go."""
+
+
 class TinydiffApp(App[None]):
-    """The workbench. `data_dir` holds the data sets, `cwd` the runs."""
+    """The workbench. `data_dir` holds the data sets, `cwd` the runs; `start` is the mode shown first."""
 
     CSS_PATH = "app.tcss"
     TITLE = "tinydiff"
@@ -43,10 +47,9 @@ class TinydiffApp(App[None]):
         "sample": SampleScreen,
         "runs": RunsScreen,
     }
-    DEFAULT_MODE = "data"
     COMMANDS: ClassVar[set[Any]] = App.COMMANDS | {BindingCommands}
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-w0"), (60, "-w80"), (110, "-w120"), (170, "-w200")]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-h0"), (18, "-h24"), (34, "-h40"), (50, "-h60")]
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (110, "-normal"), (160, "-wide")]
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-low"), (34, "-high"), (50, "-tall")]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "switch_mode('data')", "Data", tooltip="Look at data sets"),
         Binding("2", "switch_mode('noise')", "Noise", tooltip="Scrub noise onto an image"),
@@ -60,34 +63,38 @@ class TinydiffApp(App[None]):
         Binding("ctrl+c,ctrl+q", "ask_quit", "Quit", show=False, priority=True),
     ]
 
-    def __init__(self, data_dir: Path | None = None, cwd: Path | None = None) -> None:
+    def __init__(self, data_dir: Path | None = None, cwd: Path | None = None, start: str = "data") -> None:
+        self.DEFAULT_MODE = start
         super().__init__()
         self.data_dir = data_dir
         self.cwd = cwd or Path.cwd()
-        self.jobs = Jobs(self)
+        self.jobs = Jobs()
         self.engine_ready = False
         self.engine_error = ""
         self.dataset = default_dataset(data_dir)
-        self.trained: list[str] = []
-        """One line for each training that ended, for the summary after exit."""
-        self._quitting = False
-        self.theme = load_theme() if load_theme() in self.available_themes else DARK
-        self.watch(self, "theme", self._remember_theme, init=False)
+        self.trained: list[Path] = []
+        """The folders of the runs that were trained here, for the summary after exit."""
+        self._leaving = False
+        self._leave_code = 0
 
     # --- starting
 
     def on_mount(self) -> None:
+        theme = load_theme()
+        self.theme = theme if theme in self.available_themes else DARK
+        self.theme_changed_signal.subscribe(self, lambda theme: save_theme(theme.name))
         loop = asyncio.get_running_loop()
         for name in SIGNALS:
             if hasattr(signal, name):
+                number = getattr(signal, name)
                 try:
-                    loop.add_signal_handler(getattr(signal, name), self.leave, 128 + getattr(signal, name))
+                    loop.add_signal_handler(number, self.leave, 128 + number)
                 except (NotImplementedError, RuntimeError, ValueError):  # not the main thread, or not Unix
                     break
 
     def on_ready(self) -> None:
         # After the first paint: torch takes seconds to import.
-        self.run_worker(self._load_engine, name="engine", group="engine", thread=True, exit_on_error=False)
+        threading.Thread(target=self._load_engine, name="engine", daemon=True).start()
 
     def _load_engine(self) -> None:
         error = None
@@ -100,7 +107,7 @@ class TinydiffApp(App[None]):
     def on_engine_loaded(self, message: EngineLoaded) -> None:
         if message.error:
             self.engine_error = message.error
-            self.notify(message.error, severity="error", timeout=60)
+            self.notify(message.error, severity="error", timeout=60, markup=False)
             return
         self.engine_ready = True
         for mode in self.mode_screens():
@@ -133,69 +140,59 @@ class TinydiffApp(App[None]):
         if self.train_screen is not None:
             self.train_screen.resume_run(folder)
 
-    def on_job_ended(self, message: JobEnded) -> None:
-        self.jobs.ended(message)
-        if self._quitting and not self.jobs:
-            self.exit(return_code=self._leave_code)
-
     # --- leaving
-
-    _leave_code = 0
 
     def leave(self, code: int = 0) -> None:
         """Stop every job, then exit; a stopped training leaves its checkpoint first."""
-        self._quitting, self._leave_code = True, code
+        if self._leaving:
+            return
+        self._leaving, self._leave_code = True, code
+        self.notify("stopping …", timeout=60)
+        # In a thread: the jobs may take a step to end, and the event loop must not wait.
+        threading.Thread(target=self._stop_jobs, name="leave", daemon=True).start()
+
+    def _stop_jobs(self) -> None:
         self.jobs.stop_all()
-        if not self.jobs:
-            self.exit(return_code=code)
-        else:
-            self.notify("stopping …", timeout=30)
+        self.post_message(JobsStopped())
+
+    def on_jobs_stopped(self) -> None:
+        self.exit(return_code=self._leave_code)
 
     def action_ask_quit(self) -> None:
-        if isinstance(self.screen, Choice) and self.screen.name == "quit":
-            self.leave()
-        elif self.jobs.running("train") and not self._quitting:
-            question = "A training is running."
-            choices = {"k": "Keep running", "s": "Stop, save and quit"}
-            self.push_screen(Choice(question, choices, name="quit"), lambda key: self.leave() if key == "s" else None)
+        if isinstance(self.screen, Ask) and self.screen.name == "quit":
+            self.leave()  # asked a second time
+        elif self.jobs.running("train") and not self._leaving:
+            answers = {"keep": "Keep running, stay here", "stop": "Stop, save and quit"}
+            self.push_screen(Ask("A training is running.", answers, name="quit"), self._quit_answered)
         else:
+            self.leave()
+
+    def _quit_answered(self, answer: str | None) -> None:
+        if answer == "stop":
             self.leave()
 
     def summary(self) -> list[str]:
         """What ran, where its files are and how to go on, for the terminal after exit."""
-        return self.trained
+        return [line for folder in self.trained for line in summary_of(folder)]
 
     def _fatal_error(self) -> None:
         # One line instead of a page; what is behind it goes to a file.
-        import traceback
+        from tinydiff_tui.start import write_crash
 
-        import platformdirs
-
-        log = platformdirs.user_log_path("tinydiff-tui") / "crash.log"
-        self.jobs.stop_all()
-        try:
-            log.parent.mkdir(parents=True, exist_ok=True)
-            log.write_text(traceback.format_exc())
-            where = f"; please report it with {log}"
-        except OSError:
-            where = ""
         error = self._exception
-        self.panic(f"tinydiff-tui stopped by an error of its own: {type(error).__name__}: {error}{where}")
+        self.panic(f"tinydiff-tui stopped by an error of its own: {type(error).__name__}: {error}{write_crash()}")
 
     # --- actions
 
     def action_help(self) -> None:
-        self.push_screen(HelpScreen(self.screen))
+        self.push_screen(Help(key_groups(self.screen)))
 
     def action_explain(self) -> None:
         if isinstance(self.screen, ModeScreen):
-            self.push_screen(ExplainScreen(self.screen.MODE, self.screen.explain_values()))
+            self.push_screen(Explain(self.screen.MODE, self.screen.explain_values()))
 
     def action_toggle_theme(self) -> None:
         self.theme = DARK if self.theme == LIGHT else LIGHT
-
-    def _remember_theme(self, theme: str) -> None:
-        save_theme(theme)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Commands that are no binding."""

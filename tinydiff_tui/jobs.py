@@ -108,15 +108,17 @@ class Jobs:
 
     def running(self, name: str) -> bool:
         """Whether a job of this name has not finished."""
-        return name in self._jobs
+        with self._lock:
+            return name in self._jobs
 
     def get(self, name: str) -> Job | None:
         """The running job of this name."""
-        return self._jobs.get(name)
+        with self._lock:
+            return self._jobs.get(name)
 
     def stop(self, name: str) -> None:
         """Ask a job to stop; its JobFinished comes when its iterator is closed."""
-        if job := self._jobs.get(name):
+        if job := self.get(name):
             job.stop()
 
     def stop_all(self, seconds: float = 60) -> None:

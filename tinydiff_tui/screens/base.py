@@ -32,6 +32,12 @@ class ModeScreen(Screen[None]):
     ModeScreen.-small > #small { display: block; }
     """
 
+    AUTO_FOCUS = ""  # so that the keys of the modes work at once
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._engine_told = False
+
     @property
     def bench(self) -> "TinydiffApp":
         """The app, by its own type."""
@@ -46,11 +52,16 @@ class ModeScreen(Screen[None]):
 
     def compose_mode(self) -> ComposeResult:
         """The widgets of the mode."""
-        raise NotImplementedError
+        yield from ()
 
     def on_mount(self) -> None:
-        if self.bench.engine_ready:
-            self.call_after_refresh(self.engine_loaded)
+        self.call_after_refresh(self.tell_engine)
+
+    def tell_engine(self) -> None:
+        """Call engine_loaded, once, when this screen is mounted and torch is imported."""
+        if self.bench.engine_ready and self.is_mounted and not self._engine_told:
+            self._engine_told = True
+            self.engine_loaded()
 
     def engine_loaded(self) -> None:
         """torch is there, and the screen is mounted: what needs the engine may be imported and shown."""

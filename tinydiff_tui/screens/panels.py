@@ -5,21 +5,19 @@ import inspect
 import re
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.syntax import Syntax
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen
+from textual.dom import DOMNode
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Markdown, OptionList, Static
 from textual.widgets.option_list import Option
 
 REFERENCE = re.compile(r"`core/(\w+)\.py: ([\w.]+)`")
-_BOX = """
-    { align: center middle; }
-"""
 
 
 class Panel(ModalScreen[str]):
@@ -28,7 +26,8 @@ class Panel(ModalScreen[str]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "Close", tooltip="Close this panel")]
     DEFAULT_CSS = """
     Panel { align: center middle; }
-    Panel > Vertical { width: 90%; max-width: 100; height: auto; max-height: 90%; border: round $primary; padding: 0 1; background: $surface; }
+    Panel > Vertical { width: 90%; max-width: 110; height: auto; max-height: 92%; }
+    Panel > Vertical { border: round $primary; padding: 0 1; background: $surface; }
     Panel OptionList { height: auto; max-height: 12; border: none; }
     Panel VerticalScroll { height: auto; max-height: 100%; }
     """
@@ -40,8 +39,8 @@ class Panel(ModalScreen[str]):
 class Ask(Panel):
     """A question; the answer is the key of an option, or empty when it was closed."""
 
-    def __init__(self, question: str, answers: Mapping[str, str]) -> None:
-        super().__init__()
+    def __init__(self, question: str, answers: Mapping[str, str], *, name: str | None = None) -> None:
+        super().__init__(name=name)
         self.question = question
         self.answers = answers
 
@@ -71,6 +70,27 @@ class Help(Panel):
                 text.append(f"  {key:<16}", style="bold green").append(f"{what}\n")
         with Vertical(), VerticalScroll():
             yield Static(text)
+
+    def on_mount(self) -> None:
+        self.query_one(VerticalScroll).focus()
+
+
+def key_groups(screen: Screen[Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """(title, [(keys, help)]) for the focused widget, the screen and the app, from the bindings that are active now."""
+    groups: dict[DOMNode, dict[str, tuple[list[str], str]]] = {}
+    for active in screen.active_bindings.values():
+        binding = active.binding
+        if binding.system or not (binding.description or binding.tooltip):
+            continue
+        text = binding.tooltip or binding.description
+        groups.setdefault(active.node, {}).setdefault(binding.action, ([], text))[0].append(screen.app.get_key_display(binding))
+    return [(_title(node), [(" ".join(keys), text) for keys, text in actions.values()]) for node, actions in groups.items()]
+
+
+def _title(node: DOMNode) -> str:
+    if isinstance(node, Screen):
+        return getattr(node, "TITLE_TEXT", "") or "This panel"
+    return "Everywhere" if node is node.app else f"Focused: {node.name or node.id or type(node).__name__}"
 
 
 class Explain(Panel):

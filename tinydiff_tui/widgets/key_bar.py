@@ -40,7 +40,7 @@ class ModeBar(Static):
 class KeyBar(Static):
     """The shown bindings of the focused widget and the screen, on as many lines as they need, at most three."""
 
-    DEFAULT_CSS = "KeyBar { dock: bottom; height: auto; max-height: 3; background: $panel; color: $text; }"
+    DEFAULT_CSS = "KeyBar { height: auto; max-height: 3; background: $panel; color: $text; }"
 
     def __init__(self) -> None:
         super().__init__(markup=False)

@@ -1,0 +1,33 @@
+"""The command palette: every active binding is a command."""
+
+from functools import partial
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+
+class BindingCommands(Provider):
+    """The bindings of the focused widget, the screen and the app, under their descriptions."""
+
+    def _commands(self) -> list[tuple[str, str, partial[object]]]:
+        found: dict[str, tuple[str, str, partial[object]]] = {}
+        for active in self.screen.active_bindings.values():
+            binding = active.binding
+            if binding.system or not binding.description or not active.enabled or not binding.tooltip:
+                continue
+            title = f"{binding.description} ({self.app.get_key_display(binding)})"
+            run = partial(self.app.run_action, binding.action, active.node)
+            found.setdefault(f"{id(active.node)} {binding.action}", (title, binding.tooltip, run))
+        return list(found.values())
+
+    async def discover(self) -> Hits:
+        """All commands."""
+        for title, text, run in self._commands():
+            yield DiscoveryHit(title, run, help=text)
+
+    async def search(self, query: str) -> Hits:
+        """The commands that match."""
+        matcher = self.matcher(query)
+        for title, text, run in self._commands():
+            score = matcher.match(title)
+            if score > 0:
+                yield Hit(score, matcher.highlight(title), run, help=text)

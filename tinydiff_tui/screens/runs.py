@@ -1,0 +1,8 @@
+"""Runs."""
+
+from tinydiff_tui.screens.base import ModeScreen
+
+
+class RunsScreen(ModeScreen):
+    MODE = "runs"
+    TITLE_TEXT = "Runs"

@@ -1,0 +1,60 @@
+"""Starting and leaving the app: what the terminal must be able to do, and the summary that stays on it."""
+
+import os
+import shlex
+import sys
+import traceback
+from pathlib import Path
+
+import platformdirs
+
+from core.errors import UserError
+from core.runs import read_run
+
+
+def run_app() -> int:
+    """Run the app in this terminal. Returns the exit code; 2 when the terminal cannot show it."""
+    if os.environ.get("SSH_CONNECTION"):  # read when textual is imported: fewer frames, none of them late
+        for name, value in (("TEXTUAL_FPS", "15"), ("TEXTUAL_ANIMATIONS", "none"), ("TEXTUAL_SMOOTH_SCROLL", "0")):
+            os.environ.setdefault(name, value)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
+        sys.stderr.write(
+            "tinydiff-tui: the app needs a terminal that can move the cursor (this is none, or TERM=dumb); "
+            "use 'tinydiff-tui train --plain', or another command of 'tinydiff-tui --help'\n"
+        )
+        return 2
+    from tinydiff_tui.app import TinydiffApp
+
+    app = TinydiffApp()
+    app.run()
+    app.jobs.stop_all()  # after a crash they still run
+    for line in app.summary():
+        sys.stdout.write(line + "\n")
+    return app.return_code or 0
+
+
+def summary_of(folder: Path) -> list[str]:
+    """What a run came to, its folder, and the command to go on with."""
+    try:
+        run = read_run(folder)
+    except UserError as error:
+        return [str(error)]
+    place = shlex.quote(str(folder))
+    lines = [f"{run.config.model} on {run.config.dataset}: {run.status} at step {run.step:,} of {run.total_steps:,}, in {place}"]
+    if run.status != "finished":
+        lines.append(f"  continue: tinydiff-tui train --resume --output-dir {place}")
+    if run.checkpoint is not None:
+        lines.append(f"  sample:   tinydiff-tui sample --checkpoint {shlex.quote(str(run.checkpoint))}")
+    return lines
+
+
+def write_crash() -> str:
+    """Write the traceback in hand to a file; the end of a sentence that names it."""
+    log = platformdirs.user_log_path("tinydiff-tui") / "crash.log"
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(traceback.format_exc())
+    except OSError:
+        return ""
+    return f"; please report it with {log}"

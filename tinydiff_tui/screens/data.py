@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from rich.text import Text
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -58,7 +58,7 @@ class DataScreen(ModeScreen):
     ]
     DEFAULT_CSS = """
     DataScreen #side { width: 37; height: 1fr; padding: 0 1 0 0; }
-    DataScreen #page { height: 1; }
+    DataScreen #page { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
     DataScreen #status { height: auto; max-height: 3; }
     DataScreen #folder { display: none; height: 3; }
     DataScreen.-asking #folder { display: block; }
@@ -216,8 +216,7 @@ class DataScreen(ModeScreen):
         grid.mode = {"auto": "half", "half": "quad", "quad": "auto"}[grid.mode]
         self._show_page()
 
-    def on_resize(self) -> None:
-        self.set_class(self.size.width >= 150, "-wide")
+    def on_resize(self, _: events.Resize) -> None:
         self.call_after_refresh(self._show_page)
 
     def _page_size(self) -> int:

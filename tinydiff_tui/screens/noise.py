@@ -53,10 +53,11 @@ class NoiseScreen(ModeScreen):
     NoiseScreen #large { width: 2fr; }
     NoiseScreen #small { width: 1fr; }
     NoiseScreen #readout { width: 30; padding: 0 0 0 1; }
-    NoiseScreen #numbers { height: auto; }
+    NoiseScreen #numbers { height: 2; text-wrap: nowrap; text-overflow: ellipsis; }
     NoiseScreen .caption { height: 1; color: $text-muted; }
-    NoiseScreen #formula, NoiseScreen #status { height: 1; }
-    NoiseScreen.-middle #readout { width: 44; }
+    NoiseScreen #formula { height: 1; text-wrap: nowrap; }
+    NoiseScreen #status { height: auto; max-height: 2; }
+    NoiseScreen.-normal #readout { width: 44; }
     NoiseScreen.-wide #readout { width: 68; }
     """
 
@@ -125,6 +126,7 @@ class NoiseScreen(ModeScreen):
             self.opened, self.index = message.snapshot, 0
             self._say("")
             self._draw_noise()
+            self._open()  # another set may have been chosen meanwhile
 
     # --- moving
 
@@ -222,10 +224,6 @@ class NoiseScreen(ModeScreen):
         formula = Text.assemble("x_t = ", (f"{here.a:.3f}", "bold"), " x0 + ", (f"{here.s:.3f}", "bold"), " ε   ")
         formula.append("flow: 1 − s, s" if self.schedule == "flow" else "√ᾱ_t and √(1 − ᾱ_t)", "dim")
         self.query_one("#formula", Static).update(formula)
-
-    def on_resize(self) -> None:
-        self.set_class(110 <= self.size.width < 170, "-middle")
-        self.set_class(self.size.width >= 170, "-wide")
 
     def action_save(self) -> None:
         if self.noising is None or self.opened is None:

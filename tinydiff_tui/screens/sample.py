@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.text import Text
 from textual import events, on
@@ -45,9 +45,9 @@ class SampleScreen(ModeScreen):
         Binding("o", "options", "Options", tooltip="Show or hide the options; tab goes through them, escape leaves them"),
     ]
     DEFAULT_CSS = """
-    SampleScreen #formula { height: 2; color: $text-muted; }
+    SampleScreen #formula { height: 2; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
     SampleScreen #status { height: auto; max-height: 2; }
-    SampleScreen.-full SampleForm { display: none; }
+    SampleScreen.-narrow.-full SampleForm { display: none; }
     """
 
     def __init__(self) -> None:
@@ -124,20 +124,20 @@ class SampleScreen(ModeScreen):
     # --- jobs
 
     def on_job_update(self, message: JobUpdate) -> None:
-        if message.name == "sample" and message.snapshot is not None:
-            self._take(message.snapshot)
+        if message.name == "sample":
+            self._take(cast("Drawn", message.snapshot))
 
     def on_job_finished(self, message: JobFinished) -> None:
         snapshot = message.snapshot
         if message.name == "checkpoints":
-            self._found(message.error, snapshot or ())
+            self._found(message.error, cast("tuple[tuple[str, Path], ...]", snapshot or ()))
         elif message.name == "model":
-            self._model_read(message.error, snapshot)
+            self._model_read(message.error, cast("ModelFacts | None", snapshot))
         elif message.name == "save":
             self._say(message.error or f"saved {snapshot}")
         elif message.name == "sample":
             if snapshot is not None:
-                self._take(snapshot)
+                self._take(cast("Drawn", snapshot))
             if message.error:
                 self._say(message.error)
             elif snapshot is not None and self.drawn is not None:
@@ -190,7 +190,7 @@ class SampleScreen(ModeScreen):
         self.trajectory.clear()
         self.set_focus(None)
         self.drawn = None
-        self.set_class(self.size.width < 110, "-full")
+        self.set_class(self.has_class("-narrow"), "-full")
         drawing = Drawing(path, options)
         self.bench.jobs.start("sample", lambda: iter(drawing), self, drawing.snapshot)
         self._say("reading the model …  x cancels")
@@ -236,11 +236,9 @@ class SampleScreen(ModeScreen):
         self.set_focus(None)
 
     def on_resize(self, event: events.Resize) -> None:
-        count = 16 if event.size.width < 110 else 36 if event.size.width < 170 else 64
+        count = 16 if event.size.width < 100 else 36 if event.size.width < 160 else 64
         self.query_one(SampleForm).suggest_images(count, self.suggested)
         self.suggested = count
-        if event.size.width >= 110:
-            self.remove_class("-full")
         self.call_after_refresh(self.trajectory.redraw)
 
     def _columns(self) -> int:

@@ -61,7 +61,7 @@ def _line(name: str, status: str, opened: bool) -> Text:
 class SetAbout(Static):
     """Size, counts of the classes and a histogram of pixel values."""
 
-    DEFAULT_CSS = "SetAbout { height: 1fr; }"
+    DEFAULT_CSS = "SetAbout { height: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }"
 
     def describe(self, opened: OpenedSet, label: int | None, chosen: Pixels) -> None:
         """`chosen` are the images of class `label`, of all classes for None."""

@@ -6,7 +6,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.timer import Timer
-from textual.widgets import Static
 
 from tinydiff_tui.pixels import Pixels
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
@@ -21,8 +20,6 @@ FRAMES_A_SECOND = 10
 class Trajectory(Vertical):
     """`show` frames; the newest one is on the screen until the slider is moved."""
 
-    DEFAULT_CSS = "Trajectory #caption { height: 1; }"
-
     def __init__(self) -> None:
         super().__init__()
         self.frames: tuple[View, ...] = ()
@@ -32,7 +29,6 @@ class Trajectory(Vertical):
 
     def compose(self) -> ComposeResult:
         yield PixelGrid(id="images")
-        yield Static(id="caption", markup=False)
         yield Scrubber(id="frames")
 
     def on_mount(self) -> None:
@@ -136,5 +132,5 @@ class Trajectory(Vertical):
         what = "predicted x0" if self.kind == "x0" else "x_t"
         at = "finished images" if view.t < 0 else f"{what} at t = {view.t}"
         zoomed = self.grid.zoomed
-        number = f"image {zoomed}" if zoomed is not None else f"{self.grid.shown} of {len(pictures)} images"
-        self.query_one("#caption", Static).update(f"{at} · {number}")
+        number = f"image {zoomed}" if zoomed is not None else f"{self.grid.shown} of {len(pictures)}"
+        self._scrubber.label = f"{at} · {number}  frame"

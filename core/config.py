@@ -68,7 +68,7 @@ class TrainConfig:
     conditional: bool = setting(False, "tell the network the class, for guidance and --class when sampling")
     label_dropout: float = setting(0.1, "share of labels hidden in training a conditional model", low=0.0, high=1.0)
     sample_interval: int = setting(1, "draw samples every N epochs; 0 never", low=0)
-    save_interval: int = setting(5, "keep a checkpoint every N epochs; 0 never", low=0)
+    save_interval: int = setting(5, "keep a checkpoint every N epochs and at the end; 0 never", low=0)
     checkpoint_seconds: float = setting(60.0, "write the resume point every N seconds", low=1.0)
     keep_last: int = setting(0, "keep only the newest N epoch checkpoints; 0 keeps all", low=0)
     on_nan: str = setting(

@@ -89,8 +89,9 @@ def save_loss_plot(path: Path, steps: Sequence[int], losses: Sequence[float], ti
         figure.savefig(file, format="png")
 
 
-def smooth(values: Sequence[float], weight: float = 0.95) -> list[float]:
-    """Exponential moving average without the pull of its start (divided by 1 - weight^n, as in Adam)."""
+def smooth(values: Sequence[float]) -> list[float]:
+    """Exponential moving average over a 25th of the curve, without the pull of its start (1 - weight^n, as in Adam)."""
+    weight = 1 - 1 / max(2.0, len(values) / 25)
     smoothed: list[float] = []
     total = 0.0
     for n, value in enumerate(values, start=1):

@@ -203,7 +203,7 @@ class Trainer:
         self.state.epoch_loss.zero_()
         self.state.ended_epochs = epoch
         interval = self.config.save_interval
-        if interval and epoch % interval == 0:
+        if interval and (epoch % interval == 0 or epoch == self.config.epochs):
             path = self.run.checkpoint(epoch)
             save_checkpoint(path, self.state.content(self.config))
             self.run.prune(self.config.keep_last)

@@ -32,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
         options = _parser().parse_args(arguments)
         options.arguments = arguments
         if options.command is None:
-            from tinydiff_tui.app import run_app
+            from tinydiff_tui.start import run_app
 
             return run_app()
         command = import_module(f"tinydiff_tui.commands.{options.command}").run
@@ -88,6 +88,8 @@ def _parser() -> Parser:
     datasets.add_argument("--download", metavar="NAME", help="fetch a data set into the data folder")
     datasets.add_argument("--data-dir", default="", help="folder of the data sets")
     _plain(datasets)
+    attach = commands.add_parser("attach", help="watch a run of another process in the app, pause or stop it")
+    attach.add_argument("folder", nargs="?", default="outputs", help="the run's folder (default: outputs)")
     runs = commands.add_parser("runs", help="list the runs below a folder")
     runs.add_argument("folder", nargs="?", default=".", help="where to look (default: here)")
     return parser

@@ -1,0 +1,132 @@
+"""A real program in a real pseudo-terminal, with pyte as the screen."""
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pyte
+
+PATIENCE = 90.0  # seconds; a loaded machine with two cores imports torch slowly
+
+
+class Terminal:
+    """A program behind a pty. Everything waits on output, nothing sleeps."""
+
+    def __init__(
+        self, arguments: Sequence[str], cwd: Path, columns: int = 80, rows: int = 24, environment: dict[str, str] | None = None
+    ) -> None:
+        self.screen = pyte.Screen(columns, rows)
+        self.stream = pyte.ByteStream(self.screen)
+        self.received = bytearray()
+        self.controller, terminal = pty.openpty()
+        self._size(rows, columns)
+        env = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "SSH_CONNECTION", "COLORTERM")}
+        env |= {
+            "TERM": "xterm-256color",
+            "COLORTERM": "truecolor",
+            "LANG": "C.UTF-8",
+            "OMP_NUM_THREADS": "1",
+            "XDG_CONFIG_HOME": str(cwd / ".config"),
+            "XDG_CACHE_HOME": str(cwd / ".cache"),
+            "XDG_DATA_HOME": str(cwd / ".data"),
+        }
+        env |= environment or {}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tinydiff_tui", *arguments],
+            cwd=cwd, env=env, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True, close_fds=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 (only this makes closing the pty a hang-up)
+        )  # fmt: skip
+        os.close(terminal)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.hang_up()
+
+    @property
+    def text(self) -> str:
+        """What the screen shows."""
+        return "\n".join(self.screen.display)
+
+    def send(self, *keys: str) -> None:
+        """Type; each argument in one write."""
+        for key in keys:
+            os.write(self.controller, key.encode())
+
+    def read(self, seconds: float) -> bool:
+        """Take what the program wrote, waiting at most this long for it; False when there was nothing."""
+        ready, _, _ = select.select([self.controller], [], [], seconds)
+        if not ready:
+            return False
+        try:
+            chunk = os.read(self.controller, 1 << 16)
+        except OSError:
+            return False
+        self.received += chunk
+        self.stream.feed(chunk)
+        return bool(chunk)
+
+    def until(self, condition: str | Callable[[], object], seconds: float = PATIENCE) -> None:
+        """Read until the screen holds a text, or the condition is true; fails with the screen in the message."""
+        deadline = time.monotonic() + seconds
+        while not (condition in self.text if isinstance(condition, str) else condition()):
+            left = deadline - time.monotonic()
+            assert left > 0, f"waited in vain for {condition!r}; the screen:\n{self.text}"
+            assert self.process.poll() is None or self.read(0), f"ended with {self.process.poll()}; the screen:\n{self.text}"
+            self.read(min(left, 0.5))
+
+    def settle(self, quiet: float = 0.3) -> None:
+        """Read until the program has been silent for a while."""
+        while self.read(quiet):
+            pass
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Change the size as a window does."""
+        self.screen.resize(rows, columns)
+        self._size(rows, columns)
+        os.kill(self.process.pid, signal.SIGWINCH)
+
+    def hang_up(self) -> None:
+        """Close the line: the program gets SIGHUP."""
+        if self.controller >= 0:
+            os.close(self.controller)
+            self.controller = -1
+
+    def end(self, seconds: float = PATIENCE) -> int:
+        """Read until the program ends; its exit code."""
+        deadline = time.monotonic() + seconds
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, f"did not end; the screen:\n{self.text}"
+            if self.controller >= 0:
+                self.read(0.1)
+            else:
+                self.process.wait(seconds)
+        while self.controller >= 0 and self.read(0.05):
+            pass
+        return self.process.returncode
+
+    @property
+    def restored(self) -> bool:
+        """Whether the alternate screen and the mouse were left as found, and the cursor is back."""
+        raw = bytes(self.received)
+        return all(raw.rfind(off) > raw.rfind(on) for on, off in (
+            (b"\x1b[?1049h", b"\x1b[?1049l"), (b"\x1b[?1000h", b"\x1b[?1000l"), (b"\x1b[?25l", b"\x1b[?25h"),
+        ))  # fmt: skip
+
+    def _size(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self.controller, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

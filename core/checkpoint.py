@@ -141,7 +141,8 @@ def build_network(shape: dict[str, Any], weights: dict[str, Any], path: Path) ->
         raise UserError(f"{path} is damaged: the shape of its network makes no sense; use an older checkpoint") from error
     if wanted != found:
         raise UserError(f"{path} is damaged: its weights do not fit its network; use an older checkpoint")
-    network.load_state_dict(weights, assign=True)
+    # dict(): torch notes assign=True in the metadata of the dict it is given, and every later load of it would assign too.
+    network.load_state_dict(dict(weights), assign=True)
     return network
 
 

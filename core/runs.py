@@ -171,7 +171,7 @@ def read_run(path: Path) -> RunInfo:
         config = TrainConfig.from_dict(raw["config"])
         status = str(raw["status"])
         info = RunInfo(path, config, status, float(raw["started"]), int(raw["step"]), int(raw["total_steps"]), str(raw["device"]))
-    except (OSError, ValueError, KeyError, TypeError, UserError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, UserError) as error:
         raise UserError(f"{run.run_json} cannot be read; the run's checkpoints may still be good") from error
     if status in ("running", "paused") and not run.is_live():
         return RunInfo(path, config, "crashed", info.started, info.step, info.total_steps, info.device)
@@ -203,7 +203,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
         return None
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     good = isinstance(entry, dict) and isinstance(entry.get("step"), int) and isinstance(entry.get("loss"), (int, float))
     return entry if good else None

@@ -7,6 +7,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -140,7 +141,7 @@ async def test_embedded_sets_need_no_download(tmp_path: Path) -> None:
 
 
 class _Mirror(http.server.BaseHTTPRequestHandler):
-    files: dict[str, bytes] = {}
+    files: ClassVar[dict[str, bytes]] = {}
     hold = threading.Event()
 
     def do_GET(self) -> None:

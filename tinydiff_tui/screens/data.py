@@ -46,7 +46,7 @@ class DataScreen(ModeScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open", tooltip="Open the data set that the list points at"),
         Binding("right,pagedown", "page(1)", "Next", tooltip="Next page, or next image when one is zoomed"),
-        Binding("left,pageup", "page(-1)", "Back", tooltip="Page before, or image before when one is zoomed"),
+        Binding("left,pageup", "page(-1)", "Back", show=False, tooltip="Page before, or image before when one is zoomed"),
         Binding("home", "page(0)", "First page", show=False, tooltip="First page, or first image when one is zoomed"),
         Binding("c", "next_class(1)", "Class", tooltip="Show only the next class; after the last one all of them"),
         Binding("C", "next_class(-1)", "Class before", show=False, tooltip="Show only the class before"),
@@ -291,7 +291,7 @@ class DataScreen(ModeScreen):
     def explain_values(self) -> dict[str, str]:
         """What the text of this mode may quote."""
         if self.opened is None:
-            return {"dataset": self.bench.dataset}
+            return {"dataset": self.bench.dataset, "count": "…", "shape": "…", "classes": "…"}
         height, width, channels = self.opened.images.shape[1:]
         return {
             "dataset": self.opened.name,

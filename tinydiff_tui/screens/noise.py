@@ -35,13 +35,13 @@ class NoiseScreen(ModeScreen):
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right", "move(1)", "t +1", tooltip="One timestep further into the noise"),
-        Binding("left", "move(-1)", "t −1", tooltip="One timestep back"),
+        Binding("left", "move(-1)", "t −1", show=False, tooltip="One timestep back"),
         Binding("shift+right", "move(10)", "t +10", show=False, tooltip="Ten timesteps further"),
         Binding("shift+left", "move(-10)", "t −10", show=False, tooltip="Ten timesteps back"),
         Binding("home", "go(0)", "t = 0", show=False, tooltip="To the clean image"),
         Binding("end", "go(999)", "t = 999", show=False, tooltip="To the last timestep"),
         Binding("right_square_bracket", "mark(1)", "Mark", key_display="]", tooltip="Next of the marks 0, 50, 100, …"),
-        Binding("left_square_bracket", "mark(-1)", "Back", key_display="[", tooltip="Mark before"),
+        Binding("left_square_bracket", "mark(-1)", "Mark before", key_display="[", show=False, tooltip="Mark before"),
         Binding("space", "play", "Play", tooltip="Play from here to pure noise, or stop"),
         Binding("s", "schedule", "Schedule", tooltip="Next noise schedule, with the same noise"),
         Binding("n", "image(1)", "Image", tooltip="Next image of the data set"),
@@ -246,7 +246,9 @@ class NoiseScreen(ModeScreen):
     def explain_values(self) -> dict[str, str]:
         """The numbers at the present t."""
         values = {"t": str(self._t), "schedule": self.schedule, "dataset": self.bench.dataset}
-        if self.noising is not None:
+        if self.noising is None:
+            values |= dict.fromkeys(("a", "s", "alpha_bar", "snr_db"), "…")
+        else:
             from tinydiff_tui.noising import point
 
             here = point(self.schedule, self._t)

@@ -30,13 +30,13 @@ class SampleScreen(ModeScreen):
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("g", "generate", "Generate", tooltip="Draw images with these options"),
-        Binding("x", "cancel", "Cancel", tooltip="Stop within one network evaluation; what is there stays"),
-        Binding("right", "move(1)", "Frame", tooltip="One frame towards the image"),
+        Binding("x", "cancel", "Stop", tooltip="Stop within one network evaluation; what is there stays"),
+        Binding("right", "move(1)", "Step", tooltip="One frame towards the image"),
         Binding("left", "move(-1)", "Back", show=False, tooltip="One frame back towards the noise"),
         Binding("home", "go(0)", "Noise", show=False, tooltip="To the first frame, pure noise"),
         Binding("end", "go(100000)", "Image", show=False, tooltip="To the last frame, the finished images"),
-        Binding("space", "replay", "Replay", tooltip="Play the frames from noise to image, or stop"),
-        Binding("v", "kind", "x_t/x0", tooltip="Show x_t, or the image that the network predicts from it"),
+        Binding("space", "replay", "Play", tooltip="Play the frames from noise to image, or stop"),
+        Binding("v", "kind", "x0", tooltip="Show x_t, or the image that the network predicts from it"),
         Binding("z", "zoom", "Zoom", tooltip="Show one image as large as it fits, or all of them"),
         Binding("down", "pick(1)", "Next image", show=False, tooltip="Next image while one is zoomed"),
         Binding("up", "pick(-1)", "Image before", show=False, tooltip="Image before while one is zoomed"),

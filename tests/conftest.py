@@ -5,11 +5,11 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # both are read when torch is imported, which is later
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
-from collections.abc import Callable, Iterator  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
-import pytest  # noqa: E402
+import pytest
 
 TINY: dict[str, Any] = {
     "dataset": "glyphs",

@@ -35,7 +35,7 @@ def trained() -> Callable[[str, str], Network]:
     from core.glyphs import make_glyphs
     from core.images import to_float
 
-    images = to_float(make_glyphs(64, seed=0)[0])
+    images = to_float(make_glyphs(16, seed=0)[0])
     made: dict[tuple[str, str], Network] = {}
 
     def get(name: str, target: str) -> Network:
@@ -43,10 +43,10 @@ def trained() -> Callable[[str, str], Network]:
             torch.manual_seed(0)
             network, diffusion = make_unet("tiny", 28, 1), Diffusion(NoiseSchedule(name), target)
             optimizer = torch.optim.AdamW(network.parameters(), 2e-3)
-            for step in range(30):
+            for step in range(20):
                 g = torch.Generator().manual_seed(step)
                 noise = torch.randn(images.shape, generator=g)
-                diffusion.loss(network, images, diffusion.draw_t(64, g), noise).mean().backward()
+                diffusion.loss(network, images, diffusion.draw_t(16, g), noise).mean().backward()
                 optimizer.step()
                 optimizer.zero_grad()
             made[name, target] = network.eval().requires_grad_(False)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,7 @@ def test_spacings_fall_within_the_schedule(timesteps: int, share: float, spacing
     points = max(1, int(share * timesteps))
     chosen = spaced_timesteps(timesteps, points, spacing)
     assert len(chosen) == points
-    assert all(a > b for a, b in zip(chosen, chosen[1:], strict=False))
+    assert all(a > b for a, b in pairwise(chosen))
     assert chosen[-1] >= 0
     assert chosen[0] <= timesteps - 1
     if spacing == "trailing":

@@ -215,7 +215,8 @@ async def test_nothing_is_cut_off(tmp_path: Path, size: tuple[int, int]) -> None
 
 def test_the_histogram_counts_every_pixel_once() -> None:
     images = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
-    assert pixel_histogram(images, 16) == [16] * 16
-    assert sum(pixel_histogram(images, 7)) == 256
+    assert pixel_histogram(images, np.arange(1), 16) == [16] * 16
+    assert sum(pixel_histogram(images, np.arange(1), 7)) == 256
+    assert pixel_histogram(images, np.arange(0), 4) == [0] * 4
     assert bars([0, 1, 1000]) == " ▁█"
     assert bars([0, 0]) == "  "

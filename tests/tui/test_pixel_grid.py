@@ -11,7 +11,9 @@ from textual.geometry import Region
 
 from tinydiff_tui.pixels import LOWER, UPPER
 from tinydiff_tui.widgets import pixel_grid
+from tinydiff_tui.widgets.curve import Curve
 from tinydiff_tui.widgets.pixel_grid import PixelGrid, changed_spans, fit
+from tinydiff_tui.widgets.scrubber import Scrubber
 
 
 class GridApp(App[None]):
@@ -173,3 +175,26 @@ async def test_greys_by_number_with_256_colours(monkeypatch: pytest.MonkeyPatch)
         colours = [style.color for _, style, _ in app.grid.render_line(0) if style and style.color]
         assert colours
         assert all(colour.number is not None for colour in colours)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+async def test_slider_and_curve_without_unicode(monkeypatch: pytest.MonkeyPatch, plain: bool) -> None:
+    for module in ("scrubber", "curve", "pixel_grid"):
+        monkeypatch.setattr(f"tinydiff_tui.widgets.{module}.ascii_only", lambda: plain)
+    app = ControlsApp()
+    async with app.run_test(size=(40, 10)) as pilot:
+        slider, curve = app.query_one(Scrubber), app.query_one(Curve)
+        slider.label, slider.maximum, slider.value, slider.marks = "t", 99, 150, (50,)
+        assert slider.value == 99
+        curve.show("f", np.array([0.0, np.inf, -np.inf, 0.5]), 3, 0.0, 1.0)
+        await pilot.pause()
+        text = slider.render().plain + curve.render().plain
+        assert text.isascii() == plain
+        assert len(slider.render().plain) == 40
+        await pilot.click(Scrubber, offset=(20, 0))
+
+
+class ControlsApp(App[None]):
+    def compose(self) -> ComposeResult:
+        yield Scrubber()
+        yield Curve()

@@ -248,7 +248,7 @@ class DataScreen(ModeScreen):
             where = f"{self.first + 1:,}–{self.first + len(page):,} of {len(self.chosen):,} · {which}"
             where = where if len(page) else f"no images of {which}"
         self.query_one("#page", Static).update(Text(where, no_wrap=True, overflow="ellipsis"))
-        self.query_one(SetAbout).describe(opened, self.label, opened.images[self.chosen])
+        self.query_one(SetAbout).describe(opened, self.label, self.chosen)
 
     def _class_name(self, index: int) -> str:
         assert self.opened is not None

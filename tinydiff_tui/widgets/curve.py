@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 from rich.text import Text
 from textual.widget import Widget
 
+from tinydiff_tui.widgets.pixel_grid import ascii_only
+
 _BLANK = 0x2800
 # Bits of a braille character at (row, column) of its 4 x 2 dots.
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
@@ -54,6 +56,8 @@ class Curve(Widget):
             return text
         column = round(self.marker / max(len(self._values) - 1, 1) * (width - 1))
         for line in braille(self._values, width, height, self._low, self._high):
+            if ascii_only():
+                line = "".join(" " if ord(char) == _BLANK else "*" for char in line)  # noqa: PLW2901
             text.append("\n")
             text.append(line[:column], "not bold")
             text.append(line[column], "not bold reverse")

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widgets import OptionList, Static
@@ -10,7 +12,6 @@ from textual.widgets.option_list import Option
 
 from core.datasets import SetInfo, list_datasets
 from tinydiff_tui.opened import OpenedSet, bars, pixel_histogram
-from tinydiff_tui.pixels import Pixels
 
 
 class SetList(OptionList, inherit_bindings=False):
@@ -63,8 +64,8 @@ class SetAbout(Static):
 
     DEFAULT_CSS = "SetAbout { height: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }"
 
-    def describe(self, opened: OpenedSet, label: int | None, chosen: Pixels) -> None:
-        """`chosen` are the images of class `label`, of all classes for None."""
+    def describe(self, opened: OpenedSet, label: int | None, chosen: NDArray[np.intp]) -> None:
+        """`chosen` are the indices of the images of class `label`, of all classes for None."""
         width, room = self.size.width, self.size.height
         height, across, channels = opened.images.shape[1:]
         text = Text(no_wrap=True, overflow="ellipsis")
@@ -80,5 +81,5 @@ class SetAbout(Static):
             text.append(f"{bar}\n", style or "dim")
         bins = max(8, min(64, width - 2))
         text.append("pixel values, 0 to 255, log scale\n", "bold")
-        text.append(bars(pixel_histogram(chosen, bins) if len(chosen) else [0] * bins))
+        text.append(bars(pixel_histogram(opened.images, chosen, bins)))
         self.update(text)

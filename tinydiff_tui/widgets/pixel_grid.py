@@ -195,10 +195,15 @@ class PixelGrid(Widget):
         return half_cells(pack(canvas, greys=look == "greys"))
 
 
+def ascii_only() -> bool:
+    """Whether the terminal's encoding has no block, line and braille characters."""
+    encoding = getattr(sys.__stdout__, "encoding", None) or "utf-8"
+    return not encoding.lower().startswith("utf")
+
+
 def terminal_look(widget: Widget) -> str:
     """What the terminal can show: colours, greys (256 colours: greys by number) or shades (ASCII, no colours)."""
-    encoding = getattr(sys.__stdout__, "encoding", None) or "utf-8"
-    if widget.app.no_color or not encoding.lower().startswith("utf"):
+    if widget.app.no_color or ascii_only():
         return "shades"
     system = widget.app.console.color_system
     if system in (None, "standard", "windows"):

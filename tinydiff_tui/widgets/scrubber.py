@@ -8,6 +8,8 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from tinydiff_tui.widgets.pixel_grid import ascii_only
+
 
 class Scrubber(Widget):
     """`value` of 0 .. `maximum` on a line, with an optional name and marks."""
@@ -37,6 +39,8 @@ class Scrubber(Widget):
         knob = self._column(self.value, track)
         marks = {self._column(mark, track) for mark in self.marks}
         line = "".join("●" if x == knob else "┿" if x in marks and x > knob else "━" if x < knob else "─" for x in range(track))
+        if ascii_only():
+            line = line.translate(str.maketrans("●┿━─", "O+=-"))
         text = Text(before, no_wrap=True, end="")
         text.append(line[:knob], "bold")
         text.append(line[knob : knob + 1], "bold reverse")

@@ -48,8 +48,8 @@ class TinydiffApp(App[None]):
         "runs": RunsScreen,
     }
     COMMANDS: ClassVar[set[Any]] = App.COMMANDS | {BindingCommands}
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (110, "-normal"), (160, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-low"), (34, "-high"), (50, "-tall")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-normal"), (160, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (34, "-high"), (50, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "switch_mode('data')", "Data", tooltip="Look at data sets"),
         Binding("2", "switch_mode('noise')", "Noise", tooltip="Scrub noise onto an image"),
@@ -64,7 +64,7 @@ class TinydiffApp(App[None]):
     ]
 
     def __init__(self, data_dir: Path | None = None, cwd: Path | None = None, start: str = "data") -> None:
-        self.DEFAULT_MODE = start
+        self.DEFAULT_MODE = start  # type: ignore[misc]  # read once, by the app itself
         super().__init__()
         self.data_dir = data_dir
         self.cwd = cwd or Path.cwd()

@@ -46,6 +46,10 @@ class Job:
     def paused(self) -> bool:
         return not self._go.is_set()
 
+    @property
+    def stopping(self) -> bool:
+        return self._stop.is_set()
+
     def post(self, message: JobUpdate | JobFinished) -> None:
         """Post to the screen, which may be gone when the app ends."""
         with contextlib.suppress(Exception):

@@ -1,6 +1,8 @@
 """The command palette: every active binding is a command."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
@@ -8,8 +10,8 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 class BindingCommands(Provider):
     """The bindings of the focused widget, the screen and the app, under their descriptions."""
 
-    def _commands(self) -> list[tuple[str, str, partial[object]]]:
-        found: dict[str, tuple[str, str, partial[object]]] = {}
+    def _commands(self) -> list[tuple[str, str, Callable[[], Any]]]:
+        found: dict[str, tuple[str, str, Callable[[], Any]]] = {}
         for active in self.screen.active_bindings.values():
             binding = active.binding
             if binding.system or not binding.description or not active.enabled or not binding.tooltip:

@@ -13,7 +13,10 @@ from core.runs import read_run
 
 
 def run_app(start: str = "data", cwd: Path | None = None) -> int:
-    """Run the app in this terminal, opening in a mode, with the runs below `cwd` (default: here). Returns the exit code; 2 when the terminal cannot show it."""
+    """Run the app in this terminal, opening in a mode, with the runs below `cwd` (default: here).
+
+    Returns the exit code; 2 when the terminal cannot show it.
+    """
     if os.environ.get("SSH_CONNECTION"):  # read when textual is imported: fewer frames, none of them late
         for name, value in (("TEXTUAL_FPS", "15"), ("TEXTUAL_ANIMATIONS", "none"), ("TEXTUAL_SMOOTH_SCROLL", "0")):
             os.environ.setdefault(name, value)

@@ -1,8 +1,220 @@
-"""Runs."""
+"""Runs: every run folder below the working directory, live ones too, with their loss curves over one another."""
 
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.coordinate import Coordinate
+from textual.widgets import DataTable, Static
+
+from core.config import TrainConfig
+from core.errors import UserError
+from core.runs import RunDir
+from tinydiff_tui.messages import JobFinished
+from tinydiff_tui.runlist import RunList, RunRow
 from tinydiff_tui.screens.base import ModeScreen
+from tinydiff_tui.screens.panels import Ask
+from tinydiff_tui.text import printable
+from tinydiff_tui.widgets.loss_chart import LossChart, LossCurve
+
+REFRESH_SECONDS = 1.5
+COLUMNS = ("", "run", "status", "data set", "model", "step", "loss", "age")
 
 
 class RunsScreen(ModeScreen):
+    """The mode that compares runs, opens them in Sample, resumes and deletes them."""
+
     MODE = "runs"
     TITLE_TEXT = "Runs"
+    AUTO_FOCUS = "DataTable"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "mark", "Mark", tooltip="Mark or unmark a run: the curves of marked runs are drawn over one another"),
+        Binding("o", "open", "Open in Sample", tooltip="Draw images from this run"),
+        Binding("r", "resume", "Resume", tooltip="Continue this run in Train"),
+        Binding("d", "delete", "Delete", tooltip="Delete this run's folder, after a question; never a live one"),
+        Binding("l", "log_scale", "Log", tooltip="Logarithmic or linear scale of the chart"),
+        Binding("R", "refresh", "Refresh", tooltip="Look for runs again"),
+    ]
+    DEFAULT_CSS = """
+    RunsScreen DataTable { height: 45%; min-height: 5; }
+    RunsScreen #about { height: 3; padding: 0 1; }
+    RunsScreen LossChart { margin: 0 1; }
+    RunsScreen.-high DataTable { height: 35%; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: tuple[RunRow, ...] = ()
+        self.marked: set[str] = set()
+        self.list: RunList | None = None
+
+    def compose_mode(self) -> ComposeResult:
+        yield DataTable[Text](cursor_type="row", zebra_stripes=True)
+        yield Static("looking for runs …", id="about", markup=False)
+        yield LossChart(id="curves")
+
+    def on_mount(self) -> None:
+        self.list = RunList(self.bench.cwd)
+        table = self.query_one(DataTable)
+        for column in COLUMNS:
+            table.add_column(column, key=column)
+        self.set_interval(REFRESH_SECONDS, self.look)
+        self.look()
+
+    def on_screen_resume(self) -> None:
+        self.look()
+
+    def look(self) -> None:
+        """Read the runs again, in a thread."""
+        if self.list is None or not self.is_current or self.bench.jobs.running("runs"):
+            return
+        found = self.list
+
+        def read() -> Iterator[tuple[RunRow, ...]]:
+            yield found.read()
+
+        self.bench.jobs.start("runs", read, self, lambda rows: rows)
+
+    def on_job_finished(self, message: JobFinished) -> None:
+        if message.name == "delete":
+            self.notify(message.error or "deleted", severity="error" if message.error else "information", markup=False)
+            self.look()
+        elif message.name == "runs":
+            if message.error:
+                self.query_one("#about", Static).update(message.error)
+            elif isinstance(message.snapshot, tuple):
+                self._take(message.snapshot)
+
+    def _take(self, rows: tuple[RunRow, ...]) -> None:
+        same = [row.key for row in rows] == [row.key for row in self.rows]
+        chosen = self.chosen
+        self.rows = rows
+        self.marked &= {row.key for row in rows}
+        table = self.query_one(DataTable)
+        if not same or table.row_count != len(rows):
+            table.clear()
+            for row in rows:
+                table.add_row(*self._cells(row))
+            places = [i for i, row in enumerate(rows) if chosen is not None and row.key == chosen.key]
+            if places:
+                table.move_cursor(row=places[0])
+        else:
+            for y, row in enumerate(rows):
+                for x, cell in enumerate(self._cells(row)):
+                    if table.get_cell_at(Coordinate(y, x)) != cell:
+                        table.update_cell_at(Coordinate(y, x), cell, update_width=True)
+        self._show()
+
+    def _cells(self, row: RunRow) -> list[Text]:
+        mark = "●" if row.key in self.marked else " "
+        style = {"running": "green", "paused": "yellow", "diverged": "red", "crashed": "red"}.get(row.cells[0], "")
+        if row.info is None:
+            return [Text(mark), Text(row.name[-60:], "red"), Text("unreadable", "red"), *[Text("")] * 5]
+        name = row.name if len(row.name) <= 24 else f"…{row.name[-23:]}"
+        return [Text(mark), Text(name), Text(row.cells[0], style), *(Text(cell) for cell in row.cells[1:])]
+
+    @property
+    def chosen(self) -> RunRow | None:
+        """The run under the cursor."""
+        place = self.query_one(DataTable).cursor_row
+        return self.rows[place] if 0 <= place < len(self.rows) else None
+
+    @on(DataTable.RowHighlighted)
+    def _show(self) -> None:
+        row, about = self.chosen, self.query_one("#about", Static)
+        if row is None:
+            about.update(f"no run below {printable(str(self.bench.cwd))}: train one (3)")
+        elif row.info is None:
+            about.update(row.error)
+        else:
+            config, base = row.info.config, TrainConfig.of(model=row.info.config.model, objective=row.info.config.objective)
+            changed = [
+                f"{name.replace('_', ' ')} {value}"
+                for name, value in config.to_dict().items()
+                if value != getattr(base, name) and name not in ("output_dir", "data_dir", "dataset")
+            ]
+            about.update(printable(f"{row.key}\n{row.info.device}\n{', '.join(changed) or 'everything as by default'}"))
+        drawn = [r for r in self.rows if r.key in self.marked] or ([row] if row is not None else [])
+        self.query_one(LossChart).show([r.curve for r in drawn if isinstance(r.curve, LossCurve)])
+
+    # --- keys
+
+    def action_refresh(self) -> None:
+        self.look()
+
+    def action_log_scale(self) -> None:
+        self.query_one(LossChart).toggle_log()
+
+    def action_mark(self) -> None:
+        row = self.chosen
+        if row is None or row.info is None:
+            return
+        self.marked ^= {row.key}
+        table = self.query_one(DataTable)
+        table.update_cell_at(Coordinate(table.cursor_row, 0), Text("●" if row.key in self.marked else " "))
+        self._show()
+
+    async def action_open(self) -> None:
+        row = self.chosen
+        if row is None or row.info is None:
+            return
+        if row.info.checkpoint is None:
+            self.notify("this run has no checkpoint yet", severity="warning")
+        else:
+            await self.bench.open_in_sample(row.info.checkpoint)
+
+    async def action_resume(self) -> None:
+        row = self.chosen
+        if row is None or row.info is None:
+            return
+        if row.live:
+            self.notify("this run is being trained now", severity="warning")
+        else:
+            await self.bench.resume_in_train(row.info.path)
+
+    def action_delete(self) -> None:
+        row = self.chosen
+        if row is None or row.info is None:
+            return
+        folder = row.info.path
+        if row.live or RunDir(folder).is_live():
+            self.notify("this run is being trained now; stop it before deleting it", severity="warning")
+            return
+        question = f"Delete {printable(str(folder))}?\nIts checkpoints and samples are lost."
+        answers = {"": "Keep it", "delete": "Delete the run"}
+        self.app.push_screen(Ask(question, answers), lambda answer: self._delete(folder) if answer == "delete" else None)
+
+    def _delete(self, folder: Path) -> None:
+        root = self.bench.cwd
+
+        def remove() -> Iterator[Path]:
+            run = RunDir(folder)
+            if run.is_live():
+                raise UserError("this run is being trained now; stop it before deleting it")
+            delete_run(run, root)
+            yield folder
+
+        self.bench.jobs.start("delete", remove, self, lambda path: path)
+
+    def explain_values(self) -> dict[str, str]:
+        """How many runs were found."""
+        return {"runs": str(len(self.rows))}
+
+
+def delete_run(run: RunDir, keep: Path) -> None:
+    """Delete what a run wrote; its folder too when nothing else is in it, but never `keep`."""
+    try:
+        run.clear()
+        for leftover in (run.path / ".lock", run.path / "train.log"):
+            leftover.unlink(missing_ok=True)
+        shutil.rmtree(run.path / "control", ignore_errors=True)
+        for folder in (run.path / "samples", run.path / "checkpoints", run.path):
+            if folder.is_dir() and folder != keep and not any(folder.iterdir()):
+                folder.rmdir()
+    except OSError as error:
+        raise UserError(f"{run.path} could not be deleted whole: {error.strerror}") from error

@@ -1,13 +1,299 @@
-"""Train."""
+"""Train: a form made from TrainConfig, then the dashboard of the run."""
 
+import dataclasses
 from pathlib import Path
+from typing import ClassVar
 
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+
+from core.config import TrainConfig, check_batch
+from core.datasets import describe, require
+from core.errors import UserError
+from core.runs import RunDir, read_run
+from tinydiff_tui.feed import Training, TrainView
+from tinydiff_tui.messages import JobFinished, JobUpdate
 from tinydiff_tui.screens.base import ModeScreen
+from tinydiff_tui.screens.panels import Ask
+from tinydiff_tui.text import number
+from tinydiff_tui.widgets.dashboard import Dashboard
+from tinydiff_tui.widgets.loss_chart import LossChart
+from tinydiff_tui.widgets.train_form import TrainForm, free_output_dir
+
+ON_FORM = frozenset(("start", "advanced", "leave_field", "back"))
+WHILE_RUNNING = frozenset(("pause", "checkpoint", "sample", "stop", "scale_lr"))
+AFTER = frozenset(("new_run", "open_in_sample"))
+LR_STEP = 1.25
 
 
 class TrainScreen(ModeScreen):
+    """The mode that trains. The run goes on while other modes are shown."""
+
     MODE = "train"
     TITLE_TEXT = "Train"
+    AUTO_FOCUS = "#start"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "start", "Start", tooltip="Start training with the values of the form"),
+        Binding("a", "advanced", "All fields", tooltip="Unfold or fold the fields that are rarely changed"),
+        Binding("escape", "leave_field", "Leave field", show=False, tooltip="Leave the field, so that the keys of modes work"),
+        Binding("b", "back", "Dashboard", tooltip="Back to the dashboard of the last run"),
+        Binding("space", "pause", "Pause", tooltip="Pause, or go on"),
+        Binding("c", "checkpoint", "Checkpoint", tooltip="Write the resume point after this step"),
+        Binding("s", "sample", "Sample", tooltip="Draw samples of the averaged weights after this step"),
+        Binding("x", "stop", "Stop+save", tooltip="Stop after this step and save"),
+        Binding("plus,equals_sign", "scale_lr(1)", "lr+", key_display="+", tooltip="Raise the learning rate by a quarter"),
+        Binding("minus", "scale_lr(-1)", "lr-", key_display="-", tooltip="Lower the learning rate by a fifth"),
+        Binding("l", "log_scale", "Log", tooltip="Logarithmic or linear scale of the chart"),
+        Binding("n", "new_run", "New run", tooltip="Back to the form"),
+        Binding("o", "open_in_sample", "Open in Sample", tooltip="Draw images from this run"),
+    ]
+    DEFAULT_CSS = """
+    TrainScreen Dashboard { display: none; }
+    TrainScreen.-running TrainForm { display: none; }
+    TrainScreen.-running Dashboard { display: block; }
+    """
 
-    def dataset_chosen(self, name: str) -> None: ...
-    def resume_run(self, folder: Path) -> None: ...
+    def __init__(self) -> None:
+        super().__init__()
+        self.training: Training | None = None
+        self.view: TrainView | None = None
+        self.config = TrainConfig.of()
+        self.outcome = ""
+
+    def compose_mode(self) -> ComposeResult:
+        yield TrainForm()
+        yield Dashboard()
+
+    # --- the form
+
+    def on_mount(self) -> None:
+        self.query_one(TrainForm).fill({"dataset": self.bench.dataset, "output_dir": free_output_dir(self.bench.cwd)})
+        if not self.bench.engine_ready:
+            self.query_one(TrainForm).say("loading the engine …")
+
+    def engine_loaded(self) -> None:
+        self.query_one(TrainForm).changed()
+
+    def dataset_chosen(self, name: str) -> None:
+        """The data set was chosen in another mode."""
+        self.query_one(TrainForm).row("dataset").write(name)
+
+    def action_advanced(self) -> None:
+        form = self.query_one(TrainForm)
+        form.show_advanced(not form.has_class("-advanced"))
+
+    def action_leave_field(self) -> None:
+        self.set_focus(None)
+
+    @on(TrainForm.Started)
+    def action_start(self) -> None:
+        form = self.query_one(TrainForm)
+        try:
+            if not self.bench.engine_ready:
+                raise UserError(self.bench.engine_error or "the engine is still loading; try again in a moment")
+            config = self._placed(form.read())
+            self._check(config)
+        except UserError as error:
+            form.say(str(error))
+            return
+        if RunDir(config.output_dir).holds_run():
+            answers = {"resume": "Resume it with these values", "overwrite": "Overwrite it", "": "Cancel"}
+            question = f"{config.output_dir} already holds a run."
+            self.app.push_screen(Ask(question, answers), lambda answer: self._existing_answered(config, answer))
+        else:
+            self.begin(config)
+
+    def _existing_answered(self, config: TrainConfig, answer: str | None) -> None:
+        if answer == "resume":
+            self._resume(config)
+        elif answer == "overwrite":
+            self.begin(config, overwrite=True)
+
+    def _resume(self, asked: TrainConfig) -> None:
+        """Resume with the run's own config and what the form changed of it."""
+        form = self.query_one(TrainForm)
+        try:
+            own = read_run(Path(asked.output_dir)).config.to_dict()
+            given, _ = form.given()
+            own |= {name: value for name, value in given.items() if name not in ("dataset", "output_dir", "data_dir")}
+            self.begin(TrainConfig.of(**(own | {"output_dir": asked.output_dir, "data_dir": asked.data_dir})), resume=True)
+        except UserError as error:
+            form.say(str(error))
+
+    def _placed(self, config: TrainConfig) -> TrainConfig:
+        """Folders of the app where the form names none of its own."""
+        output = Path(config.output_dir).expanduser()
+        place = str(output) if output.is_absolute() or self.bench.cwd == Path.cwd() else str(self.bench.cwd / output)
+        data = config.data_dir or (str(self.bench.data_dir) if self.bench.data_dir else "")
+        return dataclasses.replace(config, output_dir=place, data_dir=data)
+
+    def _check(self, config: TrainConfig) -> None:
+        root = Path(config.data_dir) if config.data_dir else None
+        require(config.dataset, root)
+        if config.dataset not in ("glyphs",) and not config.dataset.startswith("folder:"):
+            check_batch(config.batch_size, config.dataset, describe(config.dataset, root).count)
+
+    # --- the run
+
+    def begin(self, config: TrainConfig, *, resume: bool = False, overwrite: bool = False) -> None:
+        """Start the one training job."""
+        training = Training(config, resume=resume, overwrite=overwrite)
+        if self.bench.jobs.start("train", lambda: iter(training), self, training.snapshot) is None:
+            self.notify("a training runs already; stop it first (x)", severity="warning")
+            return
+        self.training, self.config, self.view, self.outcome = training, config, None, ""
+        self.bench.trained = [*(p for p in self.bench.trained if p != Path(config.output_dir)), Path(config.output_dir)]
+        self.query_one(TrainForm).say("")
+        self.query_one(Dashboard).clear(f"preparing {config.model} on {config.dataset} …")
+        self.add_class("-running")
+        self.set_focus(None)
+        self.refresh_bindings()
+
+    def resume_run(self, folder: Path) -> None:
+        """Continue the run in a folder; a finished one goes to the form, where its epochs can be raised."""
+        if self.bench.jobs.running("train"):
+            self.notify("a training runs already; stop it first (x)", severity="warning")
+            return
+        try:
+            run = read_run(folder)
+        except UserError as error:
+            self.notify(str(error), severity="error", markup=False)
+            return
+        config = dataclasses.replace(run.config, output_dir=str(folder))
+        if run.status == "finished":
+            self.remove_class("-running")
+            form = self.query_one(TrainForm)
+            defaults = TrainConfig.of(model=config.model, objective=config.objective).to_dict()
+            changed = {name: value for name, value in config.to_dict().items() if value != defaults[name]}
+            form.fill(changed | {"model": config.model, "objective": config.objective, "epochs": config.epochs})
+            self.notify("this run is finished: raise its epochs, then start and answer Resume", markup=False)
+            self.refresh_bindings()
+        elif not self.bench.engine_ready:
+            self.notify("the engine is still loading; try again in a moment")
+        else:
+            self.begin(config, resume=True)
+
+    def on_job_update(self, message: JobUpdate) -> None:
+        if message.name == "train" and isinstance(message.snapshot, TrainView):
+            self.view = message.snapshot
+            if self.is_current:
+                self._show()
+
+    def on_job_finished(self, message: JobFinished) -> None:
+        if message.name != "train":
+            return
+        if isinstance(message.snapshot, TrainView):
+            self.view = message.snapshot
+        form, board = self.query_one(TrainForm), self.query_one(Dashboard)
+        if message.error and self.view is None:
+            self.remove_class("-running")
+            form.say(message.error)
+        else:
+            done = self.training is not None and self.training.finished is not None
+            self.outcome = "failed" if message.error else "finished" if done else "stopped"
+            self._show(whole=True)
+            board.fail(message.error or "")
+        if not self.is_current:
+            self.notify(message.error or f"the training {self.outcome}", severity="error" if message.error else "information",
+                        markup=False)  # fmt: skip
+        self.query_one(TrainForm).row("output_dir").write(free_output_dir(self.bench.cwd))
+        self.refresh_bindings()
+
+    def on_screen_resume(self) -> None:
+        self._show(whole=True)
+
+    def _show(self, *, whole: bool = False) -> None:
+        if self.view is None:
+            return
+        board = self.query_one(Dashboard)
+        board.show(self.view, whole=whole)
+        board.say(f"{self._phase()} · {self.view.title}")
+
+    def _phase(self) -> str:
+        job = self.bench.jobs.get("train")
+        if self.outcome or job is None:
+            return self.outcome or "ended"
+        if job.stopping:
+            return "stopping"
+        return "paused" if job.paused else self.view.phase if self.view else "preparing"
+
+    # --- keys of the dashboard
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Which keys work now: those of the form, of a running job or of one that has ended."""
+        if not self.is_mounted:
+            return True
+        board, running = self.has_class("-running"), self.bench.jobs.running("train")
+        if action == "back":
+            return not board and self.view is not None
+        if action in ON_FORM:
+            return not board
+        if action in WHILE_RUNNING:
+            return board and running
+        if action in AFTER:
+            return board and not running
+        return board if action == "log_scale" else True
+
+    def action_pause(self) -> None:
+        if job := self.bench.jobs.get("train"):
+            job.resume() if job.paused else job.pause()
+            self._show()
+
+    def action_checkpoint(self) -> None:
+        self._ask("the resume point is written after this step", "checkpoint_now")
+
+    def action_sample(self) -> None:
+        self._ask("samples are drawn after this step", "sample_now")
+
+    def action_scale_lr(self, direction: int) -> None:
+        factor = LR_STEP if direction > 0 else 1 / LR_STEP
+        self._ask(f"learning rate × {factor:.2f} from the next step on", "scale_lr", factor)
+
+    def _ask(self, said: str, method: str, *values: float) -> None:
+        """Ask the trainer for something; it answers between two steps, so not while paused."""
+        trainer = self.training.trainer if self.training is not None else None
+        if trainer is None:
+            return
+        getattr(trainer, method)(*values)
+        self.notify(said, timeout=2)
+
+    def action_stop(self) -> None:
+        self.bench.jobs.stop("train")
+        self._show()
+
+    def action_log_scale(self) -> None:
+        self.query_one(LossChart).toggle_log()
+
+    def action_new_run(self) -> None:
+        self.remove_class("-running")
+        self.query_one("#start").focus()
+        self.refresh_bindings()
+
+    def action_back(self) -> None:
+        self.add_class("-running")
+        self.set_focus(None)
+        self._show(whole=True)
+        self.refresh_bindings()
+
+    async def action_open_in_sample(self) -> None:
+        run = RunDir(self.config.output_dir)
+        found = next((path for path in (run.final, run.last) if path.exists()), None)
+        if found is None:
+            self.notify("this run left no checkpoint", severity="warning")
+        else:
+            await self.bench.open_in_sample(found)
+
+    def explain_values(self) -> dict[str, str]:
+        """The numbers of the run, or of the form before one."""
+        config = self.config
+        values = {
+            "objective": config.objective,
+            "batch": str(config.batch_size),
+            "lr": f"{config.lr:g}",
+            "step": "0",
+            "loss": "–",
+        }
+        if self.view is not None:
+            values |= {"step": f"{self.view.step:,}", "loss": number(self.view.loss), "lr": f"{self.view.lr:.2e}"}
+        return values

@@ -1,5 +1,7 @@
 """The line of modes and the keys of what is focused, made from the active bindings."""
 
+from typing import Any
+
 from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
@@ -57,7 +59,7 @@ class KeyBar(Static):
             self.update(key_text(self.screen, self.app, self.screen.size.width))
 
 
-def key_text(screen: Screen[None], app: App[None], width: int) -> Text:
+def key_text(screen: Screen[Any], app: App[Any], width: int) -> Text:
     """The shown bindings, wrapped between items."""
     text = Text(no_wrap=True, end="")
     used = 0

@@ -1,0 +1,169 @@
+"""Loss curves with axes, in braille dots: raw values faint, smoothed ones as lines, on a linear or logarithmic scale."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.text import Text
+from textual.widget import Widget
+
+from tinydiff_tui.text import short_count
+
+Values = NDArray[np.float64]
+
+COLOURS = ("#4ea1ff", "#ffb000", "#3ddc84", "#ff6b8b", "#b48cff", "#40d0d0")
+RAW = "#7a7a7a"
+LABEL = 8  # columns of the y axis
+_BLANK = 0x2800
+_DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
+
+
+@dataclass(frozen=True)
+class LossCurve:
+    """Losses (n,) at steps (n,); what is not finite is left out."""
+
+    name: str
+    steps: Values
+    losses: Values
+
+
+class LossChart(Widget):
+    """`show` one curve (raw and smoothed) or several (smoothed, one colour each, with a legend)."""
+
+    DEFAULT_CSS = "LossChart { width: 1fr; height: 1fr; min-height: 4; }"
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.curves: tuple[LossCurve, ...] = ()
+        self.log_scale = False
+
+    def show(self, curves: Sequence[LossCurve]) -> None:
+        self.curves = tuple(curves)
+        self.refresh()
+
+    def toggle_log(self) -> None:
+        """Switch between the linear and the logarithmic scale."""
+        self.log_scale = not self.log_scale
+        self.refresh()
+
+    def render(self) -> Text:
+        """The chart, exactly as large as the widget."""
+        return draw(self.curves, self.size.width, self.size.height, self.log_scale)
+
+
+def smooth(values: Values, weight: float = 0.95) -> Values:
+    """Exponential moving average without the pull of its start."""
+    out, total = np.empty(len(values)), 0.0
+    for n, value in enumerate(values.tolist()):
+        total = weight * total + (1 - weight) * value
+        out[n] = total / (1 - weight ** (n + 1))
+    return out
+
+
+def draw(curves: Sequence[LossCurve], width: int, height: int, log_scale: bool) -> Text:
+    """Curves in width x height characters."""
+    prepared = [(curve.name, *_clean(curve, log_scale)) for curve in curves]
+    prepared = [item for item in prepared if len(item[1])]
+    text = Text(no_wrap=True, end="")
+    columns, rows = width - LABEL, height - 1 - (len(prepared) > 1)
+    if columns < 8 or rows < 2:
+        return text
+    if not prepared:
+        return text.append("\n" * (rows // 2) + " " * LABEL + "no loss yet"[:columns], "dim")
+    lines = [(name, steps, smooth(values)) for name, steps, values in prepared]
+    single = len(prepared) == 1
+    everything = np.concatenate([values for _, _, values in (prepared if single else lines)])
+    low, high = _span(everything, log_scale)
+    left = min(float(steps[0]) for _, steps, _ in prepared)
+    right = max(left + 1, *(float(steps[-1]) for _, steps, _ in prepared))
+    box = (left, right, low, high)
+    layers = [(_scatter(prepared[0][1], prepared[0][2], box, columns, rows), RAW)] if single else []
+    layers += [
+        (_line(steps, values, box, columns, rows), COLOURS[i % len(COLOURS)]) for i, (_, steps, values) in enumerate(lines)
+    ]
+    if not single:
+        text.append(_legend([name for name, _, _ in prepared], width)).append("\n")
+    _append_rows(text, layers, rows, (low, high), log_scale)
+    unit = "step · log loss" if log_scale else "step"
+    first, last = short_count(left), f"{unit} {short_count(right)}"
+    text.append(f"{'':>{LABEL}}{first}{last:>{max(columns - len(first), 0)}}"[:width], "dim")
+    return text
+
+
+def _clean(curve: LossCurve, log_scale: bool) -> tuple[Values, Values]:
+    good = np.isfinite(curve.losses) & ((curve.losses > 0) | (not log_scale))
+    values = curve.losses[good]
+    return curve.steps[good], np.log10(values) if log_scale else values
+
+
+def _span(values: Values, log_scale: bool) -> tuple[float, float]:
+    """Where the y axis begins and ends: all but the highest hundredth, which is the start of training."""
+    low, high = float(values.min()), float(np.quantile(values, 0.995))
+    pad = (high - low) * 0.05 or abs(high) * 0.05 or 0.01
+    return (low - pad if log_scale else max(0.0, low - pad)), high + pad
+
+
+def _rows_of(values: Values, box: tuple[float, float, float, float], rows: int) -> NDArray[np.int64]:
+    share = (box[3] - np.clip(values, box[2], box[3])) / (box[3] - box[2])
+    return np.rint(share * (rows * 4 - 1)).astype(np.int64)
+
+
+def _scatter(steps: Values, values: Values, box: tuple[float, float, float, float], columns: int, rows: int) -> NDArray[np.bool_]:
+    dots = np.zeros((rows * 4, columns * 2), dtype=bool)
+    x = np.rint((steps - box[0]) / (box[1] - box[0]) * (columns * 2 - 1)).astype(np.int64)
+    dots[_rows_of(values, box, rows), x] = True
+    return dots
+
+
+def _line(steps: Values, values: Values, box: tuple[float, float, float, float], columns: int, rows: int) -> NDArray[np.bool_]:
+    dots = np.zeros((rows * 4, columns * 2), dtype=bool)
+    grid = np.linspace(box[0], box[1], columns * 2)
+    inside = np.flatnonzero((grid >= steps[0]) & (grid <= steps[-1]))
+    if not len(inside):
+        return _scatter(steps, values, box, columns, rows)
+    y = _rows_of(np.interp(grid[inside], steps, values), box, rows)
+    for x, here, before in zip(inside.tolist(), y.tolist(), [int(y[0]), *y[:-1].tolist()], strict=True):
+        # Fill from the row before, so that a steep fall stays a line.
+        dots[min(here, before + 1) : max(here, before - 1) + 1, x] = True
+    return dots
+
+
+def _append_rows(
+    text: Text, layers: list[tuple[NDArray[np.bool_], str]], rows: int, span: tuple[float, float], log_scale: bool
+) -> None:
+    labelled = {round(i * (rows - 1) / (max(2, rows // 3) - 1)) for i in range(max(2, rows // 3))}
+    codes = [(dots.reshape(rows, 4, -1, 2).transpose(0, 2, 1, 3) * _DOTS).sum(axis=(2, 3)) for dots, _ in layers]
+    owner = np.full(codes[0].shape, -1)
+    for i, code in enumerate(codes):
+        owner[code > 0] = i
+    whole = _BLANK + np.bitwise_or.reduce(np.stack(codes), axis=0)
+    for row in range(rows):
+        value = span[1] - (row + 0.5) / rows * (span[1] - span[0])
+        label = _tick(10**value if log_scale else value) if row in labelled else ""
+        text.append(f"{label:>{LABEL - 1}}", "dim").append("│", "dim")
+        start = 0
+        for end in [*(np.flatnonzero(np.diff(owner[row])) + 1).tolist(), owner.shape[1]]:
+            piece = "".join(chr(code) for code in whole[row, start:end].tolist())
+            text.append(piece, layers[owner[row, start]][1] if owner[row, start] >= 0 else "")
+            start = end
+        text.append("\n")
+
+
+def _tick(value: float) -> str:
+    if value == 0 or 0.001 <= abs(value) < 1000:
+        return (
+            f"{value:.{max(0, 2 - max(0, math.floor(math.log10(abs(value))))) if value else 0}f}"
+            if value >= 0.1
+            else f"{value:.3f}"
+        )
+    return f"{value:.0e}"
+
+
+def _legend(names: Sequence[str], width: int) -> Text:
+    text = Text(no_wrap=True, end="")
+    for i, name in enumerate(names):
+        text.append(" ━ ", COLOURS[i % len(COLOURS)]).append(name)
+    text.truncate(width, overflow="ellipsis")
+    return text

@@ -1,5 +1,6 @@
 """Sample: pictures come out of noise as they are made; afterwards their way can be scrubbed, zoomed and saved."""
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -11,7 +12,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Input, Select, Static
 
-from core.config import SampleConfig
 from core.errors import UserError
 from tinydiff_tui.messages import JobFinished, JobUpdate
 from tinydiff_tui.screens.base import ModeScreen
@@ -181,7 +181,7 @@ class SampleScreen(ModeScreen):
         try:
             options = form.read()
             if self.facts is not None and self.facts.path != path:
-                options = SampleConfig(num_images=options.num_images, seed=options.seed)
+                options = dataclasses.replace(options, label=-1, guidance_scale=1.0)  # those were the other model's
         except UserError as error:
             self._say(str(error))
             return

@@ -116,12 +116,13 @@ class Training:
         from core.training import Trainer
 
         trainer = self.trainer = Trainer(self.config, resume=self.resume, overwrite=self.overwrite)
-        self._title = trainer.describe()
+        self._title, _, compute = trainer.describe().partition("; ")
+        self._say(f"on {compute}")
         if self.resume:
             self._say(f"resumed at step {trainer.step:,} of {trainer.total_steps:,}")
             self._restore(trainer)
         else:
-            self._say(f"started in {trainer.run.path}")
+            self._say(f"started in {trainer.run.path.name}")
         events = cast("Generator[Event, None, None]", iter(trainer))
         looked = time.monotonic()
         try:
@@ -135,7 +136,7 @@ class Training:
         finally:
             events.close()
             if self.finished is None:
-                self._say(f"stopped after step {trainer.step:,}; {trainer.run.last} is where it goes on")
+                self._say(f"stopped after step {trainer.step:,}: {trainer.run.last.name}")
 
     def _asked_to_stop(self, trainer: "Trainer") -> bool:
         """Answer what was left in the run folder by another process; pausing is the app's own."""
@@ -180,7 +181,7 @@ class Training:
                 self._series.cut(event.step)
             case Finished():
                 self.finished, self._phase = event.path, "finished"
-                self._say(f"finished in {event.seconds:.0f} s: {event.path}")
+                self._say(f"finished in {event.seconds:.0f} s: {event.path.name}")
 
     def snapshot(self, _: Any) -> TrainView:
         """Everything that can be shown now; reads the tensors, so it belongs in the worker thread."""

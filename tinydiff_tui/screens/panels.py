@@ -28,7 +28,7 @@ class Panel(ModalScreen[str]):
     Panel { align: center middle; }
     Panel > Vertical { width: 90%; max-width: 110; height: auto; max-height: 92%; }
     Panel > Vertical { border: round $primary; padding: 0 1; background: $surface; }
-    Panel OptionList { height: auto; max-height: 12; border: none; }
+    Panel OptionList, Panel OptionList:focus { height: auto; max-height: 12; border: none; }
     Panel VerticalScroll { height: auto; max-height: 100%; }
     """
 
@@ -83,6 +83,8 @@ def key_groups(screen: Screen[Any]) -> list[tuple[str, list[tuple[str, str]]]]:
         if binding.system or not (binding.description or binding.tooltip):
             continue
         text = binding.tooltip or binding.description
+        if active.node not in (screen.focused, screen, screen.app) or binding.action == "screen.copy_text":
+            continue  # what scrolls around the focused widget is clutter
         groups.setdefault(active.node, {}).setdefault(binding.action, ([], text))[0].append(screen.app.get_key_display(binding))
     return [(_title(node), [(" ".join(keys), text) for keys, text in actions.values()]) for node, actions in groups.items()]
 
@@ -95,6 +97,14 @@ def _title(node: DOMNode) -> str:
 
 class Explain(Panel):
     """The idea behind what is on screen, with the current numbers; enter opens the code that computes it."""
+
+    DEFAULT_CSS = """
+    Explain > Vertical { max-height: 100%; }
+    Explain VerticalScroll { max-height: 1fr; }
+    Explain Markdown { padding: 0; margin: 0; }
+    Explain MarkdownBlock { margin: 0 0 1 0; padding: 0; }
+    Explain OptionList { max-height: 5; padding: 0; }
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("e", "close", "Close", show=False)]
 

@@ -41,10 +41,9 @@ class RunsScreen(ModeScreen):
         Binding("R", "refresh", "Refresh", tooltip="Look for runs again"),
     ]
     DEFAULT_CSS = """
-    RunsScreen DataTable { height: 45%; min-height: 5; }
-    RunsScreen #about { height: 3; padding: 0 1; }
+    RunsScreen DataTable { height: auto; max-height: 45%; }
+    RunsScreen #about { height: 3; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     RunsScreen LossChart { margin: 0 1; }
-    RunsScreen.-high DataTable { height: 35%; }
     """
 
     def __init__(self) -> None:
@@ -138,7 +137,8 @@ class RunsScreen(ModeScreen):
                 for name, value in config.to_dict().items()
                 if value != getattr(base, name) and name not in ("output_dir", "data_dir", "dataset")
             ]
-            about.update(printable(f"{row.key}\n{row.info.device}\n{', '.join(changed) or 'everything as by default'}"))
+            lines = (row.key, row.info.device, ", ".join(changed) or "everything as by default")
+            about.update("\n".join(printable(line) for line in lines))
         drawn = [r for r in self.rows if r.key in self.marked] or ([row] if row is not None else [])
         self.query_one(LossChart).show([r.curve for r in drawn if isinstance(r.curve, LossCurve)])
 

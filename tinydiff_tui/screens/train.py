@@ -32,7 +32,6 @@ class TrainScreen(ModeScreen):
 
     MODE = "train"
     TITLE_TEXT = "Train"
-    AUTO_FOCUS = "#start"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "start", "Start", tooltip="Start training with the values of the form"),
         Binding("a", "advanced", "All fields", tooltip="Unfold or fold the fields that are rarely changed"),
@@ -69,6 +68,7 @@ class TrainScreen(ModeScreen):
 
     def on_mount(self) -> None:
         self.query_one(TrainForm).fill({"dataset": self.bench.dataset, "output_dir": free_output_dir(self.bench.cwd)})
+        self.query_one("#start").focus()
         if not self.bench.engine_ready:
             self.query_one(TrainForm).say("loading the engine …")
 
@@ -89,6 +89,8 @@ class TrainScreen(ModeScreen):
     @on(TrainForm.Started)
     def action_start(self) -> None:
         form = self.query_one(TrainForm)
+        if self.has_class("-running"):
+            return
         try:
             if not self.bench.engine_ready:
                 raise UserError(self.bench.engine_error or "the engine is still loading; try again in a moment")

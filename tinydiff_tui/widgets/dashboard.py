@@ -35,7 +35,7 @@ class Dashboard(Vertical):
     Dashboard #middle { height: 1fr; }
     Dashboard #pictures { width: 42%; padding: 0 0 0 1; }
     Dashboard #bottom { height: 5; }
-    Dashboard #quartiles { width: 38; padding: 0 2 0 0; }
+    Dashboard #quartiles { width: 32; padding: 0 2 0 0; }
     .-high Dashboard #bottom { height: 8; }
     .-high Dashboard #spark, .-high Dashboard #recent { height: 2; }
     .-tall Dashboard #bottom { height: 10; }

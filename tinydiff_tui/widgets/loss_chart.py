@@ -53,8 +53,9 @@ class LossChart(Widget):
         return draw(self.curves, self.size.width, self.size.height, self.log_scale)
 
 
-def smooth(values: Values, weight: float = 0.95) -> Values:
-    """Exponential moving average without the pull of its start."""
+def smooth(values: Values) -> Values:
+    """Exponential moving average over about a twelfth of the values, at most 40, without the pull of its start."""
+    weight = 1 - 1 / min(40.0, max(2.0, len(values) / 12))
     out, total = np.empty(len(values)), 0.0
     for n, value in enumerate(values.tolist()):
         total = weight * total + (1 - weight) * value

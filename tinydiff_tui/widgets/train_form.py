@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
@@ -94,6 +94,7 @@ class TrainForm(VerticalScroll):
     TrainForm.-advanced #more { display: block; }
     TrainForm #folded { height: 1; color: $text-muted; }
     TrainForm #start { margin-top: 1; width: 24; }
+    TrainForm #about { height: auto; color: $text-muted; }
     TrainForm #problem { height: auto; color: $text-error; }
     """
 
@@ -109,6 +110,7 @@ class TrainForm(VerticalScroll):
                 if name not in IMPORTANT:
                     yield FieldRow(field)
         yield Button("Start", id="start", variant="primary", compact=True)
+        yield Static("", id="about", markup=False)
         yield Static("", id="problem", markup=False)
 
     def on_mount(self) -> None:
@@ -135,17 +137,21 @@ class TrainForm(VerticalScroll):
     @on(Select.Changed)
     def changed(self) -> None:
         """Check everything, in place."""
-        given, good = self.given()
+        given, problem = self.given()
         try:
             defaults = TrainConfig.of(**{name: value for name, value in given.items() if name in ("model", "objective")})
             for row in self.rows():
                 row.offer(getattr(defaults, row.field.name))
-            if good:
+            if not problem:
                 TrainConfig.of(**given)
         except UserError as error:
-            self.say(str(error))
-        else:
-            self.say("")
+            problem = str(error)
+        self.say(problem)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        # The whole explanation of the field, which the line may be too short for.
+        row = event.widget.parent
+        self.query_one("#about", Static).update(row.field.metadata["help"] if isinstance(row, FieldRow) else "")
 
     def say(self, sentence: str) -> None:
         """A sentence under the form."""
@@ -153,26 +159,26 @@ class TrainForm(VerticalScroll):
 
     def read(self) -> TrainConfig:
         """The config of what was changed; the rest is the model's recipe. Raises UserError."""
-        given, good = self.given()
-        if not good:
-            raise UserError("correct the marked fields first")
+        given, problem = self.given()
+        if problem:
+            raise UserError(problem)
         return TrainConfig.of(**given)
 
-    def given(self) -> tuple[dict[str, Any], bool]:
-        """What was changed and reads well, and whether everything does; complaints stand beside the fields."""
+    def given(self) -> tuple[dict[str, Any], str]:
+        """What was changed and reads well, and the first complaint; all of them stand beside their fields."""
         given: dict[str, Any] = {}
-        good = True
+        problem = ""
         for row in self.rows():
             try:
                 value = row.read()
             except UserError as error:
                 row.complain(str(error))
-                good = False
+                problem = problem or str(error)
             else:
                 row.complain("")
                 if value is not None:
                     given[row.field.name] = value
-        return given, good
+        return given, problem
 
     @on(Button.Pressed, "#start")
     def pressed(self, event: Button.Pressed) -> None:

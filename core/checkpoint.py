@@ -133,13 +133,17 @@ def build_network(shape: dict[str, Any], weights: dict[str, Any], path: Path) ->
     """A U-Net of the stored shape around the stored weights. Shapes are compared before any memory is taken for them."""
     try:
         shape = {k: tuple(v) if isinstance(v, list) else v for k, v in shape.items()}
+        if shape["blocks"] > 64 or len(shape["multipliers"]) > 8 or shape["image_size"] > 4096 or shape["patch"] < 1:
+            raise ValueError("larger than any network of ours")
         with torch.device("meta"):
             network = UNet(UNetConfig(**shape))
         wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
         found = {name: tuple(value.shape) for name, value in weights.items()}
-    except (TypeError, ValueError, AttributeError, RuntimeError, ZeroDivisionError, IndexError) as error:
+        # A stretched tensor (stride 0) has any shape in a few bytes, until something copies it.
+        whole = all(v.dtype == torch.float32 and v.untyped_storage().nbytes() >= v.numel() * 4 for v in weights.values())
+    except (TypeError, ValueError, AttributeError, RuntimeError, KeyError, OverflowError, ZeroDivisionError, IndexError) as error:
         raise UserError(f"{path} is damaged: the shape of its network makes no sense; use an older checkpoint") from error
-    if wanted != found:
+    if wanted != found or not whole:
         raise UserError(f"{path} is damaged: its weights do not fit its network; use an older checkpoint")
     # dict(): torch notes assign=True in the metadata of the dict it is given, and every later load of it would assign too.
     network.load_state_dict(dict(weights), assign=True)

@@ -99,7 +99,10 @@ class TrainConfig:
         known = {f.name for f in dataclasses.fields(cls)}
         if not isinstance(values, dict) or not set(values) <= known:
             raise UserError("the stored configuration is not one of this program's; the file is damaged or foreign")
-        return cls.of(**values)
+        try:
+            return cls.of(**values)
+        except (TypeError, OverflowError) as error:
+            raise UserError("the stored configuration has a value of the wrong kind; the file is damaged or foreign") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and checkpoints."""
@@ -129,7 +132,7 @@ def check_value(f: "dataclasses.Field[Any]", value: object) -> None:
         raise UserError(f"{flag} takes {'a whole number' if kind is int else f'a {kind.__name__}'}, got {value!r}")
     choices, low, high = f.metadata["choices"], f.metadata["low"], f.metadata["high"]
     if choices and value not in choices:
-        raise UserError(f"unknown {flag[2:]} '{value}'; choose one of {', '.join(choices)}")
+        raise UserError(f"unknown {flag[2:]} {value!r}; choose one of {', '.join(choices)}")
     if low is not None and isinstance(value, (int, float)) and not low <= value <= (math.inf if high is None else high):
         span = f"between {low:g} and {high:g}" if high is not None else f"at least {low:g}"
         raise UserError(f"{flag} must be {span}, got {value}")

@@ -58,22 +58,23 @@ class TrainState:
         }
 
     def restore(self, saved: dict[str, Any], path: Path) -> None:
-        """Take everything from a checkpoint. Raises UserError when it does not fit, before anything is changed."""
+        """Take everything from a checkpoint. Raises UserError when it does not fit."""
         for weights in ("model", "ema"):
             build_network(saved["network"], saved[weights], path)
         if saved["network"] != describe_network(self.network):
             raise UserError(f"{path} holds a network of another shape than this run's; use --overwrite or another --output-dir")
         try:
-            optimizer, tally, epoch_loss = saved["optimizer"], saved["tally"], saved["epoch_loss"]
-            counters = saved["ema_updates"], saved["ended_epochs"], saved["seconds"], saved["lr_factor"], saved["started"]
-        except KeyError as error:
+            counters = [int(saved["ema_updates"]), int(saved["ended_epochs"])]
+            times = [float(saved[name]) for name in ("seconds", "lr_factor", "started")]
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.tally.copy_(saved["tally"])
+            self.epoch_loss.copy_(saved["epoch_loss"])
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
             raise UserError(
-                f"{path} holds a model but no resume point (no {error}); use a checkpoint that train wrote"
+                f"{path} holds a model but no whole resume point; resume from another checkpoint that train wrote"
             ) from error
         self.network.load_state_dict(saved["model"])
         self.ema.network.load_state_dict(saved["ema"])
-        self.optimizer.load_state_dict(optimizer)
-        self.tally.copy_(tally)
-        self.epoch_loss.copy_(epoch_loss)
         self.step = saved["step"]
-        self.ema.updates, self.ended_epochs, self.seconds, self.lr_factor, self.started = counters
+        self.ema.updates, self.ended_epochs = counters
+        self.seconds, self.lr_factor, self.started = times

@@ -25,9 +25,9 @@ def line(step: int) -> str:
     return json.dumps({"step": step, "loss": 0.5}) + "\n"
 
 
-def write_run(folder: Path, config: Any, **changes: Any) -> Path:
+def write_run(folder: Path, base: Any, **changes: Any) -> Path:
     """A run.json with these changes."""
-    info = {"config": config.to_dict(), "status": "finished", "started": 1.0, "step": 3, "total_steps": 3, "device": "cpu"}
+    info = {"config": base.to_dict(), "status": "finished", "started": 1.0, "step": 3, "total_steps": 3, "device": "cpu"}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").write_text(json.dumps(info | changes))
     return folder

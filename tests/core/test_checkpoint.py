@@ -1,0 +1,201 @@
+"""Checkpoint files that are missing, torn, foreign, hostile or newer: one sentence each, and no code of theirs is run."""
+
+import pickle
+import random
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from core.checkpoint import load_checkpoint, load_model, save_checkpoint
+from core.errors import UserError
+from core.runs import RunDir
+from core.training import Trainer
+
+
+@pytest.fixture
+def good(tiny_run: Path) -> dict[str, Any]:
+    """The content of a good checkpoint, to be damaged."""
+    return torch.load(tiny_run / "model_final.pt", weights_only=True)
+
+
+def refused(path: Path) -> str:
+    """The one sentence with which a file is refused."""
+    with pytest.raises(UserError) as error:
+        load_model(path)
+    message = str(error.value)
+    assert "\n" not in message
+    assert message.isprintable()
+    return message
+
+
+def test_averaged_and_raw_weights(tiny_run: Path, good: dict[str, Any]) -> None:
+    averaged, raw = load_model(tiny_run / "model_final.pt"), load_model(tiny_run / "model_final.pt", ema=False)
+    name = "stem.weight"
+    assert torch.equal(averaged.network.state_dict()[name], good["ema"][name])
+    assert torch.equal(raw.network.state_dict()[name], good["model"][name])
+    assert not torch.equal(good["ema"][name], good["model"][name])
+    assert averaged.classes == tuple("0123456789")
+    assert averaged.shape == (1, 28, 28)
+    assert averaged.step == 12
+    assert averaged.label_count == 0
+    assert not averaged.network.training
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    assert "no checkpoint" in refused(tmp_path / "none.pt")
+    refused(tmp_path)
+
+
+def test_torn_files(tiny_run: Path, tmp_path: Path) -> None:
+    whole = (tiny_run / "model_final.pt").read_bytes()
+    path = tmp_path / "torn.pt"
+    for share in (0, 0.0001, 0.001, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 0.999, 0.9999):
+        path.write_bytes(whole[: int(len(whole) * share)])
+        refused(path)
+    path.write_bytes(whole[:-1])
+    refused(path)
+
+
+def test_flipped_bytes_never_give_a_traceback(tiny_run: Path, tmp_path: Path) -> None:
+    whole = (tiny_run / "checkpoints" / "model_epoch_001.pt").read_bytes()
+    rng = random.Random(0)
+    path = tmp_path / "flipped.pt"
+    for _ in range(60):
+        damaged = bytearray(whole)
+        span = rng.choice([2000, len(damaged)])  # half of them in the pickle at the front, where the structure is
+        for _ in range(rng.choice([1, 8, 64])):
+            damaged[rng.randrange(span)] = rng.randrange(256)
+        path.write_bytes(damaged)
+        try:
+            load_model(path)
+        except UserError as error:
+            assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("content", [b"", b"GIF89a", b"\x80\x04.", b"PK\x03\x04" + b"\0" * 100, b"hello\n" * 100])
+def test_foreign_files(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.pt").write_bytes(content)
+    refused(tmp_path / "a.pt")
+
+
+class Hostile:
+    """Pickled, it touches a file when it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize(
+    "write", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))], ids=["torch", "pickle"]
+)
+def test_code_in_a_file_is_not_run(tmp_path: Path, good: dict[str, Any], write: Callable[[Any, Path], object]) -> None:
+    path, proof = tmp_path / "hostile.pt", tmp_path / "proof"
+    write(good | {"classes": Hostile(proof)}, path)
+    refused(path)
+    assert not proof.exists()
+
+
+def test_a_newer_version_says_to_update(tmp_path: Path, good: dict[str, Any]) -> None:
+    torch.save(good | {"version": 99}, tmp_path / "a.pt")
+    assert "update" in refused(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("value", [[1, 2], torch.zeros(3), {"format": "other"}, {}, None], ids=str)
+def test_files_of_other_programs(tmp_path: Path, value: object) -> None:
+    torch.save(value, tmp_path / "a.pt")
+    assert "not" in refused(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("key", ["config", "network", "classes", "step", "model", "ema", "version"])
+@pytest.mark.parametrize("value", [None, "text", ["x"], {"a": 1}, -1.5], ids=str)
+def test_wrong_entries(tmp_path: Path, good: dict[str, Any], key: str, value: object) -> None:
+    if (key == "classes" and isinstance(value, list)) or key == "model":
+        return  # good, or not read: the averaged weights are
+    torch.save(good | {key: value}, tmp_path / "a.pt")
+    refused(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("field", ["model", "timesteps", "objective", "dataset", "lr", "seed"])
+@pytest.mark.parametrize("value", [["x"], {}, -1, "\x1b[2J", float("nan"), 10**400], ids=repr)
+def test_wrong_configurations(tmp_path: Path, good: dict[str, Any], field: str, value: object) -> None:
+    if (field, value) == ("dataset", "\x1b[2J") or (field, value) == ("seed", 10**400):
+        return
+    torch.save(good | {"config": good["config"] | {field: value}}, tmp_path / "a.pt")
+    refused(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"base": 32},
+        {"base": 0},
+        {"base": 10**6},
+        {"base": 10**12},
+        {"channels": 3},
+        {"multipliers": [1]},
+        {"multipliers": []},
+        {"multipliers": [1] * 100},
+        {"attention": [False]},
+        {"blocks": 2},
+        {"blocks": 10**9},
+        {"blocks": "x"},
+        {"patch": 0},
+        {"patch": -2},
+        {"time_dim": 10**9},
+        {"image_size": 10**9},
+        {"image_size": 1},
+        {"classes": 10},
+        {"depth": 3},
+    ],
+    ids=str,
+)
+def test_networks_of_another_or_a_huge_shape_take_no_memory(tmp_path: Path, good: dict[str, Any], change: dict[str, Any]) -> None:
+    torch.save(good | {"network": good["network"] | change}, tmp_path / "a.pt")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refused(tmp_path / "a.pt")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
+
+
+def test_stretched_weights_take_no_memory(tmp_path: Path, good: dict[str, Any]) -> None:
+    from core.unet import UNet, UNetConfig
+
+    shape = good["network"] | {"base": 4096}
+    with torch.device("meta"):
+        network = UNet(UNetConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in shape.items()}))
+    weights = {k: torch.zeros(1).expand(v.shape) for k, v in network.state_dict().items()}  # gigabytes, by one number each
+    torch.save(good | {"network": shape, "ema": weights, "model": weights}, tmp_path / "a.pt")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refused(tmp_path / "a.pt")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+
+
+def test_weights_of_another_kind(tmp_path: Path, good: dict[str, Any]) -> None:
+    for kind in (torch.int64, torch.complex64, torch.float64):
+        torch.save(good | {"ema": {k: v.to(kind) for k, v in good["ema"].items()}}, tmp_path / "a.pt")
+        refused(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("key", ["optimizer", "tally", "ema_updates", "epoch_loss", "lr_factor", "started", "seconds"])
+@pytest.mark.parametrize("value", [None, "text", {"a": 1}, torch.zeros(2, 2)], ids=["none", "text", "dict", "tensor"])
+@pytest.mark.usefixtures("small_glyphs")
+def test_a_resume_point_with_a_wrong_entry(
+    tmp_path: Path, good: dict[str, Any], tiny_config: Callable[..., Any], key: str, value: object
+) -> None:
+    save_checkpoint(RunDir(tmp_path).last, good | {key: value})
+    with pytest.raises(UserError) as error:
+        Trainer(tiny_config(tmp_path), resume=True)
+    assert "\n" not in str(error.value)
+
+
+def test_saving_twice_keeps_one_whole_file(tmp_path: Path, good: dict[str, Any]) -> None:
+    save_checkpoint(tmp_path / "a.pt", good)
+    save_checkpoint(tmp_path / "a.pt", good | {"step": 13})
+    assert load_checkpoint(tmp_path / "a.pt")["step"] == 13
+    assert [p.name for p in tmp_path.iterdir()] == ["a.pt"]

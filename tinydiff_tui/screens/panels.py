@@ -67,7 +67,7 @@ class Help(Panel):
         for heading, keys in self.lines:
             text.append(f"{heading}\n", style="bold")
             for key, what in keys:
-                text.append(f"  {key:<16}", style="bold green").append(f"{what}\n")
+                text.append(f"  {key:<11} ", style="bold green").append(f"{what}\n")
         with Vertical(), VerticalScroll():
             yield Static(text)
 
@@ -104,6 +104,8 @@ class Explain(Panel):
     Explain Markdown { padding: 0; margin: 0; }
     Explain MarkdownBlock { margin: 0 0 1 0; padding: 0; }
     Explain OptionList { max-height: 5; padding: 0; }
+    Explain.-low > Vertical { height: 100%; }
+    Explain.-low VerticalScroll { height: 1fr; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("e", "close", "Close", show=False)]

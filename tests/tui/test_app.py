@@ -1,0 +1,138 @@
+"""The shell: modes, help, explanation, palette, themes, leaving, and what the texts promise."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.widgets import OptionList, Static
+
+from tests.tui.modes import at_mode, until
+from tinydiff_tui.app import TinydiffApp
+from tinydiff_tui.screens.base import ModeScreen
+from tinydiff_tui.screens.panels import Code, Explain, Help, explanation, key_groups, references, source_of
+from tinydiff_tui.settings import load_theme, settings_file
+from tinydiff_tui.widgets.key_bar import MODES, KeyBar
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_every_mode_opens_and_shows_all_its_keys(mode: str, size: tuple[int, int], tmp_path: Path) -> None:
+    async with at_mode(mode, tmp_path, size) as pilot:
+        screen = pilot.app.screen
+        assert isinstance(screen, ModeScreen)
+        assert mode == screen.MODE
+        bar = screen.query_one(KeyBar)
+        await pilot.pause()
+        assert bar.size.height >= bar.get_content_height(screen.size, screen.size, size[0])
+        assert screen.max_scroll_x == screen.max_scroll_y == 0
+
+
+async def test_number_keys_switch_modes_and_each_explains_itself(tmp_path: Path) -> None:
+    async with at_mode("data", tmp_path) as pilot:
+        app = pilot.app
+        for key, mode in zip("12345", MODES, strict=True):
+            app.screen.set_focus(None)
+            await pilot.press(key)
+            await until(pilot, lambda mode=mode: app.current_mode == mode)  # type: ignore[misc]
+            app.screen.set_focus(None)
+            await pilot.press("e")
+            await until(pilot, lambda: isinstance(app.screen, Explain))
+            assert "{" not in app.screen.text  # type: ignore[attr-defined]
+            await pilot.press("escape")
+            await until(pilot, lambda: isinstance(app.screen, ModeScreen))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_function_that_a_text_names_exists(mode: str) -> None:
+    named = references(explanation(mode, {}))
+    assert named
+    for module, name in named:
+        assert name.split(".")[-1] in source_of(module, name)
+
+
+async def test_explain_opens_the_code_of_the_function(tmp_path: Path) -> None:
+    async with at_mode("noise", tmp_path) as pilot:
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Explain))
+        assert isinstance(pilot.app.focused, OptionList)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Code))
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ModeScreen))
+
+
+async def test_help_lists_every_binding_with_an_explanation(tmp_path: Path) -> None:
+    async with at_mode("runs", tmp_path) as pilot:
+        groups = dict(key_groups(pilot.app.screen))
+        assert {text for _, text in groups["Everywhere"]} >= {"Look at data sets", "All keys that work now"}
+        assert any("curves" in text for _, text in groups["Runs"])
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Help))
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ModeScreen))
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_every_binding_has_a_description_and_a_tooltip(mode: str, tmp_path: Path) -> None:
+    async with at_mode(mode, tmp_path) as pilot:
+        own: Any = type(pilot.app.screen).BINDINGS
+        for binding in own:
+            assert binding.description, binding
+            assert binding.tooltip, binding
+
+
+async def test_the_palette_runs_a_binding(tmp_path: Path) -> None:
+    async with at_mode("data", tmp_path) as pilot:
+        await pilot.press("ctrl+p")
+        await pilot.press(*"explain")
+        await until(
+            pilot, lambda: bool(pilot.app.screen.query(OptionList)) and pilot.app.screen.query_one(OptionList).option_count
+        )
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Explain))
+
+
+async def test_the_theme_is_remembered(tmp_path: Path) -> None:
+    async with at_mode("runs", tmp_path) as pilot:
+        before = pilot.app.theme
+        await pilot.press("t")
+        await pilot.pause()
+        assert pilot.app.theme != before
+        assert load_theme() == pilot.app.theme
+        await pilot.press("t")
+        await pilot.pause()
+    assert json.loads(settings_file().read_text())["theme"] == before
+    settings_file().write_text("{")
+    assert load_theme() == "textual-dark"
+
+
+async def test_a_small_terminal_shows_a_notice(tmp_path: Path) -> None:
+    async with at_mode("train", tmp_path, (50, 12)) as pilot:
+        notice = pilot.app.screen.query_one("#small", Static)
+        assert notice.display
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: not notice.display)
+
+
+async def test_q_leaves_at_once_when_nothing_trains(tmp_path: Path) -> None:
+    app = TinydiffApp(cwd=tmp_path, start="runs")
+    async with app.run_test() as pilot:
+        await pilot.press("q")
+        await until(pilot, lambda: app._exit)
+    assert app.return_code == 0
+    assert app.summary() == []
+
+
+def test_the_app_draws_before_torch_is_imported() -> None:
+    code = "import sys, tinydiff_tui.app; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_a_dumb_terminal_is_refused_in_one_sentence() -> None:
+    run = subprocess.run([sys.executable, "-m", "tinydiff_tui"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert run.returncode == 2
+    assert "tinydiff-tui train --plain" in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1

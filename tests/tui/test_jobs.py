@@ -1,0 +1,125 @@
+"""Jobs: one thread an iterator, replaceable updates, one end, the iterator closed in its own thread."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from textual.app import App
+
+from core.errors import UserError
+from tests.tui.modes import until
+from tinydiff_tui.jobs import Jobs
+from tinydiff_tui.messages import JobFinished, JobUpdate
+
+
+class Listener(App[None]):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jobs = Jobs()
+        self.updates: list[object] = []
+        self.ends: list[JobFinished] = []
+        self.busy_at_end: list[bool] = []
+
+    def on_job_update(self, message: JobUpdate) -> None:
+        self.updates.append(message.snapshot)
+
+    def on_job_finished(self, message: JobFinished) -> None:
+        self.ends.append(message)
+        self.busy_at_end.append(self.jobs.running(message.name))
+
+
+class Numbers:
+    """Counts while it may; remembers which thread pulled and closed it."""
+
+    def __init__(self, last: int | None = None, error: Exception | None = None) -> None:
+        self.last, self.error = last, error
+        self.pulled = 0
+        self.closed_by: str | None = None
+
+    def __call__(self) -> Iterator[int]:
+        try:
+            while self.last is None or self.pulled < self.last:
+                self.pulled += 1
+                yield self.pulled
+            if self.error:
+                raise self.error
+        finally:
+            self.closed_by = threading.current_thread().name
+
+
+async def test_last_values_ride_on_the_end_and_updates_are_few() -> None:
+    app, numbers = Listener(), Numbers(20_000)
+    async with app.run_test() as pilot:
+        assert app.jobs.start("train", numbers, app, lambda item: item * 10) is not None
+        await until(pilot, lambda: bool(app.ends))
+        assert app.ends[0].snapshot == 200_000
+        assert app.ends[0].error is None
+        assert len(app.updates) < 200
+        assert app.busy_at_end == [False]
+        assert len(app.ends) == 1
+
+
+async def test_stop_closes_the_iterator_in_its_thread_and_frees_the_name_after() -> None:
+    app, numbers = Listener(), Numbers()
+    async with app.run_test() as pilot:
+        job = app.jobs.start("train", numbers, app, lambda item: item)
+        assert app.jobs.start("train", Numbers(1), app, lambda item: item) is None
+        await until(pilot, lambda: numbers.pulled > 10)
+        assert job is not None
+        job.stop()
+        assert job.stopping
+        await until(pilot, lambda: bool(app.ends))
+        assert numbers.closed_by == "job train"
+        assert app.jobs.start("train", Numbers(1), app, lambda item: item) is not None
+        await until(pilot, lambda: len(app.ends) == 2)
+
+
+async def test_pause_stops_pulling_and_resume_goes_on() -> None:
+    app, numbers = Listener(), Numbers()
+    async with app.run_test() as pilot:
+        job = app.jobs.start("train", numbers, app, lambda item: item)
+        assert job is not None
+        await until(pilot, lambda: numbers.pulled > 10)
+        job.pause()
+        await until(pilot, lambda: bool(app.updates) and app.updates[-1] == numbers.pulled)
+        held = numbers.pulled
+        for _ in range(20):
+            await pilot.pause()
+        assert numbers.pulled == held
+        job.resume()
+        await until(pilot, lambda: numbers.pulled > held)
+        job.pause()
+        job.stop()  # also while paused
+        await until(pilot, lambda: bool(app.ends))
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"), [(UserError("no such folder"), "no such folder"), (ValueError("odd"), "ValueError: odd")]
+)
+async def test_an_error_ends_the_job_and_not_the_app(error: Exception, sentence: str) -> None:
+    app = Listener()
+    async with app.run_test() as pilot:
+        app.jobs.start("sample", Numbers(3, error), app, lambda item: item)
+        await until(pilot, lambda: bool(app.ends))
+        assert sentence in str(app.ends[0].error)
+
+
+async def test_an_iterator_that_cannot_be_made_is_an_error_too() -> None:
+    def make() -> Iterator[Any]:
+        raise UserError("there is no such file")
+
+    app = Listener()
+    async with app.run_test() as pilot:
+        app.jobs.start("sample", make, app, lambda item: item)
+        await until(pilot, lambda: bool(app.ends))
+        assert app.ends[0].error == "there is no such file"
+        assert app.ends[0].snapshot is None
+
+
+def test_updates_replace_each_other_by_name() -> None:
+    assert JobUpdate("a", 1).can_replace(JobUpdate("a", 2))
+    assert not JobUpdate("a", 1).can_replace(JobUpdate("b", 2))
+    assert not JobUpdate("a", 1).can_replace(JobFinished("a", None, 2))

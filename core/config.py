@@ -100,7 +100,9 @@ class TrainConfig:
         if not isinstance(values, dict) or not set(values) <= known:
             raise UserError("the stored configuration is not one of this program's; the file is damaged or foreign")
         try:
-            return cls.of(**values)
+            config = cls(**values)  # not `of`: today's recipe must not change what was trained with yesterday's
+            config._check()
+            return config
         except (TypeError, OverflowError) as error:
             raise UserError("the stored configuration has a value of the wrong kind; the file is damaged or foreign") from error
 

@@ -74,6 +74,7 @@ class Trainer:
         self._session_start = self.state.step
         self._session_seconds = 0.0
         self._saved_step = -1
+        self._in_step = False
         self._sample_asked = threading.Event()
         self._save_asked = threading.Event()
 
@@ -113,9 +114,9 @@ class Trainer:
             if self.overwrite:
                 self.run.clear()
             self.run.truncate_metrics(self.step)
-            self.write_status("running")
             if self.step == 0:
-                self._save()  # so that there is always a last good checkpoint
+                save_checkpoint(self.run.last, self.state.content(self.config))  # before run.json: a run can always be resumed
+            self.write_status("running")
             with self._open_metrics() as metrics:
                 yield from self._train(metrics)
             self._finish()
@@ -126,7 +127,8 @@ class Trainer:
             raise
         finally:
             try:
-                if status == "stopped" and self._saved_step != self.step:
+                # Half a step (a KeyboardInterrupt inside it) is no state to go on from: the checkpoint before it is.
+                if status == "stopped" and self._saved_step != self.step and not self._in_step:
                     self._save()
                 self.write_status(status)
             finally:
@@ -147,7 +149,9 @@ class Trainer:
             if self.step >= self.total_steps:
                 return
             try:
+                self._in_step = True
                 event = self._step(batches, metrics)
+                self._in_step = False
                 if self._save_asked.is_set() or time.monotonic() - last_save > self.config.checkpoint_seconds:
                     self._save_asked.clear()
                     self._require_finite(event.loss, event.grad_norm)

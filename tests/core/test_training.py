@@ -177,7 +177,6 @@ def test_an_exception_in_the_consumer_leaves_a_checkpoint(tiny_run: Path, tiny_c
     assert_same_run(tiny_run, tmp_path / "run")
 
 
-@pytest.mark.xfail(strict=True, reason="an exception between the optimizer's step and the counter saves a half step")
 def test_an_interrupt_inside_a_step_does_not_save_half_of_it(
     tiny_run: Path, tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

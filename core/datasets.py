@@ -144,20 +144,23 @@ def open_dataset(name: str, split: str = "train", root: Path | None = None, imag
         images, labels = make_glyphs(GLYPHS_TRAIN if split == "train" else GLYPHS_TEST, seed=0 if split == "train" else 1)
         return ImageSet(name, images, labels, CLASSES)
     require(name, root)
+    return _torchvision(name, root or default_data_dir(), train=split == "train")
+
+
+def _torchvision(name: str, root: Path, *, train: bool) -> ImageSet:
     import numpy as np
     import torch
-
-    data = _torchvision(name, root or default_data_dir(), train=split == "train")
-    images = torch.from_numpy(np.ascontiguousarray(data.data))
-    labels = torch.as_tensor(data.targets, dtype=torch.int64)
-    return ImageSet(name, images.reshape(len(labels), *info.shape), labels, tuple(str(c).split(" - ")[0] for c in data.classes))
-
-
-def _torchvision(name: str, root: Path, *, train: bool) -> Any:
     from torchvision import datasets
 
+    known = KNOWN[name]
     try:
-        return getattr(datasets, KNOWN[name].torchvision_class)(root=str(root), train=train, download=False)
+        data: Any = getattr(datasets, known.torchvision_class)(root=str(root), train=train, download=False)
+        images = torch.from_numpy(np.ascontiguousarray(data.data))
+        labels = torch.as_tensor(data.targets, dtype=torch.int64)
+        classes = tuple(str(c).split(" - ")[0] for c in data.classes)
+        if images.shape[1:3] != known.shape[:2] or not 0 <= labels.min() <= labels.max() < len(classes):
+            raise ValueError("another shape, or a class that is not there")
+        return ImageSet(name, images.reshape(len(labels), *known.shape), labels, classes)
     except Exception as error:  # torchvision answers torn files with whatever its parser stumbled on
         raise UserError(
             f"the files of {name} in {root} cannot be read ({type(error).__name__}); delete them and run "

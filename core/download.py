@@ -4,15 +4,16 @@ Addresses and checksums are torchvision's own; files land under a temporary name
 """
 
 import hashlib
-import urllib.error
+import http.client
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from core.datasets import KNOWN, default_data_dir, describe
 from core.errors import UserError
-from core.files import atomic_write
+from core.files import atomic_write, write_failure
 
 _BLOCK = 1 << 16
 _TIMEOUT = 20
@@ -48,7 +49,11 @@ def download(name: str, root: Path | None = None) -> Iterator[Progress]:
     for file, md5, addresses in files:
         if _checksum(folder / file) != md5:
             yield from _fetch(addresses, folder / file, md5, name, info.where)
-        extract_archive(str(folder / file), str(folder))
+    for file, _, _ in reversed(files):  # the first file is the marker of the set: it is there when all others are
+        try:
+            extract_archive(str(folder / file), str(folder))
+        except OSError as error:
+            raise UserError(write_failure(folder, error)) from error
 
 
 def _fetch(addresses: list[str], target: Path, md5: str, name: str, where: str) -> Iterator[Progress]:
@@ -58,7 +63,7 @@ def _fetch(addresses: list[str], target: Path, md5: str, name: str, where: str) 
             with urllib.request.urlopen(address, timeout=_TIMEOUT) as answer, atomic_write(target) as file:
                 total, done = int(answer.headers.get("Content-Length") or 0), 0
                 digest = hashlib.md5(usedforsecurity=False)
-                while block := answer.read(_BLOCK):
+                while block := _read(answer):
                     file.write(block)
                     digest.update(block)
                     done += len(block)
@@ -66,12 +71,19 @@ def _fetch(addresses: list[str], target: Path, md5: str, name: str, where: str) 
                 if digest.hexdigest() != md5:
                     raise ValueError("checksum does not match")
             return
-        except (urllib.error.URLError, OSError, ValueError) as error:
-            reasons.append(str(getattr(error, "reason", error)))
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            reasons.append(str(getattr(error, "reason", error)) or type(error).__name__)
     raise UserError(
         f"{name} could not be downloaded ({reasons[-1]}); check the network, put {target.name} into {where} by hand, "
         "or use --dataset glyphs, which needs no file"
     )
+
+
+def _read(answer: IO[bytes]) -> bytes:
+    try:
+        return answer.read(_BLOCK)
+    except OSError as error:  # atomic_write would take it for a failure of the disk
+        raise http.client.HTTPException(str(error)) from error
 
 
 def _checksum(path: Path) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import platformdirs
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from core.errors import UserError
 from core.files import atomic_write, write_json
@@ -105,9 +105,9 @@ def _common_shape(files: list[Path], image_size: int) -> tuple[int, str]:
     for file in files[:: max(1, len(files) // _SAMPLE)]:
         try:
             with Image.open(file) as image:
-                sides[min(image.size)] += 1
+                sides[max(1, min(image.size))] += 1
                 colour |= image.mode not in ("L", "1", "I", "I;16", "LA")
-        except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError):
+        except Exception:  # Pillow answers torn files with whatever its parsers stumbled on
             continue
     common = sides.most_common(1)[0][0] if sides else MAX_COMMON_SIDE
     return image_size or min(common, MAX_COMMON_SIDE), "RGB" if colour else "L"
@@ -119,6 +119,6 @@ def _read(file: Path, side: int, mode: str) -> np.ndarray | None:
         with Image.open(file) as image:
             upright = ImageOps.exif_transpose(image).convert(mode)
             square = ImageOps.fit(upright, (side, side), method=Image.Resampling.LANCZOS)
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
+            return np.asarray(square).reshape(side, side, -1)
+    except Exception:  # as above
         return None
-    return np.asarray(square).reshape(side, side, -1)

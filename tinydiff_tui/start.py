@@ -9,7 +9,7 @@ from pathlib import Path
 import platformdirs
 
 from core.errors import UserError
-from core.runs import read_run
+from core.runs import RunDir, read_run
 
 
 def run_app(start: str = "data", cwd: Path | None = None) -> int:
@@ -39,6 +39,8 @@ def run_app(start: str = "data", cwd: Path | None = None) -> int:
 
 def summary_of(folder: Path) -> list[str]:
     """What a run came to, its folder, and the command to go on with."""
+    if not RunDir(folder).run_json.exists():
+        return []  # it never began
     try:
         run = read_run(folder)
     except UserError as error:

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Sequence
 
+import numpy as np
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Sparkline, Static
@@ -58,7 +59,7 @@ class Dashboard(Vertical):
         with Horizontal(id="middle"):
             yield LossChart(id="chart")
             with Vertical(id="pictures"):
-                yield Static("samples appear here", id="caption", classes="caption", markup=False)
+                yield Static("no samples yet: s draws some", id="caption", classes="caption", markup=False)
                 yield PixelGrid(id="grid")
         with Horizontal(id="bottom"):
             yield QuartileBars(id="quartiles")
@@ -69,6 +70,8 @@ class Dashboard(Vertical):
         self.view, self._charted = None, 0.0
         self.remove_class("-failed")
         self.query_one("#headline", Static).update(headline)
+        self.query_one("#caption", Static).update("no samples yet: s draws some")
+        self.query_one(PixelGrid).show(np.zeros((0, 1, 1, 1), dtype=np.uint8))
         self.query_one(ProgressLines).view = None
         self.query_one(ProgressLines).refresh()
         self.query_one("#spark", Sparkline).data = []

@@ -72,7 +72,8 @@ def _fetch(addresses: list[str], target: Path, md5: str, name: str, where: str) 
                     raise ValueError("checksum does not match")
             return
         except (OSError, ValueError, http.client.HTTPException) as error:
-            reasons.append(str(getattr(error, "reason", error)) or type(error).__name__)
+            said = " ".join(str(getattr(error, "reason", error)).split())  # some of it is the server's
+            reasons.append(said[:100] or type(error).__name__)
     raise UserError(
         f"{name} could not be downloaded ({reasons[-1]}); check the network, put {target.name} into {where} by hand, "
         "or use --dataset glyphs, which needs no file"

@@ -15,6 +15,7 @@ SCHEDULES = ("linear", "cosine", "sigmoid", "flow")
 WEIGHTINGS = ("simple", "min_snr")
 T_SAMPLINGS = ("uniform", "logit_normal")
 MODELS = ("fast", "reference", "tiny")
+OPTIMIZERS = ("adamw", "muon")
 LR_SCHEDULES = ("linear", "cosine", "constant")
 SAMPLERS = ("ddpm", "ddim", "euler", "heun", "dpmpp_2m", "unipc")
 SPACINGS = ("trailing", "leading", "linspace")
@@ -26,9 +27,9 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "fast": {"objective": "flow", "lr": 1e-3, "lr_schedule": "linear", "warmup": 100},
-    "reference": {"objective": "epsilon", "lr": 2e-4, "lr_schedule": "constant", "warmup": 500},
-    "tiny": {"objective": "flow", "lr": 2e-3, "lr_schedule": "linear", "warmup": 20},
+    "fast": {"objective": "flow", "optimizer": "muon", "lr": 1e-3, "lr_schedule": "linear", "warmup": 20},
+    "reference": {"objective": "epsilon", "optimizer": "adamw", "lr": 2e-4, "lr_schedule": "constant", "warmup": 500},
+    "tiny": {"objective": "flow", "optimizer": "muon", "lr": 2e-3, "lr_schedule": "linear", "warmup": 20},
 }
 """Model -> the fields that it sets when they are not given."""
 
@@ -50,10 +51,13 @@ class TrainConfig:
     model: str = setting("fast", "network: fast, reference (as the brief describes it) or tiny", choices=MODELS)
     epochs: int = setting(20, "passes over the data set", low=1)
     batch_size: int = setting(128, "images in one training step", low=1)
-    lr: float = setting(1e-3, "peak learning rate of AdamW (default: the model's recipe)", low=1e-8, high=1.0)
+    optimizer: str = setting(
+        "muon", "AdamW, or Muon for kernels and AdamW for the rest (default: the model's recipe)", choices=OPTIMIZERS
+    )
+    lr: float = setting(1e-3, "peak learning rate (default: the model's recipe)", low=1e-8, high=1.0)
     lr_schedule: str = setting("linear", "learning rate after the warm-up", choices=LR_SCHEDULES)
-    warmup: int = setting(100, "steps in which the learning rate rises to its peak", low=0)
-    weight_decay: float = setting(0.01, "AdamW's weight decay", low=0.0, high=1.0)
+    warmup: int = setting(20, "steps in which the learning rate rises to its peak", low=0)
+    weight_decay: float = setting(0.01, "decoupled weight decay", low=0.0, high=1.0)
     grad_clip: float = setting(1.0, "largest norm of the gradient; 0 does not clip", low=0.0)
     ema_decay: float = setting(0.999, "decay of the averaged weights that samples are drawn from", low=0.0, high=0.99999)
     objective: str = setting(

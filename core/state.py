@@ -10,10 +10,20 @@ from core.config import TrainConfig
 from core.datasets import ImageSet
 from core.ema import EMA
 from core.errors import UserError
+from core.muon import Muon
 from core.runs import now
 from core.unet import UNet, make_unet
 
 TALLY = 10  # sums since the last line of metrics: loss, gradient norm, loss by quarter of t (4), images by quarter of t (4)
+
+
+def make_optimizer(config: TrainConfig, network: UNet) -> torch.optim.Optimizer:
+    """AdamW, or Muon for the kernels inside the network (its output and the embeddings stay with AdamW)."""
+    if config.optimizer == "adamw":
+        fused = network.out.weight.device.type in ("cpu", "cuda")
+        return torch.optim.AdamW(network.parameters(), config.lr, weight_decay=config.weight_decay, fused=fused)
+    plain = [network.out.weight, *network.time.parameters(), *(network.label.parameters() if network.label else ())]
+    return Muon(network.parameters(), plain, config.lr, config.weight_decay)
 
 
 class TrainState:
@@ -27,9 +37,7 @@ class TrainState:
         self.classes = data.classes
         self.network: UNet = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = EMA(self.network, config.ema_decay)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), config.lr, weight_decay=config.weight_decay, fused=device.type in ("cpu", "cuda")
-        )
+        self.optimizer = make_optimizer(config, self.network)
         self.step = 0
         self.ended_epochs = 0  # epochs whose samples and checkpoint are done too
         self.seconds = 0.0

@@ -55,7 +55,7 @@ def trained() -> Callable[[str, str], Network]:
     return get
 
 
-@pytest.fixture(params=["dummy", "trained"])
+@pytest.fixture(params=["dummy", pytest.param("trained", marks=pytest.mark.slow)])
 def network(request: pytest.FixtureRequest, trained: Callable[[str, str], Network], name: str, target: str) -> Network:
     return dummy if request.param == "dummy" else trained(name, target)
 

@@ -103,7 +103,7 @@ def read_or_refuse(folder: Path) -> None:
         read_run(folder)
     except UserError as error:
         assert "\n" not in str(error)
-    find_runs(folder.parent)
+    find_runs(folder)
 
 
 @FUZZ
@@ -113,7 +113,7 @@ def test_any_bytes_as_run_json(tmp_path: Path, content: bytes) -> None:
     read_or_refuse(tmp_path)
 
 
-@FUZZ
+@settings(FUZZ, max_examples=60)
 @given(data=st.data())
 def test_any_values_in_run_json(tmp_path: Path, tiny_config: Callable[..., Any], data: st.DataObject) -> None:
     config = tiny_config(tmp_path)

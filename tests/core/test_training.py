@@ -43,7 +43,7 @@ def stop_at(trainer: Trainer, stop: Callable[[Event], bool]) -> None:
 def test_the_same_seed_is_the_same_run(tiny_run: Path, tiny_config: Config, tmp_path: Path) -> None:
     list(Trainer(tiny_config(tmp_path / "again")))
     assert_same_run(tiny_run, tmp_path / "again")
-    list(Trainer(tiny_config(tmp_path / "other", seed=1)))
+    list(Trainer(tiny_config(tmp_path / "other", seed=1, sample_interval=0)))
     assert metrics(tiny_run) != metrics(tmp_path / "other")
 
 
@@ -115,16 +115,16 @@ def nth(kind: type, n: int) -> Callable[[Event], bool]:
 @pytest.mark.parametrize(
     ("kind", "n"),
     [
-        (Step, 1),
+        pytest.param(Step, 1, marks=pytest.mark.slow),
         (Step, 4),
-        (Step, 6),
-        (EpochEnd, 1),
+        pytest.param(Step, 6, marks=pytest.mark.slow),
+        pytest.param(EpochEnd, 1, marks=pytest.mark.slow),
         (Sampling, 3),
-        (Samples, 1),
+        pytest.param(Samples, 1, marks=pytest.mark.slow),
         (Saved, 1),
-        (Step, 10),
-        (Step, 12),
-        (Sampling, 30),
+        pytest.param(Step, 10, marks=pytest.mark.slow),
+        pytest.param(Step, 12, marks=pytest.mark.slow),
+        pytest.param(Sampling, 30, marks=pytest.mark.slow),
     ],
     ids=lambda v: getattr(v, "__name__", str(v)),
 )
@@ -139,6 +139,7 @@ def test_stop_and_resume_is_the_uninterrupted_run(
     assert_same_run(tiny_run, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_the_mean_loss_of_an_epoch_survives_a_stop_at_its_end(tiny_config: Config, tmp_path: Path) -> None:
     whole = [e for e in Trainer(tiny_config(tmp_path / "a", sample_interval=0)) if isinstance(e, EpochEnd)]
     for n in (3, 6, 9):
@@ -149,6 +150,7 @@ def test_the_mean_loss_of_an_epoch_survives_a_stop_at_its_end(tiny_config: Confi
         assert len(rest) == (1 if n == 9 else 2)
 
 
+@pytest.mark.slow
 def test_many_stops_are_no_stop(tiny_run: Path, tiny_config: Config, tmp_path: Path) -> None:
     config = tiny_config(tmp_path / "run")
     stop_at(Trainer(config), nth(Step, 2))
@@ -197,8 +199,7 @@ def test_an_interrupt_inside_a_step_does_not_save_half_of_it(
 
 
 def test_a_finished_run_can_be_extended(tiny_config: Config, tmp_path: Path) -> None:
-    config = tiny_config(tmp_path / "run", lr_schedule="constant")
-    list(Trainer(config))
+    list(Trainer(tiny_config(tmp_path / "run", lr_schedule="constant", sample_interval=0)))
     list(Trainer(tiny_config(tmp_path / "run", lr_schedule="constant", epochs=3), resume=True))
     assert read_run(tmp_path / "run").step == 18
     assert read_run(tmp_path / "run").config.epochs == 3
@@ -225,7 +226,7 @@ def test_a_folder_with_a_run_names_three_ways_out(tiny_run: Path, tiny_config: C
 
 
 def test_overwrite_starts_anew_and_keeps_foreign_files(tiny_run: Path, tiny_config: Config, tmp_path: Path) -> None:
-    list(Trainer(tiny_config(tmp_path / "run", epochs=3, seed=5)))
+    list(Trainer(tiny_config(tmp_path / "run", epochs=3, seed=5, sample_interval=3)))
     (tmp_path / "run" / "notes.txt").write_text("mine")
     list(Trainer(tiny_config(tmp_path / "run"), overwrite=True))
     assert_same_run(tiny_run, tmp_path / "run")
@@ -368,6 +369,7 @@ def test_a_conditional_model_draws_the_class_that_it_is_asked_for(tiny_config: C
         draw(label=10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.screen import Screen
 from textual.widgets import Static
@@ -32,6 +33,11 @@ class ModeScreen(Screen[None]):
     ModeScreen.-small > #small { display: block; }
     """
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        # At once, as every key goes to what is focused when it arrives: keys that come in one packet must not miss the field.
+        Binding("tab", "app.focus_next", "Focus next", show=False, system=True, priority=True),
+        Binding("shift+tab", "app.focus_previous", "Focus previous", show=False, system=True, priority=True),
+    ]
     AUTO_FOCUS = ""  # so that the keys of the modes work at once
 
     def __init__(self) -> None:

@@ -1,5 +1,7 @@
 """Starting and leaving the app: what the terminal must be able to do, and the summary that stays on it."""
 
+import contextlib
+import io
 import os
 import shlex
 import sys
@@ -10,6 +12,23 @@ import platformdirs
 
 from core.errors import UserError
 from core.runs import RunDir, read_run
+from tinydiff_tui.progress import print_line
+
+
+class ScreenOutput(io.TextIOWrapper):
+    """What the app writes to: one cell for a character that the locale lacks, and silence once the line was hung up.
+
+    Without it Textual's writer dies of the first failed write, and the app waits for it forever instead of saving its run.
+    """
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            super().flush()
 
 
 def run_app(start: str = "data", cwd: Path | None = None) -> int:
@@ -29,11 +48,14 @@ def run_app(start: str = "data", cwd: Path | None = None) -> int:
         return 2
     from tinydiff_tui.app import TinydiffApp
 
+    if sys.__stderr__ is not None:
+        screen = open(sys.__stderr__.fileno(), "wb", closefd=False)  # noqa: SIM115 (lives as long as the process)
+        sys.__stderr__ = ScreenOutput(screen, encoding=sys.__stderr__.encoding, errors="replace")  # type: ignore[misc]  # Textual writes there
     app = TinydiffApp(cwd=cwd, start=start)
     app.run()
     app.jobs.stop_all()  # after a crash they still run
     for line in app.summary():
-        sys.stdout.write(line + "\n")
+        print_line(line)
     return app.return_code or 0
 
 

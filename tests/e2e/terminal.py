@@ -18,6 +18,7 @@ from typing import Self
 import pyte
 
 PATIENCE = 90.0  # seconds; a loaded machine with two cores imports torch slowly
+MARGIN = 8  # pyte sees more cells than the program is told of, so that what is drawn outside does not wrap out of sight
 
 
 class Terminal:
@@ -26,7 +27,8 @@ class Terminal:
     def __init__(
         self, arguments: Sequence[str], cwd: Path, columns: int = 80, rows: int = 24, environment: dict[str, str] | None = None
     ) -> None:
-        self.screen = pyte.Screen(columns, rows)
+        self.columns, self.rows = columns, rows
+        self.screen = pyte.Screen(columns + MARGIN, rows + MARGIN)
         self.stream = pyte.ByteStream(self.screen)
         self.received = bytearray()
         self.controller, terminal = pty.openpty()
@@ -61,7 +63,18 @@ class Terminal:
     @property
     def text(self) -> str:
         """What the screen shows."""
-        return "\n".join(self.screen.display)
+        return "\n".join(self.lines)
+
+    @property
+    def lines(self) -> list[str]:
+        """The rows of the screen."""
+        return [line[: self.columns] for line in self.screen.display[: self.rows]]
+
+    @property
+    def outside(self) -> str:
+        """What was written to the right of the screen or below it; always empty."""
+        display = self.screen.display
+        return "".join([*(line[self.columns :] for line in display[: self.rows]), *display[self.rows :]]).strip()
 
     def send(self, *keys: str) -> None:
         """Type; each argument in one write."""
@@ -97,7 +110,9 @@ class Terminal:
 
     def resize(self, columns: int, rows: int) -> None:
         """Change the size as a window does."""
+        self.columns, self.rows = columns, rows
         self.screen.resize(rows, columns)
+        self.screen.resize(rows + MARGIN, columns + MARGIN)
         self._size(rows, columns)
         os.kill(self.process.pid, signal.SIGWINCH)
 

@@ -1,23 +1,27 @@
 """Screenshots of every mode, from the real app on a real run: python docs/screenshots.py FOLDER
 
-FOLDER holds at least one finished run (`tinydiff-tui train` made it). Writes docs/{data,noise,train,sample,runs}.svg.
+FOLDER holds at least one finished run that `tinydiff-tui train` made. Writes docs/{data,noise,train,sample,runs}.svg.
 """
 
 import asyncio
+import os
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONIOENCODING": "utf-8"}  # read on import
+
 from textual.pilot import Pilot
 
 from tinydiff_tui.app import TinydiffApp
+from tinydiff_tui.widgets.train_form import TrainForm
 
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).resolve().parent
 SIZE = (120, 40)
 
 
-async def until(pilot: Pilot[int], condition: Callable[[], object]) -> None:
+async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
     """Let the app run until the condition holds."""
     while not condition():
         await pilot.pause(0.1)
@@ -26,7 +30,8 @@ async def until(pilot: Pilot[int], condition: Callable[[], object]) -> None:
 
 async def main(folder: Path) -> None:
     """One app, one picture a mode; the training is a real one, in a temporary folder."""
-    app = TinydiffApp(cwd=folder)
+    os.chdir(folder)  # so that the pictures show names, not where they lie
+    app = TinydiffApp(cwd=Path())
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: app.engine_ready and not app.jobs.running("data"))
         shoot(app, "data")
@@ -50,18 +55,17 @@ async def main(folder: Path) -> None:
             await pilot.press("3")
             await until(pilot, lambda: True)
             await start_training(pilot, Path(empty))
-            for _ in range(600):
-                await pilot.pause(0.1)
+            await pilot.pause(45)
             await pilot.press("s")
-            await pilot.pause(20)
+            await pilot.pause(25)
             shoot(app, "train")
             await asyncio.to_thread(app.jobs.stop_all)
 
 
-async def start_training(pilot: Pilot[int], folder: Path) -> None:
+async def start_training(pilot: Pilot[None], folder: Path) -> None:
     """Start from the form with its defaults, the run going to a temporary folder."""
-    screen = pilot.app.screen
-    screen.query_one("#output_dir").value = str(folder / "run")  # type: ignore[attr-defined]
+    pilot.app.screen.query_one(TrainForm).row("output_dir").write(str(folder / "run"))
+    await pilot.pause()
     await pilot.press("ctrl+s")
 
 

@@ -1,6 +1,7 @@
 """Checkpoint files: written atomically, read without running any code from them, checked before anything is built."""
 
 import dataclasses
+import io
 import json
 import zipfile
 from dataclasses import dataclass
@@ -52,8 +53,10 @@ def make_diffusion(config: TrainConfig) -> Diffusion:
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Write a checkpoint atomically. `content` holds the entries of _REQUIRED, and what a resume needs."""
     require_space(path, _size(content))
+    buffer = io.BytesIO()  # torch turns the OSError of a full disk into one of its own; ours must see it
+    torch.save({"format": FORMAT, "version": VERSION, **content}, buffer)
     with atomic_write(path) as file:
-        torch.save({"format": FORMAT, "version": VERSION, **content}, file)
+        file.write(buffer.getbuffer())
 
 
 def _size(content: object) -> int:

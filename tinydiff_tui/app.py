@@ -3,12 +3,13 @@
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 from textual.message import Message
 from textual.screen import Screen
 
@@ -183,6 +184,17 @@ class TinydiffApp(App[None]):
         self.panic(f"tinydiff-tui stopped by an error of its own: {type(error).__name__}: {error}{write_crash()}")
 
     # --- actions
+
+    async def run_action(
+        self, action: Any, default_namespace: DOMNode | None = None, namespaces: Mapping[str, DOMNode] | None = None
+    ) -> bool:
+        """Textual's lists fail on page up and down before they are laid out, or without room: then such a key does nothing."""
+        try:
+            return await super().run_action(action, default_namespace, namespaces)
+        except KeyError:
+            if "page_up" in str(action) or "page_down" in str(action):
+                return False
+            raise
 
     def action_help(self) -> None:
         self.push_screen(Help(key_groups(self.screen)))

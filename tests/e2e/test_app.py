@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -322,35 +321,3 @@ KEYS = [
         CTRL_S,
     ),
 ]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("mode", MODES)
-def test_keys_at_random_leave_an_app_that_answers(start: Start, mode: str) -> None:
-    chance = random.Random(MODES[mode])
-    with start() as app:
-        engine_loaded(app)
-        app.send(mode)
-        end = time.monotonic() + 10
-        while time.monotonic() < end:
-            if chance.random() < 0.05:
-                app.resize(chance.randint(5, 210), chance.randint(3, 65))
-            app.send(chance.choice(KEYS))
-            app.read(0.01)
-            assert app.process.poll() is None, app.text
-        app.resize(80, 24)
-
-        def answers() -> bool:
-            app.send(ESCAPE)
-            app.read(0.5)
-            app.send("?")
-            for _ in range(20):
-                app.read(0.1)
-                if "Everywhere" in app.text or "All keys that work now" in app.text:
-                    return True
-            return False
-
-        app.until(answers)
-        os.kill(app.process.pid, signal.SIGTERM)
-        assert app.end() == 128 + signal.SIGTERM and app.restored
-        assert b"stopped by an error" not in app.received

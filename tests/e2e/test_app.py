@@ -300,24 +300,3 @@ def test_an_unreadable_run_stands_among_the_good_ones(start: Start, tmp_path: Pa
         app.send("q")
         assert app.end() == 0 and app.restored
     assert read_run(tmp_path / "good").status == "finished"
-
-
-KEYS = [
-    *"abcdefghijklmnoprstuvwxyz12345RDCG+-[]? ",
-    *(
-        ENTER,
-        ESCAPE,
-        TAB,
-        BACKTAB,
-        "\x7f",
-        "\x1b[A",
-        "\x1b[B",
-        "\x1b[C",
-        "\x1b[D",
-        "\x1b[H",
-        "\x1b[F",
-        "\x1b[5~",
-        "\x1b[6~",
-        CTRL_S,
-    ),
-]

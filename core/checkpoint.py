@@ -14,7 +14,7 @@ import torch
 from core.config import TrainConfig
 from core.diffusion import Diffusion
 from core.errors import UserError
-from core.files import atomic_write, require_space
+from core.files import atomic_write, require_checkpoint, require_space
 from core.schedule import NoiseSchedule
 from core.unet import UNet, UNetConfig
 
@@ -68,8 +68,7 @@ def _size(content: object) -> int:
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint on to the CPU. Raises UserError when it is missing, torn, foreign, hostile or of a newer version."""
-    if not path.is_file():
-        raise UserError(f"there is no checkpoint {path}; train one with 'tinydiff-tui train', or check the name")
+    require_checkpoint(path)
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{path} is not a checkpoint of this program; give one that 'tinydiff-tui train' wrote")

@@ -41,6 +41,12 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
+def require_checkpoint(path: Path) -> None:
+    """Raise UserError when there is no such file; free of torch, so that the commands can ask before they import it."""
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint {path}; train one with 'tinydiff-tui train', or check the name")
+
+
 def require_space(path: Path, size: int) -> None:
     """Raise UserError when the disk of `path` cannot take `size` more bytes; what is there already stays untouched."""
     folder = next(parent for parent in Path(path).absolute().parents if parent.exists())

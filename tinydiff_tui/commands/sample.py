@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from core.config import DEVICES, PRECISIONS, SampleConfig
 from core.errors import UserError
+from core.files import require_checkpoint
 from tinydiff_tui.cli import given
 from tinydiff_tui.progress import make_progress
 
@@ -19,8 +20,7 @@ MOST_STEPS_SHOWN = 20
 def run(options: argparse.Namespace) -> int:
     """Draw images and write their grid; with --show-intermediate the way there too."""
     checkpoint = Path(options.checkpoint)
-    if not checkpoint.is_file():
-        raise UserError(f"there is no checkpoint {checkpoint}; train one with 'tinydiff-tui train', or check the name")
+    require_checkpoint(checkpoint)
     wanted = SampleConfig(**given(options, SampleConfig))
     wanted.check_values()
     output = Path(options.output) if options.output else _run_folder(checkpoint) / "generated_samples.png"

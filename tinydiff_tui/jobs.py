@@ -65,10 +65,12 @@ class Job:
                 posted = 0.0
                 for item in items:
                     unseen = True
-                    if time.monotonic() - posted >= POST_SECONDS or self.paused:
+                    resting = self.paused  # read once: a job never rests on an item that the screen was not shown
+                    if resting or time.monotonic() - posted >= POST_SECONDS:
                         snapshot, unseen, posted = see(item), False, time.monotonic()
                         self.post(JobUpdate(self.name, snapshot))
-                    self._go.wait()
+                    if resting:
+                        self._go.wait()
                     if self._stop.is_set():
                         break
             if unseen:

@@ -2,8 +2,19 @@
 
 
 class UserError(Exception):
-    """Bad input. The message is one clear sentence that says what is wrong and what to do about it."""
+    """Bad input. The message is one clear sentence that says what is wrong and what to do about it.
+
+    Names and values from files stand in it, so it never holds a control character.
+    """
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class Diverged(UserError):
     """The loss or the gradient stopped being a finite number."""
+
+
+def printable(text: str) -> str:
+    """One line without control characters, whatever a file or its name held."""
+    return "".join(c if c.isprintable() else "�" for c in text)

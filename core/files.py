@@ -58,6 +58,13 @@ def require_space(path: Path, size: int) -> None:
         )
 
 
+def read_text(path: Path, most: int) -> str:
+    """The text of a plain file of at most `most` bytes. Raises OSError or ValueError for anything else."""
+    if not path.is_file() or path.stat().st_size > most:
+        raise ValueError("no file of ours")
+    return path.read_text()
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically."""
     with atomic_write(path) as file:

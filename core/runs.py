@@ -4,6 +4,7 @@ Free of torch, so that listing runs is instant.
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -14,10 +15,16 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from core.config import TrainConfig
-from core.errors import UserError
-from core.files import write_failure, write_json
+from core.errors import UserError, printable
+from core.files import read_text, write_failure, write_json
 
 REQUESTS = ("pause", "resume", "checkpoint", "sample", "stop")
+STATUSES = ("running", "paused", "stopped", "finished", "diverged")
+MOST_STEPS = 2**53
+_OWN = (
+    "run.json", "metrics.jsonl", "model_final.pt", "training_loss.png", "train.log", ".lock", "checkpoints", "samples", "control",
+)  # fmt: skip
+"""What a run writes in its folder."""
 
 
 class RunDir:
@@ -48,13 +55,41 @@ class RunDir:
                 f"{self.path} already holds a run; continue it with --resume, replace it with --overwrite, "
                 "or choose another --output-dir"
             )
-        if resume and not self.last.exists():
+        if resume and not self.last.exists() and not self.epoch_checkpoints():
             raise UserError(f"{self.path} holds no run to resume (no {self.last.name}); leave --resume out to start one")
         probe = self.path
         while not probe.exists():
             probe = probe.parent
         if not probe.is_dir() or not os.access(probe, os.W_OK):
             raise UserError(f"{self.path} cannot be written; choose another --output-dir")
+        self.check_inside()
+
+    def check_inside(self) -> None:
+        """Raise UserError when a link in this folder leads out of it: what is read, written and deleted here is the run's own."""
+        root = os.path.realpath(self.path)
+        try:
+            entries = [self.path / name for name in _OWN]
+            for folder in ("checkpoints", "samples", "control"):
+                if (self.path / folder).is_dir() and not (self.path / folder).is_symlink():
+                    entries += map(Path, os.scandir(self.path / folder))
+            leading_out = [e for e in entries if e.is_symlink() and not Path(os.path.realpath(e)).is_relative_to(root)]
+        except OSError as error:
+            raise UserError(
+                f"{self.path} cannot be read: {(error.strerror or str(error)).lower()}; check its permissions"
+            ) from error
+        if leading_out:
+            raise UserError(
+                f"{leading_out[0]} is a link that leads out of its run's folder; put the file itself there, or remove it"
+            )
+
+    def refuse_second(self) -> None:
+        """Raise UserError while another process trains here."""
+        if self.is_live():
+            raise UserError(self._taken)
+
+    @property
+    def _taken(self) -> str:
+        return f"another process is training in {self.path}; wait for it, or choose another --output-dir"
 
     def lock(self) -> FileLock:
         """The lock of the one writer of this folder, acquired; the system frees it when the process dies."""
@@ -62,11 +97,17 @@ class RunDir:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(write_failure(self.path, error)) from error
+        self.check_inside()
         lock = FileLock(self.path / ".lock")
         try:
             lock.acquire(timeout=1)
         except Timeout as error:
-            raise UserError(f"another process is training in {self.path}; wait for it, or choose another --output-dir") from error
+            raise UserError(self._taken) from error
+        except OSError as error:
+            raise UserError(write_failure(self.path / ".lock", error)) from error
+        for folder in (self.path, self.path / "checkpoints", self.path / "samples"):
+            for half in folder.glob(".*.tmp"):  # what a killed writer was at
+                half.unlink(missing_ok=True)
         return lock
 
     def is_live(self) -> bool:
@@ -90,6 +131,7 @@ class RunDir:
 
     def ask(self, request: str) -> None:
         """Leave one of REQUESTS for the process that trains here; it is answered between two steps."""
+        self.check_inside()
         control = self.path / "control"
         try:
             control.mkdir(exist_ok=True)
@@ -106,6 +148,7 @@ class RunDir:
 
     def clear(self) -> None:
         """Delete what a run wrote here, and nothing else."""
+        self.check_inside()
         for file in (self.run_json, self.metrics, self.last, self.final, self.loss_plot):
             file.unlink(missing_ok=True)
         for file in [*self.path.glob("samples/epoch_*.png"), *self.epoch_checkpoints()]:
@@ -114,9 +157,17 @@ class RunDir:
     def write_info(self, info: dict[str, Any]) -> None:
         write_json(self.run_json, info)
 
+    def sync_metrics(self) -> None:
+        """Bring metrics.jsonl to the disk: a checkpoint that outlives a power cut finds the lines before it."""
+        try:
+            with self.metrics.open("rb") as file:
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise UserError(write_failure(self.metrics, error)) from error
+
     def truncate_metrics(self, step: int) -> None:
         """Cut metrics.jsonl back to lines of at most this step, and drop a torn last line."""
-        if not self.metrics.exists():
+        if not self.metrics.is_file():
             return
         kept = 0
         with self.metrics.open("rb+") as file:
@@ -133,7 +184,7 @@ class RunDir:
 
     def follow_metrics(self, offset: int) -> Iterator[dict[str, Any]]:
         """The whole lines from a byte offset on; each entry carries the offset behind it as "offset"."""
-        if not self.metrics.exists():
+        if not self.metrics.is_file():
             return
         with self.metrics.open("rb") as file:
             file.seek(offset)
@@ -146,7 +197,7 @@ class RunDir:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What run.json says, checked. `status` is running, paused, stopped, finished, diverged, or crashed (no process)."""
+    """What run.json says, checked. `status` is one of STATUSES, or crashed (the process is gone)."""
 
     path: Path
     config: TrainConfig
@@ -164,13 +215,17 @@ class RunInfo:
 
 
 def read_run(path: Path) -> RunInfo:
-    """Read run.json. Raises UserError when it is missing or damaged."""
+    """Read run.json. Raises UserError when it is missing or damaged, or when links in the folder lead out of it."""
     run = RunDir(path)
+    run.check_inside()
     try:
-        raw = json.loads(run.run_json.read_text())
+        raw = json.loads(read_text(run.run_json, 1 << 20))
         config = TrainConfig.from_dict(raw["config"])
-        status = str(raw["status"])
-        info = RunInfo(path, config, status, float(raw["started"]), int(raw["step"]), int(raw["total_steps"]), str(raw["device"]))
+        status, started, device = raw["status"], float(raw["started"]), printable(str(raw["device"]))
+        step, total = int(raw["step"]), int(raw["total_steps"])
+        if status not in STATUSES or not math.isfinite(started) or not 0 <= step <= MOST_STEPS or not 0 <= total <= MOST_STEPS:
+            raise ValueError("no run of ours")
+        info = RunInfo(path, config, status, started, step, total, device)
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, UserError) as error:
         raise UserError(f"{run.run_json} cannot be read; the run's checkpoints may still be good") from error
     if status in ("running", "paused") and not run.is_live():
@@ -203,7 +258,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
         return None
     try:
         entry = json.loads(line)
-    except (ValueError, RecursionError):
+        entry["loss"] = float(entry["loss"])
+        return entry if 0 <= entry["step"] <= MOST_STEPS and type(entry["step"]) is int else None
+    except (ValueError, RecursionError, TypeError, KeyError, OverflowError):
         return None
-    good = isinstance(entry, dict) and isinstance(entry.get("step"), int) and isinstance(entry.get("loss"), (int, float))
-    return entry if good else None

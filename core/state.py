@@ -1,11 +1,12 @@
 """Everything that changes while a run trains, and how it goes into a checkpoint and comes back."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from core.checkpoint import build_network, describe_network
+from core.checkpoint import build_network, describe_network, is_whole
 from core.config import TrainConfig
 from core.datasets import ImageSet
 from core.ema import EMA
@@ -74,10 +75,12 @@ class TrainState:
         try:
             counters = [int(saved["ema_updates"]), int(saved["ended_epochs"])]
             times = [float(saved[name]) for name in ("seconds", "lr_factor", "started")]
-            self.optimizer.load_state_dict(saved["optimizer"])
+            if not all(map(math.isfinite, times)) or counters[0] < 0:
+                raise ValueError("no numbers")
+            self.optimizer.load_state_dict(self._optimizer_state(saved["optimizer"]["state"]))
             self.tally.copy_(saved["tally"])
             self.epoch_loss.copy_(saved["epoch_loss"])
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
             raise UserError(
                 f"{path} holds a model but no whole resume point; resume from another checkpoint that train wrote"
             ) from error
@@ -86,3 +89,24 @@ class TrainState:
         self.step = saved["step"]
         self.ema.updates, self.ended_epochs = counters
         self.seconds, self.lr_factor, self.started = times
+
+    def _optimizer_state(self, saved: dict[int, dict[str, Any]]) -> dict[str, Any]:
+        """The saved state of each parameter, once it fits the parameter, in this run's own groups. Raises ValueError."""
+        owners = [(p, group) for group in self.optimizer.param_groups for p in group["params"]]
+        for index, entries in saved.items():
+            parameter, group = owners[index]
+            if set(entries) != _state_names(group):
+                raise ValueError("another optimizer's")
+            for name, value in entries.items():
+                if name == "step" and float(value) < 1:
+                    raise ValueError("no step was taken")
+                if name != "step" and not (is_whole(value) and value.shape == parameter.shape):
+                    raise ValueError("another network's")
+        return self.optimizer.state_dict() | {"state": saved}
+
+
+def _state_names(group: dict[str, Any]) -> set[str]:
+    """What an optimizer of ours keeps for a parameter of this group."""
+    if "kernels" not in group:
+        return {"step", "exp_avg", "exp_avg_sq"}
+    return {"momentum"} if group["kernels"] else {"step", "mean", "square"}

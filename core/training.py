@@ -7,6 +7,7 @@ for event in Trainer(TrainConfig.of(dataset="mnist")):
 import json
 import math
 import platform
+import shlex
 import threading
 import time
 from collections.abc import Iterator
@@ -114,8 +115,8 @@ class Trainer:
             if self.overwrite:
                 self.run.clear()
             self.run.truncate_metrics(self.step)
-            if self.step == 0:
-                save_checkpoint(self.run.last, self.state.content(self.config))  # before run.json: a run can always be resumed
+            if self.resumed_from != self.run.last:  # before run.json: a run can always be resumed
+                save_checkpoint(self.run.last, self.state.content(self.config))
             self.write_status("running")
             with self._open_metrics() as metrics:
                 yield from self._train(metrics)
@@ -291,6 +292,7 @@ class Trainer:
             raise UserError(write_failure(self.run.metrics, error)) from error
 
     def _save(self) -> None:
+        self.run.sync_metrics()
         save_checkpoint(self.run.last, self.state.content(self.config))
         self._saved_step = self.step
         self.write_status("running")
@@ -319,7 +321,7 @@ class Trainer:
 
 
 def _load_or_offer(path: Path, run: RunDir) -> dict[str, Any]:
-    """Load a checkpoint to resume from; when it is torn, name the newest older one that is good."""
+    """Load a checkpoint to resume from; when it is torn or gone, name the newest older one that is good."""
     try:
         return load_checkpoint(path)
     except UserError as error:
@@ -328,8 +330,9 @@ def _load_or_offer(path: Path, run: RunDir) -> dict[str, Any]:
                 load_checkpoint(older)
             except UserError:
                 continue
-            raise UserError(f"{error}; {older} is good, continue from it with --resume {older}") from error
-        raise
+            place = shlex.quote(str(older))
+            raise UserError(f"{error}; {older} is good, continue from it with --resume {place}") from error
+        raise UserError(f"{error}; no older checkpoint of this run is good, so start again with --overwrite") from error
 
 
 _FREE_ON_RESUME = (

@@ -2,6 +2,10 @@
 
 import math
 
+from core import errors
+
+printable = errors.printable
+
 
 def duration(seconds: float) -> str:
     """3 s, 4:05 or 2:03:04; – for what is not known."""
@@ -31,11 +35,6 @@ def bar(share: float, width: int) -> str:
     """A bar of `width` characters."""
     done = round(min(max(share, 0.0), 1.0) * width)
     return "━" * done + "─" * (width - done)
-
-
-def printable(text: str) -> str:
-    """A name read from disk without control characters."""
-    return "".join(c if c.isprintable() else "�" for c in text)
 
 
 def ago(seconds: float) -> str:

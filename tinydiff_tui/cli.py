@@ -77,6 +77,7 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(dest="command", metavar="command", parser_class=Parser)
     _train(commands.add_parser("train", help="train a model; Ctrl-C stops and leaves a checkpoint"))
     _sample(commands.add_parser("sample", help="draw images from a checkpoint"))
+    _evaluate(commands.add_parser("evaluate", help="say in figures how good a checkpoint's images are"))
     _visualize(commands.add_parser("visualize", help="show how images turn into noise"))
     export = commands.add_parser("export", help="write a model's weights for other programs")
     export.add_argument("--checkpoint", required=True, help="file written by train")
@@ -113,6 +114,16 @@ def _sample(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timesteps", type=int, help="T of the model's schedule; only checked, use --steps to spend fewer")
     parser.add_argument("--data-dir", default="", help="folder of the data sets, for --start image and inpaint")
     _add_fields(parser, SampleConfig)
+    _add_compute(parser)
+    _plain(parser)
+
+
+def _evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--checkpoint", required=True, help="file written by train")
+    parser.add_argument("--num-images", type=int, default=5000, metavar="N", help="images to draw and judge (default: 5000)")
+    parser.add_argument("--output", default="", help="JSON file to write the figures to as well (default: none)")
+    parser.add_argument("--data-dir", default="", help="folder of the data sets (default: the one of the training)")
+    _add_fields(parser, SampleConfig, only=("sampler", "steps", "spacing", "eta", "variance", "seed", "guidance_scale"))
     _add_compute(parser)
     _plain(parser)
 

@@ -8,13 +8,13 @@ import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import platformdirs
 from PIL import Image, ImageOps
 
-from core.errors import UserError
+from core.errors import UserError, printable
 from core.files import atomic_write, write_json
 
 if TYPE_CHECKING:  # files are listed before torch is there
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # files are listed before torch is there
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 MAX_COMMON_SIDE = 64
 _SAMPLE = 100
+_DECODING = 2  # one more when the same files come to give other pixels
 
 
 def open_folder(path: Path, split: str, image_size: int = 0) -> tuple["Tensor", "Tensor", tuple[str, ...], tuple[str, ...]]:
@@ -33,9 +34,14 @@ def open_folder(path: Path, split: str, image_size: int = 0) -> tuple["Tensor", 
     """
     import torch
 
-    cache = _cached(path, image_files(path), image_size)
-    images = torch.from_numpy(np.load(cache / "images.npy", mmap_mode="c"))
-    index = json.loads((cache / "index.json").read_text())
+    files = image_files(path)
+    cache = _cached(path, files, image_size)
+    try:
+        pixels, index = _load(cache)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError):  # torn: the pictures are still there
+        _decode(path, files, image_size, cache)
+        pixels, index = _load(cache)
+    images = torch.from_numpy(pixels)
     test = torch.tensor(index["test"], dtype=torch.bool)
     chosen = test if split == "test" else ~test
     if not chosen.any():
@@ -43,7 +49,7 @@ def open_folder(path: Path, split: str, image_size: int = 0) -> tuple["Tensor", 
     labels = torch.tensor(index["labels"], dtype=torch.int64)
     if not chosen.all():
         images, labels = images[chosen], labels[chosen]
-    return images, labels, tuple(index["classes"]), tuple(index["skipped"])
+    return images, labels, tuple(map(printable, index["classes"])), tuple(map(printable, index["skipped"]))
 
 
 def image_files(path: Path) -> list[Path]:
@@ -58,14 +64,25 @@ def image_files(path: Path) -> list[Path]:
 
 def _cached(path: Path, files: list[Path], image_size: int) -> Path:
     """The cache folder of exactly these files, sizes and times; made when it is not there."""
-    digest = hashlib.sha256(f"{path.resolve()}|{image_size}".encode())
+    digest = hashlib.sha256(f"{path.resolve()}|{image_size}|{_DECODING}".encode(errors="surrogateescape"))
     for file in files:
         stat = file.stat()
-        digest.update(f"{file.relative_to(path)}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())
+        digest.update(f"{file.relative_to(path)}|{stat.st_size}|{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
     cache = platformdirs.user_cache_path("tinydiff-tui") / "folders" / digest.hexdigest()[:32]
     if not (cache / "index.json").exists():  # written last: its presence means the cache is whole
         _decode(path, files, image_size, cache)
     return cache
+
+
+def _load(cache: Path) -> tuple[np.ndarray, dict[str, Any]]:
+    """The pixels, memory-mapped, and the index of a cache. Raises one of many errors when they are torn or do not fit."""
+    pixels = np.load(cache / "images.npy", mmap_mode="c")
+    index = json.loads((cache / "index.json").read_text())
+    known = len(index["classes"])
+    fits = len(pixels) == len(index["labels"]) == len(index["test"]) > 0 and pixels.dtype == np.uint8 and pixels.ndim == 4
+    if not fits or not all(0 <= label < known for label in index["labels"]):
+        raise ValueError("the pixels and the index do not belong together")
+    return pixels, index
 
 
 def _decode(path: Path, files: list[Path], image_size: int, cache: Path) -> None:
@@ -85,7 +102,7 @@ def _decode(path: Path, files: list[Path], image_size: int, cache: Path) -> None
             continue
         images.append(image)
         labels.append(classes.index(name))
-        test.append(hashlib.sha256(relative.encode()).digest()[0] < 26)
+        test.append(hashlib.sha256(relative.encode(errors="surrogateescape")).digest()[0] < 26)
     if not images:
         raise UserError(f"none of the {len(files)} image files in {path} can be read; give a folder with readable images")
     with atomic_write(cache / "images.npy") as target:
@@ -106,18 +123,25 @@ def _common_shape(files: list[Path], image_size: int) -> tuple[int, str]:
         try:
             with Image.open(file) as image:
                 sides[max(1, min(image.size))] += 1
-                colour |= image.mode not in ("L", "1", "I", "I;16", "LA")
+                colour |= image.mode not in ("L", "1", "LA") and not image.mode.startswith("I")
         except Exception:  # Pillow answers torn files with whatever its parsers stumbled on
             continue
     common = sides.most_common(1)[0][0] if sides else MAX_COMMON_SIDE
     return image_size or min(common, MAX_COMMON_SIDE), "RGB" if colour else "L"
 
 
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit grey as 8-bit grey: Pillow's own conversion cuts off everything above 255."""
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image).clip(0, 65_535) / 257).round().astype(np.uint8))
+
+
 def _read(file: Path, side: int, mode: str) -> np.ndarray | None:
     """The image cropped to its middle square and resized, (side, side, C); None when it cannot be read."""
     try:
         with Image.open(file) as image:
-            upright = ImageOps.exif_transpose(image).convert(mode)
+            upright = _eight_bits(ImageOps.exif_transpose(image)).convert(mode)
             square = ImageOps.fit(upright, (side, side), method=Image.Resampling.LANCZOS)
             return np.asarray(square).reshape(side, side, -1)
     except Exception:  # as above

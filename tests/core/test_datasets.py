@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import http.server
 import io
+import json
 import os
 import re
 import socket
@@ -331,6 +332,48 @@ def test_a_half_written_cache_is_made_again(tmp_path: Path, own_cache: Path) -> 
     for images in own_cache.rglob("images.npy"):
         images.write_bytes(b"torn")
     assert (open_dataset(name).images[..., 0] == 10).all()
+
+
+@pytest.mark.parametrize("file", ["images.npy", "index.json"])
+@pytest.mark.parametrize("damage", ["torn", "empty", "text", "shorter", "other"])
+def test_a_damaged_cache_is_made_again(tmp_path: Path, own_cache: Path, file: str, damage: str) -> None:
+    for i in range(3):
+        picture(tmp_path / f"{i}.png", value=10)
+    name = f"folder:{tmp_path}"
+    count = len(open_dataset(name))
+    (path,) = own_cache.rglob(file)
+    whole = path.read_bytes()
+    if damage == "shorter":  # whole in itself, but of fewer pictures
+        index = json.loads(whole) if file == "index.json" else {}
+        np.save(path, np.zeros((1, 20, 20, 3), np.uint8)) if not index else path.write_text(json.dumps(index | {"labels": [0]}))
+    elif damage == "other":
+        np.save(path, np.zeros(3)) if file == "images.npy" else path.write_text("[[[]]]")
+    else:
+        path.write_bytes({"torn": whole[:-7], "empty": b"", "text": b"\x93NUMPY text"}[damage])
+    data = open_dataset(name)
+    assert data.images.shape == (count, 20, 20, 3)
+    assert (data.images[..., 0] == 10).all()
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
+@pytest.mark.parametrize("colour_too", [False, True])
+def test_sixteen_bits_of_grey_are_scaled_to_eight(tmp_path: Path, suffix: str, colour_too: bool) -> None:
+    ramp = np.linspace(0, 65_535, 20 * 20).round().astype(np.uint16).reshape(20, 20)
+    Image.fromarray(ramp).save(tmp_path / f"a.{suffix}")
+    if colour_too:
+        picture(tmp_path / "b.png")
+    data = open_dataset(f"folder:{tmp_path}")
+    assert data.channels == (3 if colour_too else 1)
+    assert (data.images[0, ..., 0].numpy() == (ramp / 257).round()).all()
+
+
+def test_names_with_control_characters_reach_nobody(tmp_path: Path) -> None:
+    for i, folder_name in enumerate(["\x1b[2J", "b\ncd"]):
+        picture(tmp_path / folder_name / "a.png", value=i)
+    (tmp_path / "b\ncd" / "\x1b]0;.png").write_text("torn")
+    data = open_dataset(f"folder:{tmp_path}")
+    assert all(name.isprintable() for name in (*data.classes, *data.skipped))
+    assert len(data.classes) == 2 and len(data.skipped) == 1
 
 
 def test_the_splits_are_disjoint_whole_and_hang_on_the_names(tmp_path: Path) -> None:

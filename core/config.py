@@ -25,6 +25,8 @@ STARTS = ("noise", "interpolate", "image", "inpaint")
 REGIONS = ("centre", "left", "right", "top", "bottom")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
+REQUESTS = ("pause", "resume", "checkpoint", "sample", "stop")
+"""What may be asked of a run through its folder."""
 
 RECIPES: dict[str, dict[str, Any]] = {
     "fast": {"objective": "flow", "optimizer": "muon", "lr": 1e-3, "lr_schedule": "linear", "warmup": 20},

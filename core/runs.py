@@ -14,11 +14,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from core.config import TrainConfig
+from core.config import REQUESTS, TrainConfig
 from core.errors import UserError, printable
 from core.files import read_text, write_failure, write_json
 
-REQUESTS = ("pause", "resume", "checkpoint", "sample", "stop")
 STATUSES = ("running", "paused", "stopped", "finished", "diverged")
 MOST_STEPS = 2**53
 _OWN = (

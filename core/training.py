@@ -59,7 +59,7 @@ class Trainer:
         self.resumed_from = (checkpoint or self.run.last) if resume else None
         saved = None
         if self.resumed_from:
-            saved = _load_or_offer(self.resumed_from, self.run)
+            saved = load_or_offer(self.resumed_from, self.run)
             config = merge_for_resume(config, TrainConfig.from_dict(saved["config"]))
         self.config = config
         root = Path(config.data_dir).expanduser() if config.data_dir else None
@@ -320,7 +320,7 @@ class Trainer:
             raise UserError(write_failure(self.run.metrics, error)) from error
 
 
-def _load_or_offer(path: Path, run: RunDir) -> dict[str, Any]:
+def load_or_offer(path: Path, run: RunDir) -> dict[str, Any]:
     """Load a checkpoint to resume from; when it is torn or gone, name the newest older one that is good."""
     try:
         return load_checkpoint(path)

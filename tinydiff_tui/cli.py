@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
-from core.config import SampleConfig, TrainConfig
+from core.config import REQUESTS, SampleConfig, TrainConfig
 from core.errors import UserError
 
 EPILOG = """without a command: open the app
@@ -91,6 +91,7 @@ def _parser() -> Parser:
     _plain(datasets)
     attach = commands.add_parser("attach", help="watch a run of another process in the app, pause or stop it")
     attach.add_argument("folder", nargs="?", default="outputs", help="the run's folder (default: outputs)")
+    attach.add_argument("--ask", choices=REQUESTS, help="leave this request for the run instead, without the app")
     runs = commands.add_parser("runs", help="list the runs below a folder")
     runs.add_argument("folder", nargs="?", default=".", help="where to look (default: here)")
     return parser

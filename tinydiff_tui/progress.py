@@ -1,5 +1,7 @@
 """Progress of the headless commands: a Rich bar with ETA on a terminal, plain lines without one."""
 
+import io
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -9,7 +11,35 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from core.errors import printable
+
 _REDRAW_SECONDS = 0.2  # reading the loss stalls a GPU: look at display rate only
+
+
+class Line(io.TextIOWrapper):
+    """Standard output for Rich, whose threads must not stop what they report on when the terminal hangs up."""
+
+    def write(self, text: str) -> int:
+        try:
+            super().write(text)
+        except OSError:
+            silence()
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError:
+            silence()
+
+
+def silence() -> None:
+    """Standard output is gone (a terminal that hung up): what is still said goes nowhere, here and on its standard error."""
+    gone, nowhere = os.fstat(1), os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        if os.path.samestat(os.fstat(descriptor), gone):
+            os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 class Plain:
@@ -18,10 +48,10 @@ class Plain:
     def say(self, text: str) -> None:
         """A line of its own."""
         try:
-            sys.stdout.write(text + "\n")
+            sys.stdout.write(printable(text) + "\n")
             sys.stdout.flush()
-        except OSError:  # the terminal hung up: go on without it
-            pass
+        except OSError:
+            silence()
 
     def due(self, done: int, interval: int) -> bool:
         """Whether this is a moment to report."""
@@ -42,7 +72,7 @@ class Bar(Plain):
         self.drawn = 0.0
 
     def say(self, text: str) -> None:
-        self.console.print(escape(text), highlight=False, soft_wrap=True)
+        self.console.print(escape(printable(text)), highlight=False, soft_wrap=True)
 
     def due(self, done: int, interval: int) -> bool:
         return time.monotonic() - self.drawn >= _REDRAW_SECONDS
@@ -73,5 +103,6 @@ def make_progress(*, plain: bool) -> Iterator[Plain]:
         yield Plain()
         return
     columns = (BarColumn(bar_width=None), TaskProgressColumn(), TextColumn("{task.fields[note]}"))
-    with Progress(*columns, console=console, expand=True) as progress:
-        yield Bar(console, progress)
+    line = Line(open(1, "wb", closefd=False), encoding=sys.stdout.encoding, errors="replace")  # noqa: SIM115 (lives as long as 1)
+    with Progress(*columns, console=Console(file=line), expand=True) as progress:
+        yield Bar(progress.console, progress)

@@ -1,15 +1,25 @@
-"""`tinydiff-tui attach`: the live dashboard on the runs of other processes."""
+"""`tinydiff-tui attach`: the live dashboard on a run of another process, or a request to it."""
 
 import argparse
 from pathlib import Path
 
-from core.runs import read_run
+from core.errors import UserError
+from core.runs import RunDir, read_run
+from tinydiff_tui.progress import print_line
 
 
 def run(options: argparse.Namespace) -> int:
-    """Open the app on the runs below a folder, or on the one run that the folder is."""
+    """Open the app on the run in a folder; with --ask leave a request there for the process that trains it."""
     folder = Path(options.folder)
-    read_run(folder)  # says so when there is none
+    if not (folder / "run.json").exists():
+        raise UserError(f"{folder} holds no run; 'tinydiff-tui runs' lists those that there are")
+    status = read_run(folder).status
+    if options.ask:
+        if not RunDir(folder).is_live():
+            raise UserError(f"no process trains in {folder} (it is {status}); continue it with 'tinydiff-tui train --resume'")
+        RunDir(folder).ask(options.ask)
+        print_line(f"asked the run in {folder} to {options.ask}")
+        return 0
 
     from tinydiff_tui.start import run_app
 

@@ -24,6 +24,8 @@ def detach(arguments: Sequence[str], run_dir: RunDir) -> int:
 
 def start_detached(arguments: Sequence[str], run_dir: RunDir) -> "subprocess.Popen[bytes]":
     """The process, once it holds the run folder's lock. Raises UserError with its last line when it ends before that."""
+    run_dir.check_inside()
+    run_dir.refuse_second()  # before its log is written over
     log = run_dir.path / "train.log"
     command = [sys.executable, "-m", "tinydiff_tui", *(a for a in arguments if a != "--detach"), "--plain"]
     try:

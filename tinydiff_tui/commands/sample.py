@@ -78,6 +78,8 @@ def _write_steps(folder: Path, steps: "list[tuple[int, images.Pixels]]", last: "
     """step_0999.png ... and denoising.gif, in place of those of an earlier sampling."""
     from core import images
 
+    if folder.is_symlink():
+        raise UserError(f"{folder} is a link, and what was in it would be replaced; remove it, or give another --output")
     for stale in folder.glob("step_*.png"):
         stale.unlink()
     for t, shown in steps:

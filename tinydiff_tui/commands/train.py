@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.config import TrainConfig, check_batch
 from core.datasets import default_dataset, describe, require
+from core.errors import UserError
 from core.runs import RunDir, read_run
 from tinydiff_tui.cli import given
 from tinydiff_tui.progress import Plain, make_progress, print_line
@@ -57,7 +58,7 @@ def _checked_config(options: argparse.Namespace) -> TrainConfig:
     if options.resume:
         run_dir.check_free(resume=True, overwrite=False)
         # A resume needs no flag but --output-dir: the rest is the run's own.
-        config = TrainConfig.of(**(read_run(run_dir.path).config.to_dict() | fields | {"output_dir": str(run_dir.path)}))
+        config = TrainConfig.of(**(_saved_config(run_dir) | fields | {"output_dir": str(run_dir.path)}))
     else:
         fields.setdefault("dataset", default_dataset(root))
         config = TrainConfig.of(**fields)
@@ -66,6 +67,16 @@ def _checked_config(options: argparse.Namespace) -> TrainConfig:
     if not config.dataset.startswith("folder:"):
         check_batch(config.batch_size, config.dataset, describe(config.dataset, root).count)
     return config
+
+
+def _saved_config(run_dir: RunDir) -> dict[str, Any]:
+    """The config of a run; from a checkpoint when run.json is torn or was not written yet."""
+    try:
+        return read_run(run_dir.path).config.to_dict()
+    except UserError:
+        from core.training import load_or_offer
+
+        return dict(load_or_offer(run_dir.last, run_dir)["config"])
 
 
 def _pull(trainer: "Trainer", progress: Plain, stop: list[int]) -> None:

@@ -29,7 +29,7 @@ REQUESTS = ("pause", "resume", "checkpoint", "sample", "stop")
 """What may be asked of a run through its folder."""
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "fast": {"objective": "flow", "optimizer": "muon", "lr": 1e-3, "lr_schedule": "linear", "warmup": 20},
+    "fast": {"objective": "flow", "optimizer": "muon", "lr": 4e-3, "lr_schedule": "linear", "warmup": 20},
     "reference": {"objective": "epsilon", "optimizer": "adamw", "lr": 2e-4, "lr_schedule": "constant", "warmup": 500},
     "tiny": {"objective": "flow", "optimizer": "muon", "lr": 2e-3, "lr_schedule": "linear", "warmup": 20},
 }
@@ -56,7 +56,7 @@ class TrainConfig:
     optimizer: str = setting(
         "muon", "AdamW, or Muon for kernels and AdamW for the rest (default: the model's recipe)", choices=OPTIMIZERS
     )
-    lr: float = setting(1e-3, "peak learning rate (default: the model's recipe)", low=1e-8, high=1.0)
+    lr: float = setting(4e-3, "peak learning rate (default: the model's recipe)", low=1e-8, high=1.0)
     lr_schedule: str = setting("linear", "learning rate after the warm-up", choices=LR_SCHEDULES)
     warmup: int = setting(20, "steps in which the learning rate rises to its peak", low=0)
     weight_decay: float = setting(0.01, "decoupled weight decay", low=0.0, high=1.0)

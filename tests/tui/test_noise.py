@@ -110,13 +110,15 @@ async def test_other_images_and_other_noise(tmp_path: Path) -> None:
         assert screen.index == len(screen.opened) - 1
 
 
-async def test_space_plays_to_the_end_and_stops(tmp_path: Path) -> None:
+async def test_space_plays_to_the_end_and_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with at_mode("noise", tmp_path) as pilot:
         screen = await ready(pilot)
-        await pilot.press("end", "left_square_bracket", "space")
-        assert screen.player is not None
-        await pilot.press("space")
-        assert screen.player is None
+        with monkeypatch.context() as slowly:
+            slowly.setattr("tinydiff_tui.screens.noise.FRAMES_A_SECOND", 0.001)
+            await pilot.press("end", "left_square_bracket", "space")
+            assert screen.player is not None
+            await pilot.press("space")
+            assert screen.player is None
         await pilot.press("end", *["shift+left"] * 2, "space")
         await until(pilot, lambda: screen.player is None)
         assert t_of(screen) == 999

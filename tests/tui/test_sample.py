@@ -73,7 +73,7 @@ async def test_letters_work_at_once_and_frames_are_those_of_the_engine(place: Pa
         assert np.array_equal(screen.drawn.frames[-1].x, to_uint8(last.frame.x))
 
 
-async def test_the_trajectory_is_scrubbed_replayed_and_zoomed(place: Path) -> None:
+async def test_the_trajectory_is_scrubbed_replayed_and_zoomed(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with at_mode("sample", place) as pilot:
         screen = await generated(pilot)
         trajectory, scrubber = screen.trajectory, screen.query_one(Scrubber)
@@ -90,10 +90,12 @@ async def test_the_trajectory_is_scrubbed_replayed_and_zoomed(place: Path) -> No
         assert (trajectory.grid.zoomed, trajectory.grid.shown) == (1, 1)
         await pilot.press("z", "end")
         assert trajectory.grid.shown == 16
-        await pilot.press("space")
-        assert trajectory.playing
-        await pilot.press("space")
-        assert not trajectory.playing
+        with monkeypatch.context() as slowly:
+            slowly.setattr("tinydiff_tui.widgets.trajectory.FRAMES_A_SECOND", 0.001)
+            await pilot.press("space")
+            assert trajectory.playing
+            await pilot.press("space")
+            assert not trajectory.playing
         await pilot.press("end", "left", "left", "space")
         await until(pilot, lambda: not trajectory.playing)
         assert scrubber.value == 20

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from core.download import Progress
 
 TILE = (12, 6)  # cells of an image on a page of quadrants
+PAGE, CLASS = Binding.Group("Page"), Binding.Group("Class")
 MANY = 12  # when so many fit as half-blocks, the page is shown in those
 
 
@@ -45,16 +46,17 @@ class DataScreen(ModeScreen):
     AUTO_FOCUS = "SetList"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open", tooltip="Open the data set that the list points at"),
-        Binding("right,pagedown", "page(1)", "Next", tooltip="Next page, or next image when one is zoomed"),
-        Binding("left,pageup", "page(-1)", "Back", show=False, tooltip="Page before, or image before when one is zoomed"),
-        Binding("home", "page(0)", "First page", show=False, tooltip="First page, or first image when one is zoomed"),
-        Binding("c", "next_class(1)", "Class", tooltip="Show only the next class; after the last one all of them"),
-        Binding("C", "next_class(-1)", "Class before", show=False, tooltip="Show only the class before"),
+        Binding("left,pageup", "page(-1)", "Back", tooltip="Page before, or image before when one is zoomed", group=PAGE),
+        Binding("right,pagedown", "page(1)", "Next", tooltip="Next page, or next image when one is zoomed", group=PAGE),
+        Binding("home", "page(0)", "First", tooltip="First page, or first image when one is zoomed"),
+        Binding("c", "next_class(1)", "Class", tooltip="Show only the next class; after the last one all", group=CLASS),
+        Binding("C", "next_class(-1)", "Class before", tooltip="Show only the class before", group=CLASS),
         Binding("z", "zoom", "Zoom", tooltip="Show one image as large as it fits, or the page again"),
         Binding("v", "look", "Look", tooltip="Exact half-blocks, or more and smaller images by quadrants"),
         Binding("f", "folder", "Folder", tooltip="Open a folder of your own images"),
         Binding("D", "download", "Download", tooltip="Download the data set that the list points at"),
         Binding("x", "cancel", "Cancel", tooltip="Cancel the download"),
+        Binding("escape", "leave", "Leave", tooltip="Leave the field for a folder, or the zoomed image"),
     ]
     DEFAULT_CSS = """
     DataScreen #side { width: 37; height: 1fr; padding: 0 1 0 0; }
@@ -87,6 +89,12 @@ class DataScreen(ModeScreen):
         yield Input(placeholder="folder of images, for example ~/photos; enter opens it, escape leaves", id="folder")
         yield Static(id="status", markup=False)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What can be left or cancelled is there only when there is something to leave or cancel."""
+        if action == "leave" and self.is_mounted:
+            return self.has_class("-asking") or self.zoomed is not None
+        return not (action == "cancel" and self.is_mounted) or self.bench.jobs.running("download")
+
     # --- the list
 
     def on_mount(self) -> None:
@@ -116,6 +124,7 @@ class DataScreen(ModeScreen):
 
     def action_folder(self) -> None:
         self.add_class("-asking")
+        self.refresh_bindings()
         self.query_one("#folder", Input).focus()
 
     @on(Input.Submitted, "#folder")
@@ -131,7 +140,7 @@ class DataScreen(ModeScreen):
         sets.point_at(name)
         self._open(name, afresh=True)
 
-    def key_escape(self) -> None:
+    def action_leave(self) -> None:
         if self.has_class("-asking"):
             self._leave_input()
         elif self.zoomed is not None:
@@ -139,6 +148,7 @@ class DataScreen(ModeScreen):
 
     def _leave_input(self) -> None:
         self.remove_class("-asking")
+        self.refresh_bindings()
         self.query_one(SetList).focus()
 
     def on_job_update(self, message: JobUpdate) -> None:
@@ -155,6 +165,7 @@ class DataScreen(ModeScreen):
             elif isinstance(message.snapshot, OpenedSet):
                 self._show_set(message.snapshot)
         elif message.name == "download":
+            self.refresh_bindings()
             self._list_sets()
             name = self.download_name
             if message.error:
@@ -175,6 +186,7 @@ class DataScreen(ModeScreen):
         self._list_sets()
         self.zoomed = None
         self._choose_class(None)
+        self.refresh_bindings()
 
     # --- the page
 
@@ -210,6 +222,7 @@ class DataScreen(ModeScreen):
         if len(self.chosen):
             self.zoomed = self.first if self.zoomed is None else None
             self._show_page()
+            self.refresh_bindings()
 
     def action_look(self) -> None:
         grid = self.query_one(PixelGrid)
@@ -274,6 +287,7 @@ class DataScreen(ModeScreen):
 
         self.bench.jobs.start("download", fetch, self, lambda p: Downloading(p.file, p.done, p.total))
         self._say(f"downloading {name} …  x cancels")
+        self.refresh_bindings()
 
     def action_cancel(self) -> None:
         self.bench.jobs.stop("download")

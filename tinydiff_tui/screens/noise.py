@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FRAMES_A_SECOND = 10
 PLAY_STEP = 10
+ONE, TEN, ENDS = Binding.Group("t±1"), Binding.Group("±10"), Binding.Group("Ends")
+MARK, IMAGE = Binding.Group("Mark"), Binding.Group("Image")
 
 
 class NoiseScreen(ModeScreen):
@@ -34,18 +36,18 @@ class NoiseScreen(ModeScreen):
     TITLE_TEXT = "Noise"
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("right", "move(1)", "t +1", tooltip="One timestep further into the noise"),
-        Binding("left", "move(-1)", "t −1", show=False, tooltip="One timestep back"),
-        Binding("shift+right", "move(10)", "t +10", show=False, tooltip="Ten timesteps further"),
-        Binding("shift+left", "move(-10)", "t −10", show=False, tooltip="Ten timesteps back"),
-        Binding("home", "go(0)", "t = 0", show=False, tooltip="To the clean image"),
-        Binding("end", "go(999)", "t = 999", show=False, tooltip="To the last timestep"),
-        Binding("right_square_bracket", "mark(1)", "Mark", key_display="]", tooltip="Next of the marks 0, 50, 100, …"),
-        Binding("left_square_bracket", "mark(-1)", "Mark before", key_display="[", show=False, tooltip="Mark before"),
+        Binding("left", "move(-1)", "t −1", tooltip="One timestep back", group=ONE),
+        Binding("right", "move(1)", "t +1", tooltip="One timestep further into the noise", group=ONE),
+        Binding("shift+left", "move(-10)", "t −10", key_display="⇧←", tooltip="Ten timesteps back", group=TEN),
+        Binding("shift+right", "move(10)", "t +10", key_display="⇧→", tooltip="Ten timesteps further", group=TEN),
+        Binding("home", "go(0)", "t = 0", tooltip="To the clean image", group=ENDS),
+        Binding("end", "go(999)", "t = 999", tooltip="To the last timestep", group=ENDS),
+        Binding("left_square_bracket", "mark(-1)", "Mark before", key_display="[", tooltip="Mark before", group=MARK),
+        Binding("right_square_bracket", "mark(1)", "Mark", key_display="]", tooltip="Next of the marks 0, 50, …", group=MARK),
         Binding("space", "play", "Play", tooltip="Play from here to pure noise, or stop"),
         Binding("s", "schedule", "Schedule", tooltip="Next noise schedule, with the same noise"),
-        Binding("n", "image(1)", "Image", tooltip="Next image of the data set"),
-        Binding("p", "image(-1)", "Image before", show=False, tooltip="Image before"),
+        Binding("n", "image(1)", "Image", tooltip="Next image of the data set", group=IMAGE),
+        Binding("p", "image(-1)", "Image before", tooltip="Image before", group=IMAGE),
         Binding("r", "noise", "New noise", tooltip="Draw new noise"),
         Binding("w", "save", "Save", tooltip="Write the image at all marks as a PNG"),
     ]

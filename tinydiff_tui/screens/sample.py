@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from tinydiff_tui.drawing import Drawn, ModelFacts
 
 
+STEP, ENDS, IMAGE = Binding.Group("Step"), Binding.Group("Ends"), Binding.Group("Image")
+
+
 class SampleScreen(ModeScreen):
     """The mode that draws images from a checkpoint."""
 
@@ -31,18 +34,19 @@ class SampleScreen(ModeScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("g", "generate", "Generate", tooltip="Draw images with these options"),
         Binding("x", "cancel", "Stop", tooltip="Stop within one network evaluation; what is there stays"),
-        Binding("right", "move(1)", "Step", tooltip="One frame towards the image"),
-        Binding("left", "move(-1)", "Back", show=False, tooltip="One frame back towards the noise"),
-        Binding("home", "go(0)", "Noise", show=False, tooltip="To the first frame, pure noise"),
-        Binding("end", "go(100000)", "Image", show=False, tooltip="To the last frame, the finished images"),
+        Binding("left", "move(-1)", "Back", tooltip="One frame back towards the noise", group=STEP),
+        Binding("right", "move(1)", "Step", tooltip="One frame towards the image", group=STEP),
+        Binding("home", "go(0)", "Noise", tooltip="To the first frame, pure noise", group=ENDS),
+        Binding("end", "go(100000)", "Image", tooltip="To the last frame, the finished images", group=ENDS),
         Binding("space", "replay", "Play", tooltip="Play the frames from noise to image, or stop"),
         Binding("v", "kind", "x0", tooltip="Show x_t, or the image that the network predicts from it"),
         Binding("z", "zoom", "Zoom", tooltip="Show one image as large as it fits, or all of them"),
-        Binding("down", "pick(1)", "Next image", show=False, tooltip="Next image while one is zoomed"),
-        Binding("up", "pick(-1)", "Image before", show=False, tooltip="Image before while one is zoomed"),
+        Binding("up", "pick(-1)", "Image before", tooltip="Image before while one is zoomed", group=IMAGE),
+        Binding("down", "pick(1)", "Next image", tooltip="Next image while one is zoomed", group=IMAGE),
         Binding("w", "save_png", "PNG", tooltip="Save what is shown as a PNG beside the checkpoint's run"),
         Binding("G", "save_gif", "GIF", tooltip="Save all frames as a GIF beside the checkpoint's run"),
         Binding("o", "options", "Options", tooltip="Show or hide the options; tab goes through them, escape leaves them"),
+        Binding("escape", "leave_field", "Leave field", tooltip="Leave the options, so that the keys of modes work"),
     ]
     DEFAULT_CSS = """
     SampleScreen #formula { height: 2; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
@@ -136,6 +140,7 @@ class SampleScreen(ModeScreen):
         elif message.name == "save":
             self._say(message.error or f"saved {snapshot}")
         elif message.name == "sample":
+            self.refresh_bindings()
             if snapshot is not None:
                 self._take(cast("Drawn", snapshot))
             if message.error:
@@ -194,6 +199,7 @@ class SampleScreen(ModeScreen):
         drawing = Drawing(path, options)
         self.bench.jobs.start("sample", lambda: iter(drawing), self, drawing.snapshot)
         self._say("reading the model …  x cancels")
+        self.refresh_bindings()
 
     def action_cancel(self) -> None:
         self.bench.jobs.stop("sample")
@@ -224,6 +230,7 @@ class SampleScreen(ModeScreen):
 
     def action_zoom(self) -> None:
         self.trajectory.zoom()
+        self.refresh_bindings()
 
     def action_pick(self, step: int) -> None:
         self.trajectory.pick(step)
@@ -232,8 +239,19 @@ class SampleScreen(ModeScreen):
         self.toggle_class("-full")
         self.set_focus(None)
 
-    def key_escape(self) -> None:
+    def action_leave_field(self) -> None:
         self.set_focus(None)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Stop, Image and Leave field are there only when there is something to stop, to pick or to leave."""
+        if not self.is_mounted:
+            return True
+        works = {
+            "cancel": self.bench.jobs.running("sample"),
+            "pick": self.trajectory.grid.zoomed is not None,
+            "leave_field": self.focused is not None,
+        }
+        return works.get(action, True)
 
     def on_resize(self, event: events.Resize) -> None:
         count = 16 if event.size.width < 100 else 36 if event.size.width < 160 else 64

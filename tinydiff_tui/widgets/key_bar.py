@@ -60,24 +60,31 @@ class KeyBar(Static):
 
 
 def key_text(screen: Screen[Any], app: App[Any], width: int) -> Text:
-    """The shown bindings, wrapped between items."""
-    text = Text(no_wrap=True, end="")
-    used = 0
+    """The shown bindings, wrapped between items; those of a group are one item."""
+    items: dict[object, list[Text]] = {}
     shown: set[str] = set()
     for active in screen.active_bindings.values():
         binding = active.binding
         if not binding.show or active.node is app or binding.action in shown:
             continue
         shown.add(binding.action)
-        key = app.get_key_display(binding)
-        length = cell_len(key) + cell_len(binding.description) + 3
+        style = Style(bold=True, dim=not active.enabled)
+        if active.node is screen:
+            style += Style.from_meta({"@click": f"screen.{binding.action}"})
+        title = Text(f" {binding.group.description if binding.group else binding.description} ", style + Style(bold=False))
+        *keys, _ = items.get(binding.group or binding.action, [title])
+        key = Text(app.get_key_display(binding), style)
+        between = [Text("/", style)] if keys and len(key) > 2 else []
+        items[binding.group or binding.action] = [*keys, *between, key, title]
+    text = Text(no_wrap=True, end="")
+    used = 0
+    for pieces in items.values():
+        length = 1 + sum(piece.cell_len for piece in pieces)
         if used and used + length > width:
             text.append("\n")
             used = 0
-        style = Style(dim=not active.enabled)
-        if active.node is screen:
-            style += Style.from_meta({"@click": f"screen.{binding.action}"})
-        text.append(f" {key}", style + Style(bold=True))
-        text.append(f" {binding.description} ", style)
+        text.append(" ")
+        for piece in pieces:
+            text.append_text(piece)
         used += length
     return text

@@ -14,6 +14,9 @@ from textual.message import Message
 from textual.screen import Screen
 
 from core.datasets import default_dataset
+from core.errors import UserError
+from core.runs import RunDir, read_run
+from tinydiff_tui.commands.detach import start_detached
 from tinydiff_tui.jobs import Jobs
 from tinydiff_tui.messages import EngineLoaded
 from tinydiff_tui.palette import BindingCommands
@@ -73,8 +76,9 @@ class TinydiffApp(App[None]):
         self.engine_ready = False
         self.engine_error = ""
         self.dataset = default_dataset(data_dir)
-        self.trained: list[Path] = []
-        """The folders of the runs that were trained here, for the summary after exit."""
+        self.trained: dict[Path, int | None] = {}
+        """The folders of the runs that were started here and the processes of the detached ones, for the summary after exit."""
+        self.failure = ""
         self._leaving = False
         self._leave_code = 0
 
@@ -130,6 +134,16 @@ class TinydiffApp(App[None]):
         if self.train_screen is not None:
             self.train_screen.dataset_chosen(name)
 
+    def remember_run(self, folder: Path, process: int | None = None) -> None:
+        """Put a run that was started here into the summary after exit, last."""
+        self.trained.pop(folder, None)
+        self.trained[folder] = process
+
+    async def show_in_runs(self, folder: Path) -> None:
+        """Go to Runs with the cursor on the run in this folder."""
+        await self.switch_mode("runs")
+        next(mode for mode in self.mode_screens() if isinstance(mode, RunsScreen)).point_at(folder)
+
     async def open_in_sample(self, checkpoint: Path) -> None:
         """Go to Sample with this checkpoint chosen."""
         await self.switch_mode("sample")
@@ -143,18 +157,28 @@ class TinydiffApp(App[None]):
 
     # --- leaving
 
-    def leave(self, code: int = 0) -> None:
-        """Stop every job, then exit; a stopped training leaves its checkpoint first."""
+    def leave(self, code: int = 0, *, keep: Path | None = None) -> None:
+        """Stop every job, then exit; a stopped training leaves its checkpoint first.
+
+        A process of its own goes on with the run in the folder `keep`.
+        """
         if self._leaving:
             return
         self._leaving, self._leave_code = True, code
-        self.notify("stopping …", timeout=60)
+        self.notify("handing the run over to a process of its own …" if keep else "stopping …", timeout=60)
         # In a thread: the jobs may take a step to end, and the event loop must not wait.
-        threading.Thread(target=self._stop_jobs, name="leave", daemon=True).start()
+        threading.Thread(target=self._stop_jobs, args=(keep,), name="leave", daemon=True).start()
 
-    def _stop_jobs(self) -> None:
+    def _stop_jobs(self, keep: Path | None) -> None:
         self.jobs.stop_all()
-        self.post_message(JobsStopped())
+        try:
+            if keep is not None and read_run(keep).status == "stopped":  # it may have come to its end meanwhile
+                process = start_detached(["train", "--resume", f"--output-dir={keep}"], RunDir(keep))
+                self.remember_run(keep, process.pid)
+        except UserError as error:
+            self.failure = str(error)
+        finally:
+            self.post_message(JobsStopped())
 
     def on_jobs_stopped(self) -> None:
         self.exit(return_code=self._leave_code)
@@ -163,18 +187,25 @@ class TinydiffApp(App[None]):
         if isinstance(self.screen, Ask) and self.screen.name == "quit":
             self.leave()  # asked a second time
         elif self.jobs.running("train") and not self._leaving:
-            answers = {"keep": "Keep running, stay here", "stop": "Stop, save and quit"}
+            answers = {
+                "keep": "Keep it running in a process of its own, and quit",
+                "stop": "Stop, save and quit",
+                "": "Cancel",
+            }
             self.push_screen(Ask("A training is running.", answers, name="quit"), self._quit_answered)
         else:
             self.leave()
 
     def _quit_answered(self, answer: str | None) -> None:
-        if answer == "stop":
+        if answer == "keep" and self.train_screen is not None:
+            self.leave(keep=Path(self.train_screen.config.output_dir))
+        elif answer == "stop":
             self.leave()
 
     def summary(self) -> list[str]:
         """What ran, where its files are and how to go on, for the terminal after exit."""
-        return [line for folder in self.trained for line in summary_of(folder)]
+        lines = [line for folder, process in self.trained.items() for line in summary_of(folder, process)]
+        return [*lines, self.failure] if self.failure else lines
 
     def _fatal_error(self) -> None:
         # One line instead of a page; what is behind it goes to a file.

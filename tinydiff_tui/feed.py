@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import TrainConfig
+from tinydiff_tui.jobs import Job
 from tinydiff_tui.pixels import Pixels
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 MOST_POINTS = 2000
 RECENT = 400  # losses that the sparkline shows
-LOOK_SECONDS = 0.5  # how often requests in the run folder are looked for
 
 Values = NDArray[np.float64]
 
@@ -100,6 +100,7 @@ class Training:
         self.finished: Path | None = None
         self._title = ""
         self._phase = "preparing"
+        self._paused = False
         self._step: Step | None = None
         self._pending: list[Tensor] = []
         self._quarters: Tensor | None = None
@@ -124,28 +125,40 @@ class Training:
         else:
             self._say(f"started in {trainer.run.path.name}")
         events = cast("Generator[Event, None, None]", iter(trainer))
-        looked = time.monotonic()
+        if not trainer.run.is_live():
+            trainer.run.take_requests()  # what an earlier process left unanswered is not meant for this one
         try:
             for event in events:
                 self._see(event)
                 yield event
-                if time.monotonic() - looked > LOOK_SECONDS:
-                    looked = time.monotonic()
-                    if self._asked_to_stop(trainer):
-                        break
         finally:
             events.close()
             if self.finished is None:
                 self._say(f"stopped after step {trainer.step:,}: {trainer.run.last.name}")
 
-    def _asked_to_stop(self, trainer: "Trainer") -> bool:
-        """Answer what was left in the run folder by another process; pausing is the app's own."""
-        requests = trainer.run.take_requests()
-        if "checkpoint" in requests:
-            trainer.checkpoint_now()
-        if "sample" in requests:
-            trainer.sample_now()
-        return "stop" in requests
+    def attend(self, job: Job) -> None:
+        """Do what was asked for through the run folder, as the keys do it, and have run.json say whether the run is paused.
+
+        For the job's own thread, between two events.
+        """
+        trainer = self.trainer
+        assert trainer is not None
+        for request in trainer.run.take_requests():
+            self._say(f"asked to {request}")
+            match request:
+                case "pause":
+                    job.pause()
+                case "resume":
+                    job.resume()
+                case "checkpoint":
+                    trainer.checkpoint_now()
+                case "sample":
+                    trainer.sample_now()
+                case "stop":
+                    job.stop()
+        if job.paused != self._paused:
+            self._paused = job.paused
+            trainer.write_status("paused" if self._paused else "running")
 
     def _restore(self, trainer: "Trainer") -> None:
         for entry in trainer.run.read_metrics():

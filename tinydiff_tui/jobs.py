@@ -16,14 +16,16 @@ from core.errors import UserError
 from tinydiff_tui.messages import JobFinished, JobUpdate
 
 POST_SECONDS = 0.1
+ATTEND_SECONDS = 0.25  # how often a paused job looks for requests
 
 
 class Job:
-    """One iterator and the thread that pulls it."""
+    """One iterator and the thread that pulls it. `attend` runs in that thread now and then, also while the job is paused."""
 
-    def __init__(self, name: str, target: MessagePump) -> None:
+    def __init__(self, name: str, target: MessagePump, attend: Callable[["Job"], object] | None = None) -> None:
         self.name = name
         self.target = target
+        self.attend = attend or (lambda job: None)
         self.thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._go = threading.Event()
@@ -65,12 +67,12 @@ class Job:
                 posted = 0.0
                 for item in items:
                     unseen = True
-                    resting = self.paused  # read once: a job never rests on an item that the screen was not shown
-                    if resting or time.monotonic() - posted >= POST_SECONDS:
+                    if self.paused or time.monotonic() - posted >= POST_SECONDS:
+                        self.attend(self)
                         snapshot, unseen, posted = see(item), False, time.monotonic()
                         self.post(JobUpdate(self.name, snapshot))
-                    if resting:
-                        self._go.wait()
+                        while not self._go.wait(ATTEND_SECONDS):  # only here: a job rests on what the screen was shown
+                            self.attend(self)
                     if self._stop.is_set():
                         break
             if unseen:
@@ -92,16 +94,22 @@ class Jobs:
         self._lock = threading.Lock()
 
     def start(
-        self, name: str, make: Callable[[], Iterator[Any]], target: MessagePump, snapshot: Callable[[Any], object]
+        self,
+        name: str,
+        make: Callable[[], Iterator[Any]],
+        target: MessagePump,
+        snapshot: Callable[[Any], object],
+        attend: Callable[[Job], object] | None = None,
     ) -> Job | None:
         """Pull make() in a thread; None when a job of this name has not posted its end yet.
 
         `snapshot` runs in the thread, at most ten times a second and once at the end, and makes what the screen is to see.
+        `attend` runs just before it, and four times a second while the job is paused.
         """
         with self._lock:
             if name in self._jobs:
                 return None
-            job = self._jobs[name] = Job(name, target)
+            job = self._jobs[name] = Job(name, target, attend)
         job.thread = threading.Thread(target=self._run, args=(job, make, snapshot), name=f"job {name}", daemon=True)
         job.thread.start()
         return job

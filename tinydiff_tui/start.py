@@ -59,8 +59,8 @@ def run_app(start: str = "data", cwd: Path | None = None) -> int:
     return app.return_code or 0
 
 
-def summary_of(folder: Path) -> list[str]:
-    """What a run came to, its folder, and the command to go on with."""
+def summary_of(folder: Path, process: int | None = None) -> list[str]:
+    """What a run came to, its folder, and the command to go on with; `process` trains it when it still goes on."""
     if not RunDir(folder).run_json.exists():
         return []  # it never began
     try:
@@ -68,6 +68,12 @@ def summary_of(folder: Path) -> list[str]:
     except UserError as error:
         return [str(error)]
     place = shlex.quote(str(folder))
+    if process is not None and RunDir(folder).is_live():
+        return [
+            f"{run.config.model} on {run.config.dataset}: goes on in process {process}, in {place}",
+            f"  watch:    tinydiff-tui attach {place}",
+            f"  stop:     tinydiff-tui attach {place} --ask stop",
+        ]
     lines = [f"{run.config.model} on {run.config.dataset}: {run.status} at step {run.step:,} of {run.total_steps:,}, in {place}"]
     if run.status != "finished":
         lines.append(f"  continue: tinydiff-tui train --resume --output-dir {place}")

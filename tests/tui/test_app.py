@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from textual.widgets import OptionList, Static
 
-from tests.tui.modes import at_mode, until
+from tests.tui.modes import at_mode, left, until
 from tinydiff_tui.app import TinydiffApp
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.screens.panels import Code, Explain, Help, explanation, key_groups, references, source_of
@@ -56,8 +56,7 @@ def test_every_function_that_a_text_names_exists(mode: str) -> None:
 async def test_explain_opens_the_code_of_the_function(tmp_path: Path) -> None:
     async with at_mode("noise", tmp_path) as pilot:
         await pilot.press("e")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Explain))
-        assert isinstance(pilot.app.focused, OptionList)
+        await until(pilot, lambda: isinstance(pilot.app.screen, Explain) and isinstance(pilot.app.focused, OptionList))
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, Code))
         await pilot.press("escape", "escape")
@@ -99,11 +98,9 @@ async def test_the_theme_is_remembered(tmp_path: Path) -> None:
     async with at_mode("runs", tmp_path) as pilot:
         before = pilot.app.theme
         await pilot.press("t")
-        await pilot.pause()
-        assert pilot.app.theme != before
-        assert load_theme() == pilot.app.theme
+        await until(pilot, lambda: load_theme() == pilot.app.theme != before)
         await pilot.press("t")
-        await pilot.pause()
+        await until(pilot, lambda: load_theme() == pilot.app.theme == before)
     assert json.loads(settings_file().read_text())["theme"] == before
     settings_file().write_text("{")
     assert load_theme() == "textual-dark"
@@ -121,7 +118,7 @@ async def test_q_leaves_at_once_when_nothing_trains(tmp_path: Path) -> None:
     app = TinydiffApp(cwd=tmp_path, start="runs")
     async with app.run_test() as pilot:
         await pilot.press("q")
-        await until(pilot, lambda: app._exit)
+        await left(app)
     assert app.return_code == 0
     assert app.summary() == []
 

@@ -9,7 +9,7 @@ from textual.app import App
 
 from core.errors import UserError
 from tests.tui.modes import until
-from tinydiff_tui.jobs import Jobs
+from tinydiff_tui.jobs import Job, Jobs
 from tinydiff_tui.messages import JobFinished, JobUpdate
 
 
@@ -80,12 +80,19 @@ async def test_stop_closes_the_iterator_in_its_thread_and_frees_the_name_after()
 async def test_pause_stops_pulling_and_resume_goes_on() -> None:
     app, numbers = Listener(), Numbers()
     async with app.run_test() as pilot:
-        job = app.jobs.start("train", numbers, app, lambda item: item)
+        rests: list[int] = []
+
+        def attend(job: Job) -> None:
+            if job.paused:
+                rests.append(numbers.pulled)
+
+        job = app.jobs.start("train", numbers, app, lambda item: item, attend)
         assert job is not None
         await until(pilot, lambda: numbers.pulled > 10)
         job.pause()
-        await until(pilot, lambda: bool(app.updates) and app.updates[-1] == numbers.pulled)
-        held = numbers.pulled
+        await until(pilot, lambda: len(rests) > 2)  # it is attended to while it rests
+        held = rests[0]
+        await until(pilot, lambda: app.updates[-1] == held)
         for _ in range(20):
             await pilot.pause()
         assert numbers.pulled == held
@@ -94,6 +101,17 @@ async def test_pause_stops_pulling_and_resume_goes_on() -> None:
         job.pause()
         job.stop()  # also while paused
         await until(pilot, lambda: bool(app.ends))
+
+
+async def test_who_attends_may_pause_resume_and_stop_the_job() -> None:
+    app, numbers = Listener(), Numbers()
+    todo = [Job.pause, Job.resume, Job.pause, Job.stop]
+
+    async with app.run_test() as pilot:
+        app.jobs.start("train", numbers, app, lambda item: item, lambda job: todo.pop(0)(job) if todo else None)
+        await until(pilot, lambda: bool(app.ends))
+        assert not todo
+        assert app.ends[0].snapshot == numbers.pulled
 
 
 @pytest.mark.parametrize(

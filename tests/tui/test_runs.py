@@ -89,8 +89,8 @@ async def test_a_live_run_is_followed_and_not_deleted(folder: Path) -> None:
         async with at_mode("runs", folder) as pilot:
             screen = await listed(pilot, 3)
             point_at(screen, "one")
-            await pilot.pause()
             chart = screen.query_one(LossChart)
+            await until(pilot, lambda: [curve.name for curve in chart.curves] == ["one"])
             before = len(chart.curves[0].losses)
             with (folder / "one" / "metrics.jsonl").open("a") as metrics:
                 metrics.write(json.dumps({"step": 20, "loss": 0.25}) + "\n" + '{"step": 30, "lo')

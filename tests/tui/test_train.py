@@ -1,51 +1,26 @@
 """Train: the form, the dashboard and its keys, on the real engine with the tiny network."""
 
+import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from textual.pilot import Pilot
 from textual.widgets import Input, Select, Sparkline, Static
 
 from core.diffusion import Diffusion
 from core.runs import RunDir, read_run
-from tests.tui.modes import at_mode, until
+from tests.tui.modes import ENDLESS, PATIENCE, at_mode, fill, left, start, train_screen, until
 from tinydiff_tui.feed import Series
 from tinydiff_tui.screens.panels import Ask
-from tinydiff_tui.screens.train import TrainScreen
 from tinydiff_tui.text import duration
 from tinydiff_tui.widgets.dashboard import Dashboard
 from tinydiff_tui.widgets.loss_chart import LossChart, LossCurve, draw
 from tinydiff_tui.widgets.train_form import IMPORTANT, TrainForm, free_output_dir
 
-SHORT = {
-    "model": "tiny", "batch_size": "16", "epochs": "2", "precision": "fp32", "device": "cpu", "timesteps": "100",
-    "sample_interval": "0",
-}  # fmt: skip
-
 pytestmark = pytest.mark.usefixtures("small_glyphs")
-
-
-def train_screen(pilot: Pilot[Any]) -> TrainScreen:
-    screen = pilot.app.screen_stack[0]
-    assert isinstance(screen, TrainScreen)
-    return screen
-
-
-async def fill(pilot: Pilot[Any], **values: str) -> TrainForm:
-    form = train_screen(pilot).query_one(TrainForm)
-    for name, value in (SHORT | values).items():
-        form.row(name).write(value)
-    await pilot.pause()
-    return form
-
-
-async def start(pilot: Pilot[Any], **values: str) -> TrainScreen:
-    await fill(pilot, **values)
-    await pilot.press("ctrl+s")
-    return train_screen(pilot)
 
 
 async def test_the_form_passes_on_only_what_was_changed(tmp_path: Path) -> None:
@@ -128,18 +103,21 @@ async def test_a_run_from_start_to_end(tmp_path: Path) -> None:
 
 async def test_keys_of_the_dashboard(tmp_path: Path) -> None:
     async with at_mode("train", tmp_path) as pilot:
-        screen = await start(pilot, epochs="500")
+        screen = await start(pilot, epochs=ENDLESS)
         await until(pilot, lambda: screen.view is not None and screen.view.step > 3)
         job = pilot.app.jobs.get("train")  # type: ignore[attr-defined]
         await pilot.press("space")
         assert job.paused
         trainer = screen.training.trainer  # type: ignore[union-attr]
-        await until(pilot, lambda: screen.view.step == trainer.step)  # type: ignore[union-attr]
+        await until(pilot, lambda: read_run(tmp_path / "outputs").status == "paused")
+        held = trainer.step
         assert str(screen.query_one("#headline", Static).content).startswith("paused")
         await pilot.press("plus", "plus", "minus", "l")
         assert trainer.state.lr_factor == pytest.approx(1.25)
         assert screen.query_one(LossChart).log_scale
+        assert trainer.step == held
         await pilot.press("space", "c", "s")
+        await until(pilot, lambda: read_run(tmp_path / "outputs").status == "running")
         await until(pilot, lambda: any("saved last.pt" in line for line in screen.view.log))  # type: ignore[union-attr]
         await until(pilot, lambda: screen.view.pictures is not None)  # type: ignore[union-attr]
         await pilot.press("1")  # it goes on while another mode is shown
@@ -154,15 +132,36 @@ async def test_keys_of_the_dashboard(tmp_path: Path) -> None:
         assert "--resume" in "".join(pilot.app.summary())  # type: ignore[attr-defined]
 
 
+async def test_requests_in_the_run_folder_are_the_same_as_keys(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "outputs")
+    async with at_mode("train", tmp_path) as pilot:
+        screen = await start(pilot, epochs=ENDLESS)
+        await until(pilot, lambda: screen.view is not None and screen.view.step > 2)
+        run.ask("pause")
+        await until(pilot, lambda: read_run(run.path).status == "paused")
+        await until(pilot, lambda: str(screen.query_one("#headline", Static).content).startswith("paused"))
+        held = screen.training.trainer.step  # type: ignore[union-attr]
+        run.ask("checkpoint")
+        run.ask("sample")
+        run.ask("resume")
+        await until(pilot, lambda: any("saved last.pt" in line for line in screen.view.log))  # type: ignore[union-attr]
+        await until(pilot, lambda: any(run.path.glob("samples/*.png")))
+        assert any("asked to sample" in line for line in screen.view.log)  # type: ignore[union-attr]
+        assert read_run(run.path).status == "running"
+        run.ask("stop")
+        await until(pilot, lambda: screen.outcome == "stopped")
+        assert read_run(run.path).step > held
+
+
 async def test_a_folder_that_holds_a_run_is_asked_about(tmp_path: Path) -> None:
     async with at_mode("train", tmp_path) as pilot:
-        screen = await start(pilot, epochs="50")
+        screen = await start(pilot, epochs=ENDLESS)
         await until(pilot, lambda: screen.view is not None and screen.view.step > 2)
         await pilot.press("x")
         await until(pilot, lambda: screen.outcome == "stopped")
         done = read_run(tmp_path / "outputs").step
         await pilot.press("n")
-        await fill(pilot, output_dir="outputs", epochs="51", timesteps="100")
+        await fill(pilot, output_dir="outputs", epochs="100001")
         await pilot.press("ctrl+s")
         await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
         await pilot.press("enter")  # resume
@@ -170,7 +169,7 @@ async def test_a_folder_that_holds_a_run_is_asked_about(tmp_path: Path) -> None:
         assert any("resumed at step" in line for line in screen.view.log)  # type: ignore[union-attr]
         await pilot.press("x")
         await until(pilot, lambda: screen.outcome == "stopped")
-        assert read_run(tmp_path / "outputs").config.epochs == 51
+        assert read_run(tmp_path / "outputs").config.epochs == 100_001
         await pilot.press("n")
         await fill(pilot, output_dir="outputs")
         await pilot.press("ctrl+s")
@@ -199,18 +198,72 @@ async def test_a_diverged_loss_ends_the_run_and_never_the_app(tmp_path: Path, mo
 
 async def test_quitting_while_it_trains_asks_and_saves(tmp_path: Path) -> None:
     async with at_mode("train", tmp_path) as pilot:
-        screen = await start(pilot, epochs="500")
+        screen = await start(pilot, epochs=ENDLESS)
         await until(pilot, lambda: screen.view is not None and screen.view.step > 2)
-        await pilot.press("q")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
-        await pilot.press("enter")  # keep running
-        await until(pilot, lambda: pilot.app.screen is screen)
+        for answer in (["escape"], ["up", "enter"]):  # the last answer is to cancel, too
+            await pilot.press("q")
+            await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
+            await pilot.press(*answer)
+            await until(pilot, lambda: pilot.app.screen is screen)
         assert pilot.app.jobs.running("train")  # type: ignore[attr-defined]
         await pilot.press("q")
         await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
         await pilot.press("down", "enter")
-        await until(pilot, lambda: pilot.app._exit)
+        await left(pilot.app)
     assert read_run(tmp_path / "outputs").status == "stopped"
+
+
+async def test_a_run_can_be_left_to_a_process_of_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "outputs"
+    async with at_mode("train", tmp_path) as pilot:
+        app: Any = pilot.app
+        screen = await start(pilot, epochs=ENDLESS)
+        await until(pilot, lambda: screen.view is not None and screen.view.step > 2)
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(app.screen, Ask))
+        await pilot.press("enter")
+        await left(app)
+    step = read_run(folder).step
+    assert step > 2
+    summary = "\n".join(app.summary())
+    assert f"goes on in process {app.trained[folder]}" in summary
+    assert f"tinydiff-tui attach {folder}" in summary
+    await stopped(folder)
+    assert read_run(folder).step > step
+    assert not any("goes on" in line for line in app.summary())
+
+
+async def test_a_run_can_be_started_detached(tmp_path: Path) -> None:
+    folder = tmp_path / "outputs"
+    async with at_mode("train", tmp_path) as pilot:
+        app: Any = pilot.app
+        form = await fill(pilot, epochs=ENDLESS, on_nan="rollback", lr="0.003")
+        await pilot.press("B")
+        await until(pilot, lambda: app.current_mode == "runs")
+        await until(pilot, lambda: bool(app.screen.rows) and app.screen.rows[0].live)
+        assert (app.screen.chosen.key, app.jobs.running("train")) == (str(folder), False)
+        config = read_run(folder).config
+        assert (config.on_nan, config.lr, config.model, config.epochs) == ("rollback", 0.003, "tiny", int(ENDLESS))
+        assert form.read().output_dir == "outputs-2"
+        await pilot.press("x")
+        await until(pilot, lambda: app.screen.rows[0].cells[0] == "stopped")
+        await pilot.press("3")
+        await until(pilot, lambda: app.current_mode == "train")
+        await fill(pilot, output_dir="outputs", batch_size="32")
+        await pilot.press("B")
+        await until(pilot, lambda: isinstance(app.screen, Ask))
+        await pilot.press("enter")  # resume
+        await until(pilot, lambda: "did not start" in str(form.query_one("#problem", Static).content))
+
+
+async def stopped(folder: Path) -> None:
+    """Have a run of another process stop, and wait until it is gone."""
+    run = RunDir(folder)
+    end = time.monotonic() + PATIENCE
+    while run.is_live() or read_run(folder).status != "stopped":
+        assert time.monotonic() < end
+        run.ask("stop")  # again: one that was asked before the run took its lock does not count
+        await asyncio.sleep(0.1)
 
 
 def test_a_long_series_is_thinned_and_keeps_its_mean() -> None:

@@ -12,17 +12,19 @@ from textual.binding import Binding, BindingType
 from textual.coordinate import Coordinate
 from textual.widgets import DataTable, Static
 
-from core.config import TrainConfig
 from core.errors import UserError
 from core.runs import RunDir
 from tinydiff_tui.messages import JobFinished
 from tinydiff_tui.runlist import RunList, RunRow
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.screens.panels import Ask
+from tinydiff_tui.starting import changes
 from tinydiff_tui.text import printable
 from tinydiff_tui.widgets.loss_chart import LossChart, LossCurve
 
 REFRESH_SECONDS = 1.5
+OF_A_LIVE_RUN = frozenset(("pause", "ask"))
+OF_A_RUN_AT_REST = frozenset(("resume", "delete"))
 COLUMNS = ("", "run", "status", "data set", "model", "step", "loss", "age")
 
 
@@ -37,6 +39,10 @@ class RunsScreen(ModeScreen):
         Binding("o", "open", "Open in Sample", tooltip="Draw images from this run"),
         Binding("r", "resume", "Resume", tooltip="Continue this run in Train"),
         Binding("d", "delete", "Delete", tooltip="Delete this run's folder, after a question; never a live one"),
+        Binding("p", "pause", "Pause", tooltip="Have a live run pause, or go on"),
+        Binding("c", "ask('checkpoint')", "Checkpoint", tooltip="Have a live run write its resume point"),
+        Binding("s", "ask('sample')", "Sample now", tooltip="Have a live run draw samples of its averaged weights"),
+        Binding("x", "ask('stop')", "Stop+save", tooltip="Have a live run stop and save"),
         Binding("l", "log_scale", "Log", tooltip="Logarithmic or linear scale of the chart"),
         Binding("R", "refresh", "Refresh", tooltip="Look for runs again"),
     ]
@@ -51,6 +57,7 @@ class RunsScreen(ModeScreen):
         self.rows: tuple[RunRow, ...] = ()
         self.marked: set[str] = set()
         self.list: RunList | None = None
+        self.wanted: Path | None = None
 
     def compose_mode(self) -> ComposeResult:
         yield DataTable[Text](cursor_type="row", zebra_stripes=True)
@@ -99,15 +106,26 @@ class RunsScreen(ModeScreen):
             table.clear()
             for row in rows:
                 table.add_row(*self._cells(row))
-            places = [i for i, row in enumerate(rows) if chosen is not None and row.key == chosen.key]
-            if places:
-                table.move_cursor(row=places[0])
+            if chosen is not None:
+                self._point_at(Path(chosen.key))
         else:
             for y, row in enumerate(rows):
                 for x, cell in enumerate(self._cells(row)):
                     if table.get_cell_at(Coordinate(y, x)) != cell:
                         table.update_cell_at(Coordinate(y, x), cell, update_width=True)
+        if self.wanted is not None and self._point_at(self.wanted):
+            self.wanted = None
         self._show()
+
+    def point_at(self, folder: Path) -> None:
+        """Put the cursor on the run in this folder, as soon as it is in the list."""
+        self.wanted = None if self._point_at(folder) else folder
+
+    def _point_at(self, folder: Path) -> bool:
+        places = [i for i, row in enumerate(self.rows) if Path(row.key).resolve() == folder.resolve()]
+        for place in places:
+            self.query_one(DataTable).move_cursor(row=place)
+        return bool(places)
 
     def _cells(self, row: RunRow) -> list[Text]:
         mark = "●" if row.key in self.marked else " "
@@ -131,18 +149,25 @@ class RunsScreen(ModeScreen):
         elif row.info is None:
             about.update(row.error)
         else:
-            config, base = row.info.config, TrainConfig.of(model=row.info.config.model, objective=row.info.config.objective)
             changed = [
                 f"{name.replace('_', ' ')} {value}"
-                for name, value in config.to_dict().items()
-                if value != getattr(base, name) and name not in ("output_dir", "data_dir", "dataset")
+                for name, value in changes(row.info.config).items()
+                if name not in ("output_dir", "data_dir", "dataset")
             ]
             lines = (row.key, row.info.device, ", ".join(changed) or "everything as by default")
             about.update("\n".join(printable(line) for line in lines))
         drawn = [r for r in self.rows if r.key in self.marked] or ([row] if row is not None else [])
         self.query_one(LossChart).show([r.curve for r in drawn if isinstance(r.curve, LossCurve)])
+        self.refresh_bindings()
 
     # --- keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Which keys work now: requests for a live run, resuming and deleting for one that nobody trains."""
+        if action in OF_A_LIVE_RUN | OF_A_RUN_AT_REST and self.is_mounted:
+            row = self.chosen
+            return row is not None and row.info is not None and row.live == (action in OF_A_LIVE_RUN)
+        return True
 
     def action_refresh(self) -> None:
         self.look()
@@ -172,17 +197,31 @@ class RunsScreen(ModeScreen):
         row = self.chosen
         if row is None or row.info is None:
             return
-        if row.live:
-            self.notify("this run is being trained now", severity="warning")
+        await self.bench.resume_in_train(row.info.path)
+
+    def action_pause(self) -> None:
+        row = self.chosen
+        if row is not None and row.info is not None:
+            self.action_ask("resume" if row.info.status == "paused" else "pause")
+
+    def action_ask(self, request: str) -> None:
+        """Leave a request for the process that trains the run under the cursor, which may be this one."""
+        row = self.chosen
+        if row is None or row.info is None:
+            return
+        try:
+            RunDir(row.info.path).ask(request)
+        except UserError as error:
+            self.notify(str(error), severity="error", markup=False)
         else:
-            await self.bench.resume_in_train(row.info.path)
+            self.notify(f"asked {row.name} to {'go on' if request == 'resume' else request}", timeout=2, markup=False)
 
     def action_delete(self) -> None:
         row = self.chosen
         if row is None or row.info is None:
             return
         folder = row.info.path
-        if row.live or RunDir(folder).is_live():
+        if RunDir(folder).is_live():
             self.notify("this run is being trained now; stop it before deleting it", severity="warning")
             return
         question = f"Delete {printable(str(folder))}?\nIts checkpoints and samples are lost."

@@ -1,6 +1,7 @@
 """Train: a form made from TrainConfig, then the dashboard of the run."""
 
 import dataclasses
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,23 +9,25 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from core.config import TrainConfig, check_batch
-from core.datasets import describe, require
+from core.config import TrainConfig
 from core.errors import UserError
 from core.runs import RunDir, read_run
+from tinydiff_tui.commands.detach import start_detached
 from tinydiff_tui.feed import Training, TrainView
 from tinydiff_tui.messages import JobFinished, JobUpdate
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.screens.panels import Ask
+from tinydiff_tui.starting import changes, check_data, placed, resumed, train_flags
 from tinydiff_tui.text import number
 from tinydiff_tui.widgets.dashboard import Dashboard
 from tinydiff_tui.widgets.loss_chart import LossChart
 from tinydiff_tui.widgets.train_form import TrainForm, free_output_dir
 
-ON_FORM = frozenset(("start", "advanced", "leave_field", "back"))
+ON_FORM = frozenset(("start", "detach", "advanced"))
 WHILE_RUNNING = frozenset(("pause", "checkpoint", "sample", "stop", "scale_lr"))
 AFTER = frozenset(("new_run", "open_in_sample"))
 LR_STEP = 1.25
+LR = Binding.Group("lr")
 
 
 class TrainScreen(ModeScreen):
@@ -34,15 +37,16 @@ class TrainScreen(ModeScreen):
     TITLE_TEXT = "Train"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "start", "Start", tooltip="Start training with the values of the form"),
+        Binding("B", "detach", "Start detached", tooltip="Start in a process of its own, which outlives this terminal"),
         Binding("a", "advanced", "All fields", tooltip="Unfold or fold the fields that are rarely changed"),
-        Binding("escape", "leave_field", "Leave field", show=False, tooltip="Leave the field, so that the keys of modes work"),
+        Binding("escape", "leave_field", "Leave field", tooltip="Leave the field, so that the keys of modes work"),
         Binding("b", "back", "Dashboard", tooltip="Back to the dashboard of the last run"),
         Binding("space", "pause", "Pause", tooltip="Pause, or go on"),
         Binding("c", "checkpoint", "Checkpoint", tooltip="Write the resume point after this step"),
         Binding("s", "sample", "Sample", tooltip="Draw samples of the averaged weights after this step"),
         Binding("x", "stop", "Stop+save", tooltip="Stop after this step and save"),
-        Binding("plus,equals_sign", "scale_lr(1)", "lr+", key_display="+", tooltip="Raise the learning rate by a quarter"),
-        Binding("minus", "scale_lr(-1)", "lr-", key_display="-", tooltip="Lower the learning rate by a fifth"),
+        Binding("plus,equals_sign", "scale_lr(1)", "lr+", key_display="+", tooltip="Raise the learning rate by 25 %", group=LR),
+        Binding("minus", "scale_lr(-1)", "lr-", key_display="-", tooltip="Lower the learning rate by 20 %", group=LR),
         Binding("l", "log_scale", "Log", tooltip="Logarithmic or linear scale of the chart"),
         Binding("n", "new_run", "New run", tooltip="Back to the form"),
         Binding("o", "open_in_sample", "Open in Sample", tooltip="Draw images from this run"),
@@ -88,69 +92,76 @@ class TrainScreen(ModeScreen):
 
     @on(TrainForm.Started)
     def action_start(self) -> None:
+        self._submit(self.begin)
+
+    def action_detach(self) -> None:
+        self._submit(self.detach)
+
+    def _submit(self, begin: Callable[..., None]) -> None:
+        """Begin what the form says, after a question when its folder holds a run."""
         form = self.query_one(TrainForm)
         if self.has_class("-running"):
             return
         try:
             if not self.bench.engine_ready:
                 raise UserError(self.bench.engine_error or "the engine is still loading; try again in a moment")
-            config = self._placed(form.read())
-            self._check(config)
+            config = placed(form.read(), self.bench.cwd, self.bench.data_dir)
+            check_data(config)
         except UserError as error:
             form.say(str(error))
             return
         if RunDir(config.output_dir).holds_run():
             answers = {"resume": "Resume it with these values", "overwrite": "Overwrite it", "": "Cancel"}
             question = f"{config.output_dir} already holds a run."
-            self.app.push_screen(Ask(question, answers), lambda answer: self._existing_answered(config, answer))
+            self.app.push_screen(Ask(question, answers), lambda answer: self._existing_answered(begin, config, answer))
         else:
-            self.begin(config)
+            begin(config)
 
-    def _existing_answered(self, config: TrainConfig, answer: str | None) -> None:
-        if answer == "resume":
-            self._resume(config)
-        elif answer == "overwrite":
-            self.begin(config, overwrite=True)
-
-    def _resume(self, asked: TrainConfig) -> None:
-        """Resume with the run's own config and what the form changed of it."""
+    def _existing_answered(self, begin: Callable[..., None], config: TrainConfig, answer: str | None) -> None:
         form = self.query_one(TrainForm)
         try:
-            own = read_run(Path(asked.output_dir)).config.to_dict()
-            given, _ = form.given()
-            own |= {name: value for name, value in given.items() if name not in ("dataset", "output_dir", "data_dir")}
-            self.begin(TrainConfig.of(**(own | {"output_dir": asked.output_dir, "data_dir": asked.data_dir})), resume=True)
+            if answer == "resume":
+                begin(resumed(config, form.given()[0]), resume=True)
+            elif answer == "overwrite":
+                begin(config, overwrite=True)
         except UserError as error:
             form.say(str(error))
-
-    def _placed(self, config: TrainConfig) -> TrainConfig:
-        """Folders of the app where the form names none of its own."""
-        output = Path(config.output_dir).expanduser()
-        place = str(output) if output.is_absolute() or self.bench.cwd == Path.cwd() else str(self.bench.cwd / output)
-        data = config.data_dir or (str(self.bench.data_dir) if self.bench.data_dir else "")
-        return dataclasses.replace(config, output_dir=place, data_dir=data)
-
-    def _check(self, config: TrainConfig) -> None:
-        root = Path(config.data_dir) if config.data_dir else None
-        require(config.dataset, root)
-        if config.dataset not in ("glyphs",) and not config.dataset.startswith("folder:"):
-            check_batch(config.batch_size, config.dataset, describe(config.dataset, root).count)
 
     # --- the run
 
     def begin(self, config: TrainConfig, *, resume: bool = False, overwrite: bool = False) -> None:
         """Start the one training job."""
         training = Training(config, resume=resume, overwrite=overwrite)
-        if self.bench.jobs.start("train", lambda: iter(training), self, training.snapshot) is None:
+        if self.bench.jobs.start("train", lambda: iter(training), self, training.snapshot, training.attend) is None:
             self.notify("a training runs already; stop it first (x)", severity="warning")
             return
         self.training, self.config, self.view, self.outcome = training, config, None, ""
-        self.bench.trained = [*(p for p in self.bench.trained if p != Path(config.output_dir)), Path(config.output_dir)]
+        self.bench.remember_run(Path(config.output_dir))
         self.query_one(TrainForm).say("")
         self.query_one(Dashboard).clear(f"preparing {config.model} on {config.dataset} …")
         self.add_class("-running")
         self.set_focus(None)
         self.refresh_bindings()
+
+    def detach(self, config: TrainConfig, *, resume: bool = False, overwrite: bool = False) -> None:
+        """Start the run in a process of its own; Runs follows it."""
+        ways = ["--resume"] * resume + ["--overwrite"] * overwrite
+
+        def begin() -> Iterator[tuple[Path, int]]:
+            folder = Path(config.output_dir)
+            yield folder, start_detached(["train", *ways, *train_flags(config)], RunDir(folder)).pid
+
+        if self.bench.jobs.start("detach", begin, self, lambda started: started) is not None:
+            self.query_one(TrainForm).say("starting a process of its own …")
+
+    async def _detached(self, folder: Path, process: int) -> None:
+        self.bench.remember_run(folder, process)
+        form = self.query_one(TrainForm)
+        form.say("")
+        form.row("output_dir").write(free_output_dir(self.bench.cwd))
+        self.notify(f"training in process {process}, in {folder}", markup=False)
+        if self.is_current:
+            await self.bench.show_in_runs(folder)
 
     def resume_run(self, folder: Path) -> None:
         """Continue the run in a folder; a finished one goes to the form, where its epochs can be raised."""
@@ -166,9 +177,7 @@ class TrainScreen(ModeScreen):
         if run.status == "finished":
             self.remove_class("-running")
             form = self.query_one(TrainForm)
-            defaults = TrainConfig.of(model=config.model, objective=config.objective).to_dict()
-            changed = {name: value for name, value in config.to_dict().items() if value != defaults[name]}
-            form.fill(changed | {"model": config.model, "objective": config.objective, "epochs": config.epochs})
+            form.fill(changes(config) | {"model": config.model, "objective": config.objective, "epochs": config.epochs})
             self.notify("this run is finished: raise its epochs, then start and answer Resume", markup=False)
             self.refresh_bindings()
         elif not self.bench.engine_ready:
@@ -182,9 +191,16 @@ class TrainScreen(ModeScreen):
             if self.is_current:
                 self._show()
 
-    def on_job_finished(self, message: JobFinished) -> None:
-        if message.name != "train":
-            return
+    async def on_job_finished(self, message: JobFinished) -> None:
+        if message.name == "detach":
+            if message.error:
+                self.query_one(TrainForm).say(message.error)
+            elif isinstance(message.snapshot, tuple):
+                await self._detached(*message.snapshot)
+        elif message.name == "train":
+            self._ended(message)
+
+    def _ended(self, message: JobFinished) -> None:
         if isinstance(message.snapshot, TrainView):
             self.view = message.snapshot
         form, board = self.query_one(TrainForm), self.query_one(Dashboard)
@@ -227,15 +243,10 @@ class TrainScreen(ModeScreen):
         if not self.is_mounted:
             return True
         board, running = self.has_class("-running"), self.bench.jobs.running("train")
-        if action == "back":
-            return not board and self.view is not None
-        if action in ON_FORM:
-            return not board
-        if action in WHILE_RUNNING:
-            return board and running
-        if action in AFTER:
-            return board and not running
-        return board if action == "log_scale" else True
+        works = dict.fromkeys(ON_FORM, not board) | {"log_scale": board, "back": not board and self.view is not None}
+        works |= dict.fromkeys(WHILE_RUNNING, board and running) | dict.fromkeys(AFTER, board and not running)
+        works["leave_field"] = self.focused is not None
+        return works.get(action, True)
 
     def action_pause(self) -> None:
         if job := self.bench.jobs.get("train"):

@@ -1,0 +1,208 @@
+"""Every action of every mode: it stands in the line of keys, in the palette and in the help, and its key does something."""
+
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.binding import Binding
+from textual.pilot import Pilot
+from textual.widgets import Input, Static
+
+from core.runs import RunDir, read_run
+from tests.tui import test_data
+from tests.tui.modes import ENDLESS, at_mode, fill, start, until
+from tinydiff_tui.palette import BindingCommands
+from tinydiff_tui.screens.base import ModeScreen
+from tinydiff_tui.screens.data import DataScreen
+from tinydiff_tui.screens.noise import NoiseScreen
+from tinydiff_tui.screens.panels import Ask, key_groups
+from tinydiff_tui.screens.runs import RunsScreen
+from tinydiff_tui.screens.sample import SampleScreen
+from tinydiff_tui.screens.train import TrainScreen
+from tinydiff_tui.widgets.key_bar import MODES, key_text
+from tinydiff_tui.widgets.loss_chart import LossChart
+from tinydiff_tui.widgets.pixel_grid import PixelGrid
+from tinydiff_tui.widgets.scrubber import Scrubber
+
+pytestmark = pytest.mark.usefixtures("small_glyphs")
+
+
+class Driver:
+    """Presses the declared key of an action and waits until what it changes has changed."""
+
+    def __init__(self, pilot: Pilot[Any]) -> None:
+        self.pilot = pilot
+        self.app: Any = pilot.app
+        self.done: set[str] = set()
+
+    def key_of(self, action: str) -> str:
+        """The first key of an action, looked up in its declaration."""
+        declared: list[Binding] = [*type(self.app.screen).BINDINGS, *type(self.app).BINDINGS]
+        return next(binding.key for binding in declared if binding.action == action).split(",")[0]
+
+    async def __call__(self, action: str, changes: Callable[[], object]) -> None:
+        screen, key = self.app.screen, self.key_of(action)
+        found = [b for b in screen.active_bindings.values() if b.binding.action == action and b.enabled]
+        assert found, f"{action} does nothing now"
+        active = found[0]
+        shown = key_text(screen, self.app, 200).plain
+        assert active.node is self.app or self.app.get_key_display(active.binding) in shown, (action, shown)
+        assert any(active.binding.tooltip == text for _, keys in key_groups(screen) for _, text in keys), action
+        assert any(active.binding.tooltip == text for _, text, _ in BindingCommands(screen)._commands()), action
+        before = changes()
+        await self.pilot.press(key)
+        await until(self.pilot, lambda: changes() != before)
+        self.done.add(action)
+
+
+@asynccontextmanager
+async def driving(mode: str, folder: Path, screen: type[ModeScreen]) -> AsyncIterator[tuple[Driver, Any]]:
+    """A driver in a mode; at the end every declared action of the mode has been driven."""
+    async with at_mode(mode, folder) as pilot:
+        drive = Driver(pilot)
+        yield drive, pilot.app.screen_stack[0]
+        assert drive.done == {b.action for b in screen.BINDINGS if isinstance(b, Binding)}
+
+
+def picture(screen: ModeScreen) -> Callable[[], object]:
+    """The frame that a slider points at."""
+    return lambda: screen.query_one(Scrubber).value
+
+
+def status(screen: ModeScreen) -> Callable[[], object]:
+    return lambda: str(screen.query_one("#status", Static).visual)
+
+
+async def test_actions_of_the_app(tmp_path: Path) -> None:
+    async with at_mode("runs", tmp_path) as pilot:
+        drive, app = Driver(pilot), pilot.app
+        for mode in MODES:
+            await drive(f"switch_mode('{mode}')", lambda: app.current_mode) if mode != "runs" else None
+            app.screen.set_focus(None)
+        await drive("switch_mode('runs')", lambda: app.current_mode)
+        for action in ("help", "explain"):
+            await drive(action, lambda: app.screen)
+            await pilot.press("escape")
+            await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        await drive("toggle_theme", lambda: app.theme)
+        await drive("toggle_theme", lambda: app.theme)
+        assert drive.done | {"ask_quit"} == {b.action for b in type(app).BINDINGS if isinstance(b, Binding)}
+
+
+async def test_actions_of_data(tmp_path: Path) -> None:
+    async with driving("data", tmp_path, DataScreen) as (drive, screen):
+        await until(drive.pilot, lambda: screen.opened is not None)
+        for action in ("page(1)", "page(-1)", "page(1)", "page(0)"):
+            await drive(action, lambda: screen.first)
+        for action in ("next_class(1)", "next_class(-1)"):
+            await drive(action, lambda: screen.label)
+        await drive("look", lambda: screen.query_one(PixelGrid).mode)
+        await drive("zoom", lambda: screen.zoomed)
+        await drive("leave", lambda: screen.zoomed)
+        await drive("folder", lambda: drive.app.focused)
+        assert isinstance(drive.app.focused, Input)
+        await drive("leave", lambda: drive.app.focused)
+        await drive("download", status(screen))  # glyphs need none
+        await drive.pilot.press("down")
+        screen.set_focus(None)
+        await drive("open", lambda: "mnist is not in" in str(status(screen)()))
+        assert test_data.test_download_can_be_cancelled
+        drive.done.add("cancel")
+
+
+async def test_actions_of_noise(tmp_path: Path) -> None:
+    async with driving("noise", tmp_path, NoiseScreen) as (drive, screen):
+        await until(drive.pilot, lambda: screen.noising is not None)
+        steps = ["move(1)", "move(-1)", "move(10)", "move(-10)", "mark(1)", "mark(-1)", "go(999)", "go(0)", "play", "go(0)"]
+        for action in steps:
+            await drive(action, picture(screen))
+        await drive("schedule", lambda: screen.schedule)
+        for action in ("image(1)", "image(-1)"):
+            await drive(action, lambda: screen.index)
+        await drive("noise", lambda: screen.seed)
+        await drive("save", status(screen))
+        assert list(tmp_path.glob("*.png"))
+
+
+async def test_actions_of_sample(tmp_path: Path, tiny_run: Path) -> None:
+    shutil.copytree(tiny_run, tmp_path / "outputs")
+    async with driving("sample", tmp_path, SampleScreen) as (drive, screen):
+        await until(drive.pilot, lambda: screen.facts is not None)
+        await drive("options", lambda: screen.has_class("-full"))
+        await drive("options", lambda: screen.has_class("-full"))
+        screen.set_focus(screen.query_one("#steps", Input))
+        await drive("leave_field", lambda: drive.app.focused)
+        screen.query_one("#num_images", Input).value = "4000"
+        await drive("generate", lambda: screen.drawn is not None)
+        await drive("cancel", lambda: "cancelled after" in str(status(screen)()))
+        screen.query_one("#num_images", Input).value = "4"
+        await drive("generate", lambda: "4 images in" in str(status(screen)()))
+        for action in ("move(-1)", "move(1)", "go(0)", "go(100000)", "replay"):
+            await drive(action, picture(screen))
+        await drive("kind", lambda: screen.trajectory.kind)
+        await drive("zoom", lambda: screen.trajectory.grid.zoomed)
+        for action in ("pick(1)", "pick(-1)"):
+            await drive(action, lambda: screen.trajectory.grid.zoomed)
+        await drive("save_png", lambda: len(list(tmp_path.glob("outputs/*sampled*.png"))))
+        await until(drive.pilot, lambda: not drive.app.jobs.running("save"))
+        await drive("save_gif", lambda: len(list(tmp_path.glob("outputs/*sampled*.gif"))))
+
+
+async def test_actions_of_train(tmp_path: Path) -> None:
+    async with driving("train", tmp_path, TrainScreen) as (drive, screen):
+        form = await fill(drive.pilot, epochs=ENDLESS)
+        screen.set_focus(form.row("lr").query_one(Input))
+        await drive("leave_field", lambda: drive.app.focused)
+        await drive("advanced", lambda: form.has_class("-advanced"))
+        await drive("start", lambda: screen.view is not None and screen.view.step > 2)
+        run = RunDir(tmp_path / "outputs")
+        await drive("scale_lr(1)", lambda: screen.training.trainer.state.lr_factor)
+        await drive("scale_lr(-1)", lambda: screen.training.trainer.state.lr_factor)
+        await drive("log_scale", lambda: screen.query_one(LossChart).log_scale)
+        await drive("checkpoint", lambda: sum("saved last.pt" in line for line in screen.view.log))
+        await drive("sample", lambda: screen.view.pictures is not None)
+        await drive("pause", lambda: read_run(run.path).status)
+        await drive("pause", lambda: read_run(run.path).status)
+        await drive("stop", lambda: screen.outcome)
+        await drive("new_run", lambda: screen.has_class("-running"))
+        await drive("back", lambda: screen.has_class("-running"))
+        await drive("new_run", lambda: screen.has_class("-running"))
+        await fill(drive.pilot, dataset="mnist")
+        await drive("detach", lambda: str(form.query_one("#problem", Static).content))
+        await drive("back", lambda: screen.has_class("-running"))
+        await drive("open_in_sample", lambda: drive.app.current_mode)
+
+
+async def test_actions_of_runs(tmp_path: Path, tiny_run: Path) -> None:
+    """The live run is one of this very process: the requests go through its folder all the same."""
+    shutil.copytree(tiny_run, tmp_path / "done")
+    async with at_mode("train", tmp_path) as pilot:
+        train = await start(pilot, epochs=ENDLESS)
+        await until(pilot, lambda: train.view is not None and train.view.step > 2)
+        await pilot.press("5")
+        await until(pilot, lambda: pilot.app.current_mode == "runs")
+        drive, screen = Driver(pilot), pilot.app.screen
+        assert isinstance(screen, RunsScreen)
+        await until(pilot, lambda: [row.name for row in screen.rows] == ["outputs", "done"])
+        await drive("pause", lambda: screen.rows[0].cells[0] == "paused")
+        await drive("pause", lambda: screen.rows[0].cells[0] == "running")
+        await drive("ask('checkpoint')", lambda: any("saved last.pt" in line for line in train.view.log))  # type: ignore[union-attr]
+        await drive("ask('sample')", lambda: any(tmp_path.glob("outputs/samples/*.png")))
+        await drive("ask('stop')", lambda: screen.rows[0].cells[0] == "stopped")
+        await drive("refresh", lambda: pilot.app.jobs.running("runs"))  # type: ignore[attr-defined]
+        await drive("log_scale", lambda: screen.query_one(LossChart).log_scale)
+        await drive("mark", lambda: len(screen.marked))
+        await drive("delete", lambda: pilot.app.screen)
+        assert isinstance(pilot.app.screen, Ask)
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is screen)
+        await drive("resume", lambda: train.outcome == "" and train.view is not None)
+        await pilot.press("x")
+        await until(pilot, lambda: train.outcome == "stopped")
+        await pilot.press("5")
+        await until(pilot, lambda: pilot.app.current_mode == "runs")
+        await drive("open", lambda: pilot.app.current_mode)
+        assert drive.done == {b.action for b in RunsScreen.BINDINGS if isinstance(b, Binding)}

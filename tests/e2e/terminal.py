@@ -17,7 +17,7 @@ from typing import Self
 
 import pyte
 
-PATIENCE = 90.0  # seconds; a loaded machine with two cores imports torch slowly
+PATIENCE = 200.0  # seconds; a loaded machine with two cores imports torch slowly
 MARGIN = 8  # pyte sees more cells than the program is told of, so that what is drawn outside does not wrap out of sight
 
 

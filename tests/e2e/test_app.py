@@ -1,6 +1,7 @@
 """The app as a user has it: a real terminal, keys only, the real engine, real files."""
 
 import json
+import math
 import os
 import random
 import re
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from core.runs import read_run
+from core.runs import RunDir, read_run
 from tests.e2e.terminal import Terminal
 
 KEY_BARS = {"1": "⏎ Open", "2": "] Mark", "3": "Start", "4": "g Generate", "5": "o Open in Sample"}
@@ -78,10 +79,9 @@ def train_tiny(app: Terminal) -> None:
 
 
 def loss(app: Terminal) -> float:
-    """The loss that the dashboard shows."""
+    """The loss that the dashboard shows; nan while the line is being drawn."""
     found = LOSS.search(app.text)
-    assert found, app.text
-    return float(found[1])
+    return float(found[1]) if found else math.nan
 
 
 def check_stopped(run: Path) -> int:
@@ -134,10 +134,11 @@ def test_from_data_to_samples_with_keys_only_at_80x24(start: Start, tmp_path: Pa
 
         train_tiny(app)
         first = loss(app)
+        assert first > 0
         app.until(lambda: loss(app) < 0.8 * first and (run / "metrics.jsonl").read_text().count("\n") > 1)
-        spark = next(line for line in app.lines if line.startswith(" recent loss"))
-        assert len(set(re.findall("[▁▂▃▄▅▆▇█]", spark))) > 2
-        assert "x Stop+save" in "".join(app.lines[-2:]) and app.outside == ""
+        app.until(lambda: len({c for line in app.lines if "recent loss" in line for c in line if c in "▁▂▃▄▅▆▇█"}) > 2)
+        app.until(lambda: "x Stop+save" in "".join(app.lines[-2:]))
+        assert app.outside == ""
         app.send("x")
         app.until(" stopped · tiny")
         app.until("New run")
@@ -215,6 +216,29 @@ def test_an_end_in_the_middle_of_training_leaves_a_checkpoint(start: Start, tmp_
         check_resume(tmp_path, step)
 
 
+def test_a_run_outlives_the_app_that_it_was_started_in(start: Start, tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "outputs")
+    with start() as app:
+        engine_loaded(app)
+        train_tiny(app)
+        app.send("q")
+        app.until("Keep it running in a process of its own, and quit")
+        app.send(ENTER)
+        assert app.end() == 0
+        assert app.restored
+        after = bytes(app.received)[bytes(app.received).rfind(b"\x1b[?1049l") :].decode()
+        assert "goes on in process" in after and "tinydiff-tui attach outputs --ask stop" in after
+    step = read_run(run.path).step
+    with start("attach", "outputs") as app:
+        app.until(lambda: re.search(r"outputs +running +glyphs +tiny", app.text))
+        app.until("x Stop+save")
+        app.send("x")
+        app.until(lambda: re.search(r"outputs +stopped +glyphs +tiny", app.text))
+        app.send("q")
+        assert app.end() == 0
+    assert check_stopped(run.path) > step > 0
+
+
 def test_256_colours_are_never_sent_as_true_colour(start: Start) -> None:
     with start(COLORTERM="") as app:
         app.until(lambda: "1–9 of 20,000" in app.text and blocks(app) > 150)
@@ -276,9 +300,7 @@ def test_small_terminals_and_storms_of_resizes(start: Start) -> None:
             app.until("too small")
             app.settle()
             app.resize(60, 18)
-            app.settle()
-            check_small = app.text
-            assert "too small" not in check_small and app.outside == "", check_small
+            app.until(lambda: "too small" not in app.text and app.lines[-1].strip() and not app.outside)
             app.resize(80, 24)
             check(app, mode)
         app.send("q")

@@ -1,11 +1,13 @@
 """All keys at random, and resizes at every moment: no exception."""
 
+import asyncio
 import random
 import time
 from pathlib import Path
 
 import pytest
 
+from core.runs import RunDir
 from tests.tui.modes import at_mode
 from tinydiff_tui.widgets.key_bar import MODES
 
@@ -14,7 +16,8 @@ KEYS = [
     *("plus", "minus", "space", "enter", "escape", "tab", "shift+tab", "up", "down", "left", "right", "home", "end"),
     *("pageup", "pagedown", "question_mark", "left_square_bracket", "right_square_bracket", "ctrl+s", "ctrl+p"),
 ]
-SECONDS = 30
+"""All but those that leave the app, and B, which starts processes; the palette may start one all the same."""
+SECONDS = 60
 
 
 @pytest.mark.slow
@@ -29,4 +32,7 @@ async def test_keys_at_random_do_no_harm(mode: str, tmp_path: Path, monkeypatch:
             if chance.random() < 0.03:
                 await pilot.resize_terminal(chance.randint(5, 210), chance.randint(3, 65))
             await pilot.press(chance.choice(KEYS))
-        pilot.app.jobs.stop_all()  # type: ignore[attr-defined]
+        await asyncio.to_thread(pilot.app.jobs.stop_all)  # type: ignore[attr-defined]
+    for lock in tmp_path.rglob(".lock"):
+        while (run := RunDir(lock.parent)).is_live():
+            run.ask("stop")

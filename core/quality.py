@@ -21,7 +21,7 @@ from core.datasets import ImageSet, default_data_dir, describe, open_dataset, re
 from core.errors import UserError
 from core.files import atomic_write, require_space
 from core.images import Pixels, to_float, to_uint8
-from core.quality_network import FEATURES, Classifier, Fitting, fit
+from core.quality_network import FEATURES, Classifier, Fitting, fit, new_classifier
 from core.seeds import generator_for
 
 VERSION = 1  # of network, training and cache: a change in any of them is another judge
@@ -129,9 +129,8 @@ class Judge:
             images = torch.from_numpy(to_uint8(images))
         height, width, channels = shape = describe(self.dataset).shape
         if images.shape[1:] != shape:
-            raise UserError(
-                f"the {self.name} looks at {height}x{width} images of {channels} channels, not {tuple(images.shape[1:])}"
-            )
+            found = "x".join(map(str, images.shape[1:]))
+            raise UserError(f"the {self.name} looks at images of {height}x{width}x{channels}, not {found}")
         return images
 
 
@@ -284,7 +283,7 @@ def _read(path: Path, dataset: str, device: torch.device) -> Judge | None:
         if described["identity"] != _identity(dataset):
             return None
         classes, accuracy = tuple(map(str, described["classes"])), float(described["accuracy"])
-        network = Classifier(describe(dataset).shape[2], len(classes))
+        network = new_classifier(describe(dataset).shape[2], len(classes))
         network.load_state_dict({name[8:]: value for name, value in tensors.items() if name.startswith("network.")})
         test, train = tensors["test"], tensors["train"]
         if test.shape[1:] != (FEATURES,) or train.shape[1:] != (FEATURES,):

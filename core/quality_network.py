@@ -56,6 +56,13 @@ class Classifier(nn.Module):
         self.head.weight.div_(factor)
 
 
+def new_classifier(channels: int, classes: int) -> Classifier:
+    """An untrained network, always the same; the random numbers of others go on as if nothing was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Classifier(channels, classes)
+
+
 def _block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> tuple[nn.Module, ...]:
     convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=(kernel - 1) // 2, bias=False)
     return convolution, nn.BatchNorm2d(outputs), nn.ReLU()
@@ -75,10 +82,7 @@ def fit(data: ImageSet, device: torch.device) -> Iterator[Fitting | Classifier]:
 
     Muon, the learning rate falling to 0; every image is turned, scaled and shifted anew each time (`bent`).
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = Classifier(data.channels, len(data.classes))
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = new_classifier(data.channels, len(data.classes)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = copy.deepcopy(network).eval().requires_grad_(False)
     averages, weights = (  # of the running means and variances of BatchNorm too
         [value for value in n.state_dict().values() if value.is_floating_point()] for n in (averaged, network)
@@ -86,6 +90,7 @@ def fit(data: ImageSet, device: torch.device) -> Iterator[Fitting | Classifier]:
     optimizer = Muon(network.parameters(), network.head.parameters(), PEAK_LR, WEIGHT_DECAY)
     batch = min(BATCH, len(data))
     total = max(1, IMAGES_SEEN // batch)
+    warmup = max(1, min(WARMUP, total // 10))
     generator = generator_for("cpu", "judge", data.name)
     order = torch.empty(0, dtype=torch.int64)
     started = time.monotonic()
@@ -94,7 +99,7 @@ def fit(data: ImageSet, device: torch.device) -> Iterator[Fitting | Classifier]:
             order = torch.randperm(len(data), generator=generator)
         index, order = order[:batch], order[batch:]
         for group in optimizer.param_groups:
-            group["lr"] = PEAK_LR * min(1, (step + 1) / WARMUP) * (1 - step / total)
+            group["lr"] = PEAK_LR * min(1, (step + 1) / warmup) * (1 - step / total)
         x = bent(to_float(data.images[index]), generator, mirror=data.name in MIRRORED)
         logits = network(x.to(device).contiguous(memory_format=torch.channels_last))
         F.cross_entropy(logits, data.labels[index].to(device)).backward()  # type: ignore[no-untyped-call]

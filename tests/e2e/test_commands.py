@@ -153,6 +153,8 @@ BAD = {
     "eta out of range": (["sample", "--checkpoint", "file", "--eta", "2"], "--eta must be between 0 and 1"),
     "no steps": (["sample", "--checkpoint", "file", "--steps", "-1"], "--steps must be at least 0"),
     "unknown sampler": (["sample", "--checkpoint", "file", "--sampler", "magic"], "choose one of"),
+    "too few to judge": (["evaluate", "--checkpoint", "file", "--num-images", "99"], "--num-images must be at least 100"),
+    "nothing to judge": (["evaluate", "--checkpoint", "nope.pt"], "there is no checkpoint nope.pt"),
     "runs of no folder": (["runs", "nowhere"], "there is no folder nowhere"),
 }  # fmt: skip
 
@@ -180,6 +182,7 @@ BAD_FOR_THE_RUN = {
     "class of an unconditional": (["sample", "--checkpoint", "out/model_final.pt", "--class", "1"], "--conditional"),
     "guidance of an unconditional": (["sample", "--checkpoint", "out/model_final.pt", "--guidance-scale", "2"], "--conditional"),
     "variance": (["sample", "--checkpoint", "out/model_final.pt", "--variance", "learned"], "did not learn its variance"),
+    "no labels to judge by": (["evaluate", "--checkpoint", "out/model_final.pt"], "has no judge"),
     "foreign checkpoint": (["sample", "--checkpoint", "out/run.json"], "not one of this program's"),
 }  # fmt: skip
 

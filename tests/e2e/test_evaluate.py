@@ -1,0 +1,67 @@
+"""The evaluate command, on a tiny model and a judge that learned for two steps."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from core.checkpoint import load_checkpoint, save_checkpoint
+from core.quality import cache_files
+from tinydiff_tui.cli import run
+
+
+@pytest.fixture(autouse=True)
+def hasty_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few glyphs, two steps of training, a cache and a console of its own."""
+    monkeypatch.setattr("core.datasets.GLYPHS_TRAIN", 300)
+    monkeypatch.setattr("core.datasets.GLYPHS_TEST", 200)
+    monkeypatch.setattr("core.quality_network.IMAGES_SEEN", 256)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "120")
+
+
+def test_evaluate_names_its_judge_and_gives_the_floor(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["evaluate", "--checkpoint", str(tiny_run / "model_final.pt"), "--num-images", "150", "--steps", "2",
+                 "--precision", "fp32", "--device", "cpu"]  # fmt: skip
+    assert run([*arguments, "--output", str(tmp_path / "figures.json")]) == 0
+    said = capsys.readouterr().out
+    assert "glyphs has no judge here yet: training one, once" in said and str(cache_files("glyphs")[0]) in said
+    assert "150 images, euler, 2 evaluations" in said and re.search(r"^6/6 drawing images from 128 eta 0:00$", said, re.M)
+    assert re.search(r"^Frechet distance \(glyphs judge CNN v1\) +\d+\.\d{3} +\d+\.\d{3}$", said, re.M)
+    assert re.search(r"^images +150 +150$", said, re.M) and "floor: training split" in said
+    assert re.search(r"right on [\d.]+% of the test split; all figures against 200 test images", said)
+    assert "not comparable with Inception FID" in said and "\x1b" not in said
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["judge"] == "glyphs judge CNN v1" and figures["sampling"]["steps"] == 2
+    assert figures["samples"]["count"] == figures["floor"]["count"] == 150
+    assert figures["samples"]["distance"] > figures["floor"]["distance"] >= 0
+    assert len(figures["samples"]["shares"]) == len(figures["classes"]) == 10
+
+    assert run([*arguments, "--output", str(tmp_path / "again.json")]) == 0
+    assert "training one" not in capsys.readouterr().out
+    assert json.loads((tmp_path / "again.json").read_text()) == figures
+    assert run([*arguments, "--seed", "1", "--output", str(tmp_path / "other.json")]) == 0
+    other = json.loads((tmp_path / "other.json").read_text())
+    assert other["samples"] != figures["samples"] and other["floor"] == figures["floor"]
+
+
+def test_a_set_that_is_not_on_disk_is_one_sentence(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = load_checkpoint(tiny_run / "model_final.pt")
+    content["config"]["dataset"] = "mnist"
+    save_checkpoint(tmp_path / "mnist.pt", content)
+    assert run(["evaluate", "--checkpoint", str(tmp_path / "mnist.pt"), "--data-dir", str(tmp_path), "--precision", "fp32"]) == 2
+    captured = capsys.readouterr()
+    assert f"mnist is not in {tmp_path}" in captured.err and captured.err.count("\n") == 1
+    assert "evaluations" not in captured.out  # nothing was drawn for nothing
+
+
+def test_figures_that_cannot_be_written_are_one_sentence(
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    arguments = ["--num-images", "100", "--steps", "1", "--precision", "fp32", "--output", str(tmp_path / "file" / "x.json")]
+    assert run(["evaluate", "--checkpoint", str(tiny_run / "model_final.pt"), *arguments]) == 2
+    captured = capsys.readouterr()
+    assert "cannot write" in captured.err and captured.err.count("\n") == 1
+    assert "Frechet distance" in captured.out  # the figures are not lost

@@ -79,7 +79,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not a checkpoint of this program; give one that 'tinydiff-tui train' wrote")
     version = content.get("version")
     if not isinstance(version, int) or version > VERSION:
-        raise UserError(f"{path} has format version {version}, newer than this program's {VERSION}; update tinydiff-tui")
+        raise UserError(f"{path} has a newer format than this program's version {VERSION}; update tinydiff-tui")
     for key, kind in _REQUIRED.items():
         if not isinstance(content.get(key), kind):
             raise UserError(f"{path} is damaged: its entry '{key}' is missing or wrong; use an older checkpoint")
@@ -172,7 +172,7 @@ def build_network(shape: dict[str, Any], weights: dict[str, Any], path: Path) ->
         wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
         found = {name: tuple(value.shape) for name, value in weights.items()}
         whole = all(map(is_whole, weights.values()))
-    except (TypeError, ValueError, AttributeError, RuntimeError, KeyError, OverflowError, ZeroDivisionError, IndexError) as error:
+    except (TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError, LookupError, UserError) as error:
         raise UserError(f"{path} is damaged: the shape of its network makes no sense; use an older checkpoint") from error
     if wanted != found or not whole:
         raise UserError(f"{path} is damaged: its weights do not fit its network, or are no numbers; use an older checkpoint")

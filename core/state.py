@@ -77,7 +77,7 @@ class TrainState:
             times = [float(saved[name]) for name in ("seconds", "lr_factor", "started")]
             if not all(map(math.isfinite, times)) or counters[0] < 0:
                 raise ValueError("no numbers")
-            self.optimizer.load_state_dict(self._optimizer_state(saved["optimizer"]["state"]))
+            self.optimizer.load_state_dict(self._optimizer_state(**saved["optimizer"]))
             self.tally.copy_(saved["tally"])
             self.epoch_loss.copy_(saved["epoch_loss"])
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
@@ -90,10 +90,10 @@ class TrainState:
         self.ema.updates, self.ended_epochs = counters
         self.seconds, self.lr_factor, self.started = times
 
-    def _optimizer_state(self, saved: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    def _optimizer_state(self, state: dict[int, dict[str, Any]], param_groups: list[dict[str, Any]]) -> dict[str, Any]:
         """The saved state of each parameter, once it fits the parameter, in this run's own groups. Raises ValueError."""
         owners = [(p, group) for group in self.optimizer.param_groups for p in group["params"]]
-        for index, entries in saved.items():
+        for index, entries in state.items():
             parameter, group = owners[index]
             if set(entries) != _state_names(group):
                 raise ValueError("another optimizer's")
@@ -102,7 +102,10 @@ class TrainState:
                     raise ValueError("no step was taken")
                 if name != "step" and not (is_whole(value) and value.shape == parameter.shape):
                     raise ValueError("another network's")
-        return self.optimizer.state_dict() | {"state": saved}
+        own = self.optimizer.state_dict()["param_groups"]
+        for group, saved in zip(own, param_groups, strict=True):
+            group["lr"] = float(saved["lr"])
+        return {"state": state, "param_groups": own}
 
 
 def _state_names(group: dict[str, Any]) -> set[str]:

@@ -1,8 +1,11 @@
 """Checkpoint files that are missing, torn, foreign, hostile or newer: one sentence each, and no code of theirs is run."""
 
+import json
 import pickle
 import random
 import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,8 @@ from core.checkpoint import load_checkpoint, load_model, save_checkpoint
 from core.errors import UserError
 from core.runs import RunDir
 from core.training import Trainer
+
+from .compare import same_tensors
 
 
 @pytest.fixture
@@ -71,9 +76,11 @@ def test_flipped_bytes_never_give_a_traceback(tiny_run: Path, tmp_path: Path) ->
             damaged[rng.randrange(span)] = rng.randrange(256)
         path.write_bytes(damaged)
         try:
-            load_model(path)
+            found = load_checkpoint(path)
         except UserError as error:
             assert "\n" not in str(error)
+        else:  # the flips fell between the members of the archive, where nothing is
+            assert same_tensors(found, load_checkpoint(tiny_run / "checkpoints" / "model_epoch_001.pt"))
 
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"\x80\x04.", b"PK\x03\x04" + b"\0" * 100, b"hello\n" * 100])
@@ -192,6 +199,56 @@ def test_a_resume_point_with_a_wrong_entry(
     with pytest.raises(UserError) as error:
         Trainer(tiny_config(tmp_path), resume=True)
     assert "\n" not in str(error.value)
+
+
+DAMAGE: dict[str, Callable[[dict[str, Any]], object]] = {
+    "a moment is missing": lambda entries: entries.popitem(),
+    "a moment of another shape": lambda entries: entries.update({k: torch.zeros(3) for k in entries if k != "step"}),
+    "a stretched moment": lambda e: e.update({k: torch.zeros(1).expand(v.shape) for k, v in e.items() if k != "step"}),
+    "a moment of another type": lambda e: e.update({k: v.double() for k, v in e.items() if k != "step"}),
+    "no number": lambda e: e.update({k: v * float("nan") for k, v in e.items() if k != "step"}),
+    "a name too many": lambda entries: entries.update(more=1),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.usefixtures("small_glyphs")
+def test_an_optimizer_that_does_not_fit_its_network(
+    tmp_path: Path, good: dict[str, Any], tiny_config: Callable[..., Any], damage: Callable[[dict[str, Any]], object]
+) -> None:
+    damage(good["optimizer"]["state"][0])
+    save_checkpoint(RunDir(tmp_path).last, good)
+    with pytest.raises(UserError, match=r"no whole resume point|cannot be read as a checkpoint"):
+        Trainer(tiny_config(tmp_path), resume=True)
+
+
+@pytest.mark.parametrize("key", ["seconds", "lr_factor", "started"])
+@pytest.mark.usefixtures("small_glyphs")
+def test_a_resume_point_that_is_no_number(
+    tmp_path: Path, good: dict[str, Any], tiny_config: Callable[..., Any], key: str
+) -> None:
+    save_checkpoint(RunDir(tmp_path).last, good | {key: float("nan")})
+    with pytest.raises(UserError, match="no whole resume point"):
+        Trainer(tiny_config(tmp_path), resume=True)
+
+
+def test_class_names_carry_no_control_characters(tmp_path: Path, good: dict[str, Any]) -> None:
+    torch.save(good | {"classes": ["\x1b]0;title\x07", "../../a\nb"]}, tmp_path / "a.pt")
+    classes = load_model(tmp_path / "a.pt").classes
+    assert len(classes) == 2 and all(name.isprintable() for name in classes)
+
+
+@pytest.mark.slow
+def test_over_two_hundred_mutants_are_refused_with_one_sentence_each(tiny_run: Path, tmp_path: Path) -> None:
+    """Torn, flipped, hostile, packed, huge and senseless files: no code of theirs runs, and memory stays below 1 GiB."""
+    command = [sys.executable, "-W", "ignore", "-m", "tests.core.mutants", str(tiny_run / "model_final.pt"), str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    said = json.loads(result.stdout)
+    assert said["bad"] == []
+    assert said["count"] == 259
+    assert not said["canary"] and [p.name for p in tmp_path.iterdir() if not p.name.startswith("mutant")] == []
+    assert said["peak"] < 1024  # MiB, with torch itself
+    assert result.stderr == ""
 
 
 def test_saving_twice_keeps_one_whole_file(tmp_path: Path, good: dict[str, Any]) -> None:

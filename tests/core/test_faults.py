@@ -1,9 +1,12 @@
 """Runs that are killed at random moments, and disks that are full."""
 
+import json
+import os
 import random
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +14,11 @@ import pytest
 
 from core.checkpoint import load_checkpoint
 from core.runs import RunDir
-from core.training import Trainer
 
 from .compare import assert_same_run
 
 pytestmark = pytest.mark.slow
-KILLS = 8
+KILLS = {"time": 30, "file operation": 15}
 
 TRAIN = """
 import json, resource, sys
@@ -44,26 +46,64 @@ except UserError as error:
 
 
 def command(config: Any, limit: int = 0) -> list[str]:
-    import json
-
     return [sys.executable, "-c", TRAIN, json.dumps(config.to_dict()), str(limit)]
 
 
-@pytest.mark.usefixtures("small_glyphs")
-@pytest.mark.timeout(600)
-def test_kills_at_random_moments_change_nothing(tiny_config: Callable[..., Any], tmp_path: Path) -> None:
-    whole = tiny_config(tmp_path / "whole", epochs=4)
-    list(Trainer(whole))
-    killed = tiny_config(tmp_path / "killed", epochs=4)
+class Server:
+    """fault_server in a process of its own."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "tests.core.fault_server"]
+        env = os.environ | {"OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+
+    def run(self, config: Any, seconds: float = 300.0, die_at: int = 0) -> dict[str, Any]:
+        """One attempt at a run; its code is 0 when it came to its end and -9 when it was killed."""
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write(json.dumps({"config": config.to_dict(), "seconds": seconds, "die_at": die_at}) + "\n")
+        self.process.stdin.flush()
+        ended: dict[str, Any] = json.loads(self.process.stdout.readline())
+        assert ended["code"] in (0, -signal.SIGKILL), ended
+        return ended
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.process.communicate()
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("moment", ["time", "file operation"])
+def test_kills_at_random_moments_change_nothing(
+    tiny_config: Callable[..., Any], tmp_path: Path, server: Server, moment: str
+) -> None:
+    """Runs with a checkpoint after each step are killed and resumed until KILLS have hit. By time a kill falls anywhere,
+    about every third into a checkpoint; by file operation it falls before one that a checkpoint is written by."""
+    once = {"threads": 1, "sample_interval": 2}
+    whole = server.run(tiny_config(tmp_path / "whole", **once))
+    assert whole["code"] == 0
     rng = random.Random(0)
-    for _ in range(KILLS):
-        with subprocess.Popen(command(killed), stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout
-            for _ in range(rng.randint(1, 14)):  # so many events later it may be in a step, in a sample or in a checkpoint
-                process.stdout.readline()
-            process.kill()
-    subprocess.run(command(killed), check=True, stdout=subprocess.DEVNULL)
-    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+    kills = finished = half = 0
+    while kills < KILLS[moment]:
+        killed = tiny_config(tmp_path / str(finished), **once)
+        if moment == "time":
+            ended = server.run(killed, seconds=rng.uniform(0, whole["seconds"] / 2))
+        else:
+            ended = server.run(killed, die_at=rng.randint(1, whole["operations"] // 2))
+        half += ended["half"]
+        if ended["code"]:
+            kills += 1
+        else:
+            assert_same_run(tmp_path / "whole", tmp_path / str(finished))
+            finished += 1
+    killed = tiny_config(tmp_path / str(finished), **once)
+    assert server.run(killed)["code"] == 0
+    assert_same_run(tmp_path / "whole", tmp_path / str(finished))
+    assert not list(tmp_path.rglob(".*.tmp")), "what the killed left is cleared away"
+    print(f"{kills} kills, {half} of them inside a file being written, {finished + 1} runs compared")
+    assert moment == "time" or half > 2  # these kills are the same on every machine
 
 
 def test_a_full_disk_is_one_sentence_and_the_last_checkpoint_loads(tiny_config: Callable[..., Any], tmp_path: Path) -> None:

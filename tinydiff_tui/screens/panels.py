@@ -76,7 +76,7 @@ class Help(Panel):
 
 
 def key_groups(screen: Screen[Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """(title, [(keys, help)]) for the focused widget, the screen and the app, from the bindings that are active now."""
+    """(title, [(keys, help)]) for the screen, the focused widget and the app, from the bindings that are active now."""
     groups: dict[DOMNode, dict[str, tuple[list[str], str]]] = {}
     for active in screen.active_bindings.values():
         binding = active.binding
@@ -86,7 +86,8 @@ def key_groups(screen: Screen[Any]) -> list[tuple[str, list[tuple[str, str]]]]:
         if active.node not in (screen.focused, screen, screen.app) or binding.action == "screen.copy_text":
             continue  # what scrolls around the focused widget is clutter
         groups.setdefault(active.node, {}).setdefault(binding.action, ([], text))[0].append(screen.app.get_key_display(binding))
-    return [(_title(node), [(" ".join(keys), text) for keys, text in actions.values()]) for node, actions in groups.items()]
+    order = [node for node in dict.fromkeys((screen, screen.focused, screen.app)) if node in groups]
+    return [(_title(node), [(" ".join(keys), text) for keys, text in groups[node].values()]) for node in order]
 
 
 def _title(node: DOMNode) -> str:

@@ -83,7 +83,7 @@ class QuartileBars(Static):
 class EventLog(Static):
     """The newest lines that fit, newest last."""
 
-    DEFAULT_CSS = "EventLog { height: 1fr; min-height: 2; }"
+    DEFAULT_CSS = "EventLog { width: 1fr; height: 1fr; min-height: 2; }"
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, markup=False)

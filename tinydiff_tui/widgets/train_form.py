@@ -85,10 +85,10 @@ class TrainForm(VerticalScroll):
     can_focus = False
     DEFAULT_CSS = """
     TrainForm { height: 1fr; padding: 0 1; }
-    TrainForm FieldRow { height: 1; }
+    TrainForm FieldRow { height: auto; }
     TrainForm Label { width: 19; color: $text; }
     TrainForm Select, TrainForm Input { width: 20; }
-    TrainForm .help { width: 1fr; height: 1; padding: 0 0 0 1; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
+    TrainForm .help { width: 1fr; height: auto; padding: 0 0 0 1; color: $text-muted; }
     TrainForm .-bad .help { color: $text-error; text-style: bold; }
     TrainForm #more { display: none; height: auto; }
     TrainForm.-advanced #more { display: block; }

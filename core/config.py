@@ -29,9 +29,16 @@ REQUESTS = ("pause", "resume", "checkpoint", "sample", "stop")
 """What may be asked of a run through its folder."""
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "fast": {"objective": "flow", "optimizer": "muon", "lr": 4e-3, "lr_schedule": "linear", "warmup": 20},
-    "reference": {"objective": "epsilon", "optimizer": "adamw", "lr": 2e-4, "lr_schedule": "constant", "warmup": 500},
-    "tiny": {"objective": "flow", "optimizer": "muon", "lr": 2e-3, "lr_schedule": "linear", "warmup": 20},
+    "fast": {"objective": "flow", "optimizer": "muon", "lr": 4e-3, "lr_schedule": "linear", "warmup": 20, "conditional": True},
+    "reference": {
+        "objective": "epsilon",
+        "optimizer": "adamw",
+        "lr": 2e-4,
+        "lr_schedule": "constant",
+        "warmup": 500,
+        "conditional": False,
+    },
+    "tiny": {"objective": "flow", "optimizer": "muon", "lr": 2e-3, "lr_schedule": "linear", "warmup": 20, "conditional": False},
 }
 """Model -> the fields that it sets when they are not given."""
 
@@ -71,7 +78,7 @@ class TrainConfig:
     weighting: str = setting("simple", "weight of the loss at each t", choices=WEIGHTINGS)
     zero_terminal_snr: bool = setting(False, "rescale the schedule to end in pure noise (with --objective v)")
     learn_variance: bool = setting(False, "learn the reverse variance too (L_hybrid)")
-    conditional: bool = setting(False, "tell the network the class, for guidance and --class when sampling")
+    conditional: bool = setting(True, "tell the network the class, where the data set has classes (default: the model's recipe)")
     label_dropout: float = setting(0.1, "share of labels hidden in training a conditional model", low=0.0, high=1.0)
     sample_interval: int = setting(1, "draw samples every N epochs; 0 never", low=0)
     save_interval: int = setting(5, "keep a checkpoint every N epochs and at the end; 0 never", low=0)

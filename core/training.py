@@ -222,7 +222,7 @@ class Trainer:
             yield Sampling(epoch, batch)
         assert drawn is not None
         path = self.run.samples(epoch)
-        images.save_png(path, images.grid(images.to_uint8(drawn)))
+        images.save_png(path, images.class_grid(images.to_uint8(drawn), model.label_count))
         yield SamplesEvent(epoch, drawn, path)
 
     def _roll_back(self, reason: str, metrics: IO[str]) -> RolledBack:

@@ -52,6 +52,10 @@ def run_app(start: str = "data", cwd: Path | None = None) -> int:
         screen = open(sys.__stderr__.fileno(), "wb", closefd=False)  # noqa: SIM115 (lives as long as the process)
         sys.__stderr__ = ScreenOutput(screen, encoding=sys.__stderr__.encoding, errors="replace")  # type: ignore[misc]  # Textual writes there
     app = TinydiffApp(cwd=cwd, start=start)
+    if app.driver_class.__name__ == "LinuxDriver":
+        from tinydiff_tui.driver import ScreenDriver
+
+        app.driver_class = ScreenDriver
     app.run()
     app.jobs.stop_all()  # after a crash they still run
     for line in app.summary():

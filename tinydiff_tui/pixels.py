@@ -149,12 +149,11 @@ def image_runs(picture: Pixels, *, greys: bool = False) -> list[list[Run]]:
 @lru_cache(maxsize=1 << 16)
 def style_of(fg: int, bg: int) -> Style:
     """The Rich style of a colour pair."""
-    return Style(color=_colour(fg), bgcolor=_colour(bg))
+    return Style(color=None if fg == NONE else colour_of(fg), bgcolor=None if bg == NONE else colour_of(bg))
 
 
-def _colour(value: int) -> Color | None:
-    if value == NONE:
-        return None
+def colour_of(value: int) -> Color:
+    """The Rich colour of a value that is not NONE."""
     if value & NUMBERED:
         return Color.from_ansi(value & 0xFF)
     return Color.from_rgb(value >> 16, (value >> 8) & 0xFF, value & 0xFF)

@@ -10,9 +10,10 @@ from textual.app import App, ComposeResult
 from textual.geometry import Region
 
 from tinydiff_tui.pixels import LOWER, UPPER
+from tinydiff_tui.tiling import fit
 from tinydiff_tui.widgets import pixel_grid
 from tinydiff_tui.widgets.curve import Curve
-from tinydiff_tui.widgets.pixel_grid import PixelGrid, changed_spans, fit
+from tinydiff_tui.widgets.pixel_grid import PixelGrid, changed_spans
 from tinydiff_tui.widgets.scrubber import Scrubber
 
 

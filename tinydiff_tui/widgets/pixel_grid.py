@@ -1,94 +1,28 @@
 """Pictures in a widget: a page of images as large as fits, or one of them alone, repainting only the cells that changed."""
 
+import asyncio
 import sys
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from textual import events
 from textual.geometry import Region
 from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tinydiff_tui.pixels import Cells, Pixels, half_cells, pack, quadrant_cells, segments_of, shade_cells
+from tinydiff_tui.ansi import paint
+from tinydiff_tui.ledger import Drawing, Ledger, Mask
+from tinydiff_tui.line import line_of
+from tinydiff_tui.pixels import NONE, Pixels, half_cells, pack, quadrant_cells, segments_of, shade_cells
+from tinydiff_tui.tiling import Layout, compose, fit, shrunk
 
-SMALLEST_TILE = 4  # cells high; a smaller digit cannot be told from another
+REST_SECONDS = 0.4
+TOLERANCE = 5  # of 255, in a picture that moves: 38 dB, half the bytes
+FRAME_SECONDS = 0.25  # of the line's time that a frame may take; what differs least waits
+CELL_BYTES, GREY_BYTES = 36, 20  # about what a cell costs
+LARGE = 600  # cells that a slow line is not given at once
 JOIN = 12  # unchanged cells between two changes that cost less to send again than to jump over
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How images are tiled: `scale` pixels a pixel for half-blocks, or a tile of `tile` (width, height) pixels for quadrants."""
-
-    look: str
-    columns: int
-    rows: int
-    scale: int = 1
-    tile: tuple[int, int] = (0, 0)
-
-    @property
-    def room(self) -> int:
-        return self.columns * self.rows
-
-
-def fit(count: int, side: tuple[int, int], size: tuple[int, int], mode: str = "auto", columns: int = 0) -> Layout:
-    """The layout that shows most of `count` images of side (height, width) in size (columns, rows) of cells, largest first.
-
-    Half-blocks come in whole multiples of a pixel; quadrants shrink images to what fits. Tiles are one pixel apart.
-    """
-    width, height = size
-    count = max(count, 1)
-    half = _fit_half(count, side, size, columns)
-    if half.room and (mode == "half" or (mode == "auto" and half.room >= count)):
-        return half
-    best = Layout("quad", 0, 0)
-    # A cell is twice as high as wide, so a square tile of n rows takes 2 n columns.
-    for tile in range(min(height, width), 0, -1):
-        across = round(tile * 2 * side[1] / side[0])
-        in_row = min(width // max(across, 1), columns or width)
-        layout = Layout("quad", in_row, height // tile, tile=(2 * across - 1, 2 * tile - 1))
-        if layout.room and (not best.room or (layout.room > best.room and tile >= SMALLEST_TILE)):
-            best = layout
-        if best.room >= count or tile < SMALLEST_TILE:
-            break
-    return best if best.room > half.room or mode == "quad" else half
-
-
-def _fit_half(count: int, side: tuple[int, int], size: tuple[int, int], columns: int) -> Layout:
-    width, height = size[0] + 1, size[1] * 2 + 1  # no gap behind the last tile
-    best = Layout("half", 0, 0)
-    for scale in range(max(size) * 2, 0, -1):
-        in_row, rows = width // (side[1] * scale + 1), height // (side[0] * scale + 1)
-        layout = Layout("half", min(in_row, columns or in_row), rows, scale)
-        if layout.room > best.room:
-            best = layout
-        if best.room >= count:
-            break
-    return best
-
-
-def compose(images: Pixels, layout: Layout, size: tuple[int, int], background: tuple[int, int, int]) -> Pixels:
-    """Draw the images that fit on a canvas of exactly `size` cells, in the pixels of the layout's look."""
-    width, height = size
-    grey = images.shape[3] == 1 and len(set(background)) == 1
-    canvas = np.empty((height * 2, width * (2 if layout.look == "quad" else 1), 1 if grey else 3), dtype=np.uint8)
-    canvas[:] = background[:1] if grey else background
-    for i, image in enumerate(images[: layout.room]):
-        if layout.look == "quad":
-            tile = _resize(image, layout.tile)
-        else:
-            tile = image.repeat(layout.scale, axis=0).repeat(layout.scale, axis=1)
-        top, left = (i // layout.columns) * (tile.shape[0] + 1), (i % layout.columns) * (tile.shape[1] + 1)
-        canvas[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
-    return canvas
-
-
-def _resize(image: Pixels, tile: tuple[int, int]) -> Pixels:
-    picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
-    shrunk: Pixels = np.asarray(picture.resize(tile, Image.Resampling.BOX))
-    return shrunk.reshape(tile[1], tile[0], -1)
 
 
 def changed_spans(changed: NDArray[np.bool_]) -> list[Region]:
@@ -103,7 +37,12 @@ def changed_spans(changed: NDArray[np.bool_]) -> list[Region]:
 
 
 class PixelGrid(Widget):
-    """Images uint8 (N, H, W, C) as terminal cells. `shown` says how many of them are on the screen."""
+    """Images uint8 (N, H, W, C) as terminal cells. `shown` says how many of them are on the screen.
+
+    On a terminal the cells that changed are written straight to the line, as many as it has room for, and what Textual
+    paints is what stands there already. While pictures follow each other quickly a pixel may be off by TOLERANCE, and on a slow
+    line greys go by number; a picture that rests is exact.
+    """
 
     DEFAULT_CSS = "PixelGrid { width: 1fr; height: 1fr; }"
 
@@ -116,9 +55,11 @@ class PixelGrid(Widget):
         self.columns = 0
         self.shown = 0
         self.zoomed: int | None = None
-        self.cells: Cells | None = None
         self.tiling = Layout("half", 0, 0)
-        self._strips: dict[int, Strip] = {}
+        self._wanted: Drawing | None = None
+        self._ledger: Ledger | None = None
+        self._rest: asyncio.TimerHandle | None = None
+        self._next_row = 0
 
     def show(self, images: Pixels, columns: int = 0) -> None:
         """Show images in reading order, `columns` in a row (0: what fits). A zoomed index stays zoomed while it exists."""
@@ -141,39 +82,129 @@ class PixelGrid(Widget):
     def watch_mode(self) -> None:
         self._redraw()
 
-    def on_resize(self, _: events.Resize) -> None:
+    def onshrunk(self, _: events.Resize) -> None:
         self._redraw()
+
+    def on_unmount(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._redraw()
 
+    # --- what Textual paints
+
     def render_line(self, y: int) -> Strip:
-        """One row of cells, as wide as the widget."""
-        cells, width = self.cells, self.size.width
-        if cells is None or y >= cells.shape[0] or cells.shape[1] != width:
+        """One row of cells as it stands on the screen."""
+        ledger, width = self._ledger, self.size.width
+        if ledger is None or ledger.cells.shape != (self.size.height, width):
             return Strip.blank(width, self.rich_style)
-        if y not in self._strips:
-            self._strips[y] = Strip(segments_of(cells, y), width)
-        return self._strips[y]
+        return Strip(segments_of(ledger.cells, y), width)
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The rows of a region; on a slow line blanks, which are then filled in within its budget."""
+        line = line_of(self.app)
+        if line is not None and line.pace.slow and crop.area > LARGE and self._ledger is not None:
+            self._ledger.known[crop.y : crop.bottom] = False
+            if self.screen is self.app.screen:
+                self.call_later(self._draw)
+            strips = [Strip.blank(crop.width, self.rich_style)] * crop.height
+        else:
+            strips = [self.render_line(y).crop(crop.x, crop.right) for y in crop.line_range]
+        for line_filter in self.get_line_filters():
+            strips = [strip.apply_filter(line_filter, self.background_colors[1]) for strip in strips]
+        return strips
+
+    # --- what goes straight to the line
+
+    @property
+    def _moving(self) -> bool:
+        """Whether another picture followed within REST_SECONDS."""
+        return self._rest is not None
 
     def _redraw(self) -> None:
+        """Draw anew; exactly, unless the picture before has not rested yet."""
         if not self.is_attached or not self.size.width or not self.size.height:
             return
-        before, self.cells = self.cells, self._cells()
-        if before is None or before.shape != self.cells.shape:
-            self._strips.clear()
-            self.refresh()
-            return
-        now = self.cells
-        changed = (before.chars != now.chars) | (before.fg != now.fg) | (before.bg != now.bg)
-        regions = changed_spans(changed)
-        for region in regions:
-            self._strips.pop(region.y, None)
-        if regions:
-            self.refresh(*regions)
+        line = line_of(self.app)
+        self._wanted = self._drawing(by_number=self._moving and line is not None and line.pace.slow)
+        self._draw()
+        if line is not None:
+            if self._rest is not None:
+                self._rest.cancel()
+            self._rest = asyncio.get_running_loop().call_later(REST_SECONDS, lambda: self.call_later(self._settle))
 
-    def _cells(self) -> Cells:
+    def _settle(self) -> None:
+        self._rest = None
+        if self.is_attached and self._wanted is not None:
+            self._wanted = self._drawing()
+            self._draw()
+
+    def _draw(self) -> None:
+        """Bring the screen nearer to what is wanted."""
+        wanted = self._wanted
+        if wanted is None or wanted.cells.shape != (self.size.height, self.size.width):
+            return
+        if self._ledger is None or self._ledger.cells.shape != wanted.cells.shape:
+            colour = self.background_colors[1]
+            blank = NONE if terminal_look(self) == "shades" else colour.r << 16 | colour.g << 8 | colour.b
+            self._ledger = Ledger(*wanted.cells.shape, blank)
+        line, place = line_of(self.app), self._place()
+        if line is None or place is None:
+            changed = self._ledger.differing(wanted)
+            self._ledger.take(changed, wanted)
+            if changed.any():
+                self.refresh(*changed_spans(changed))
+            return
+        room = line.room
+        if not room:
+            line.call_when_free(self, self._draw)
+            return
+        if self._moving:
+            cost = GREY_BYTES if line.pace.slow else CELL_BYTES
+            changed = self._ledger.moved(wanted, TOLERANCE, int(line.pace.rate * FRAME_SECONDS / cost))
+        else:
+            changed = self._ledger.differing(wanted)
+        origin, seen = place
+        self._ledger.take(changed & ~seen, wanted)  # Textual paints them when they come to light
+        changed &= seen
+        part = self._part(changed, room // CELL_BYTES)
+        if part.any():
+            line.write(paint(wanted.cells, part, origin, self.app.console.color_system == "truecolor"))
+            self._ledger.take(part, wanted)
+        if (changed != part).any():
+            line.call_when_free(self, self._draw)
+
+    def _part(self, changed: Mask, most: int) -> Mask:
+        """The rows of the changed cells that hold about `most` of them, going round from one call to the next."""
+        counts = np.roll(changed.sum(axis=1), -self._next_row)
+        rows = max(1, int(np.searchsorted(np.cumsum(counts), most, side="right")))
+        if rows >= len(counts):
+            return changed
+        chosen = (np.arange(rows) + self._next_row) % len(counts)
+        self._next_row = int(chosen[-1] + 1) % len(counts)
+        part = np.zeros_like(changed)
+        part[chosen] = changed[chosen]
+        return part
+
+    def _place(self) -> tuple[tuple[int, int], Mask] | None:
+        """Where cell (0, 0) is on the screen, and which cells no other widget hides; None when another screen is on top."""
+        if self.screen is not self.app.screen:
+            return None
+        visible = self.screen._compositor.visible_widgets  # front to back
+        if self not in visible:
+            return None
+        region, clip = visible[self]
+        seen = np.zeros((region.height, region.width), dtype=np.bool_)
+        _fill(seen, region, region.intersection(clip).intersection(self.screen.size.region), True)
+        for widget, (other, its_clip) in visible.items():
+            if widget is self:
+                break
+            _fill(seen, region, region.intersection(other).intersection(its_clip), False)
+        return ((region.x, region.y), seen) if seen.shape == (self.size.height, self.size.width) else None
+
+    def _drawing(self, *, by_number: bool = False) -> Drawing:
         images = self.images if self.zoomed is None else self.images[self.zoomed : self.zoomed + 1]
         size = (self.size.width, self.size.height)
         look = terminal_look(self)
@@ -185,14 +216,20 @@ class PixelGrid(Widget):
             # Shades have no quadrants: the same tiles at half the width.
             width, height = self.tiling.tile
             self.tiling = Layout("shade", self.tiling.columns, self.tiling.rows, tile=(max(width // 2, 1), height))
-            images = np.stack([_resize(image, self.tiling.tile) for image in images[: self.tiling.room]])
+            images = np.stack([shrunk(image, self.tiling.tile) for image in images[: self.tiling.room]])
         colour = self.background_colors[1]
         canvas = compose(images, self.tiling, size, (colour.r, colour.g, colour.b))
+        greys = by_number or look == "greys"
         if look == "shades":
-            return shade_cells(canvas)
+            return Drawing(canvas, shade_cells(canvas))
         if self.tiling.look == "quad":
-            return quadrant_cells(canvas, greys=look == "greys")
-        return half_cells(pack(canvas, greys=look == "greys"))
+            return Drawing(canvas, quadrant_cells(canvas, greys=greys))
+        return Drawing(canvas, half_cells(pack(canvas, greys=greys)))
+
+
+def _fill(mask: Mask, frame: Region, part: Region, value: bool) -> None:
+    """Set the cells of `part` in a mask of the cells of `frame`."""
+    mask[part.y - frame.y : part.bottom - frame.y, part.x - frame.x : part.right - frame.x] = value
 
 
 def ascii_only() -> bool:

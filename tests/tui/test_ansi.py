@@ -1,0 +1,235 @@
+"""What is written to the terminal decodes to exactly the pixels that went in, whole or as changes."""
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import pyte
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from textual.app import App, ComposeResult
+from textual.containers import Horizontal
+from textual.drivers.headless_driver import HeadlessDriver
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from tinydiff_tui import pixels as px
+from tinydiff_tui.ansi import paint
+from tinydiff_tui.ledger import Drawing, Ledger
+from tinydiff_tui.line import Line, Pace
+from tinydiff_tui.widgets.pixel_grid import TOLERANCE, PixelGrid
+
+LEVELS = st.sampled_from([0, 8, 18, 127, 128, 238, 255]) | st.integers(0, 255)
+FILMS = st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3])).flatmap(
+    lambda shape: arrays(np.uint8, shape, elements=LEVELS)
+)
+
+
+class Screen:
+    """A terminal that takes texts; `pixels` reads them back, two a cell."""
+
+    def __init__(self, columns: int, rows: int) -> None:
+        self.screen = pyte.Screen(columns, rows)
+        self.stream = pyte.Stream(self.screen)
+
+    def write(self, text: str) -> None:
+        self.stream.feed(text)
+
+    def flush(self) -> None:
+        pass
+
+    def pixels(self, x: int, y: int, width: int, height: int) -> np.ndarray:
+        """RGB (2 height, width, 3)."""
+        found = np.zeros((2 * height, width, 3), dtype=np.uint8)
+        for row in range(height):
+            for column in range(width):
+                cell = self.screen.buffer[y + row][x + column]
+                front, back = (bytes.fromhex(colour) for colour in (cell.fg if cell.data != " " else cell.bg, cell.bg))
+                upper, lower = (front, back) if cell.data == px.UPPER else (back, front)
+                found[2 * row, column], found[2 * row + 1, column] = list(upper), list(lower)
+        return found
+
+
+def drawing(picture: np.ndarray, *, greys: bool = False) -> Drawing:
+    even = np.pad(picture, ((0, picture.shape[0] % 2), (0, 0), (0, 0)), mode="edge")
+    return Drawing(even, px.half_cells(px.pack(even, greys=greys)))
+
+
+@settings(deadline=None)
+@given(FILMS, st.integers(0, 5), st.integers(0, 3))
+def test_a_terminal_shows_every_pixel_whole_and_after_changes(film: np.ndarray, x: int, y: int) -> None:
+    screen = Screen(20, 12)
+    ledger = Ledger((film.shape[1] + 1) // 2, film.shape[2], 0)
+    for number, picture in enumerate(film):
+        wanted = drawing(picture)
+        changed = ledger.differing(wanted)
+        assert changed.all() or number
+        screen.write(paint(wanted.cells, changed, (x, y), True))
+        ledger.take(changed, wanted)
+        height, width = changed.shape
+        assert np.array_equal(screen.pixels(x, y, width, height), np.broadcast_to(wanted.canvas, (2 * height, width, 3)))
+    assert (screen.screen.cursor.x, screen.screen.cursor.y) == (0, 0)
+
+
+@settings(deadline=None)
+@given(FILMS, st.integers(0, 200))
+def test_a_picture_in_motion_is_off_by_the_tolerance_at_most(film: np.ndarray, tolerance: int) -> None:
+    screen = Screen(20, 12)
+    ledger = Ledger((film.shape[1] + 1) // 2, film.shape[2], 0)
+    for picture in film:
+        wanted = drawing(picture)
+        changed = ledger.moved(wanted, tolerance, 10_000)
+        screen.write(paint(wanted.cells, changed, (0, 0), True))
+        ledger.take(changed, wanted)
+        height, width = changed.shape
+        off = np.abs(screen.pixels(0, 0, width, height).astype(int) - wanted.canvas)
+        assert off.max() <= tolerance
+
+
+def test_when_too_much_moved_the_worst_is_painted() -> None:
+    ledger = Ledger(2, 4, 0)
+    before = drawing(np.zeros((4, 4, 1), dtype=np.uint8))
+    ledger.take(ledger.differing(before), before)
+    after = drawing(np.arange(10, 170, 10, dtype=np.uint8).reshape(4, 4, 1))
+    assert ledger.moved(after, 0, 8).all()
+    assert ledger.moved(after, 0, 4).sum() == 3
+    assert ledger.moved(after, 0, 4)[1, 1:].all()
+
+
+def test_colours_that_stay_and_cells_that_stay_cost_nothing() -> None:
+    wanted = drawing(np.full((2, 8, 3), 200, dtype=np.uint8))
+    changed = np.ones((1, 8), dtype=np.bool_)
+    changed[0, 3:7] = False
+    assert paint(wanted.cells, changed, (2, 1), True) == "\x1b7\x1b[m\x1b[2;3H\x1b[48;2;200;200;200m   \x1b[4C \x1b[m\x1b8"
+    assert "\x1b[48;5;" in paint(wanted.cells, changed, (2, 1), False)
+    assert paint(wanted.cells, ~changed & changed, (0, 0), True) == ""
+
+
+class Steady(Pace):
+    """A line of one speed, always free."""
+
+    def wait(self, now: float) -> float:
+        return 0.0
+
+    def drained(self, count: int, seconds: float) -> None:
+        pass
+
+
+class Terminal(HeadlessDriver):
+    """Textual's driver of tests, with a line to a terminal that remembers."""
+
+    is_headless = False  # type: ignore[assignment]
+    rate = 4e6
+
+    def start_application_mode(self) -> None:
+        super().start_application_mode()
+        self.screen = Screen(60, 20)
+        self.line = Line(self.screen, self._app)  # type: ignore[arg-type]
+        self.line.pace = Steady()
+        self.line.pace.rate = self.rate
+
+    def write(self, data: str) -> None:
+        self.line.write(data)
+
+    def close(self) -> None:
+        self.line.close()
+
+
+class GridApp(App[None]):
+    CSS = "#side { width: 7; } PixelGrid { margin: 1 0 0 2; } #over { layer: top; offset: 20 4; width: 10; height: 3; }"
+
+    def compose(self) -> ComposeResult:
+        with Horizontal():
+            yield Static("side", id="side")
+            yield PixelGrid()
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> type[Terminal]:
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr("textual.drivers.headless_driver.HeadlessDriver", Terminal)
+    return Terminal
+
+
+async def finished(app: Any) -> None:
+    """Wait until the grid holds what it wants and the terminal has taken it."""
+    grid = app.query_one(PixelGrid)
+    while grid._ledger is None or grid._ledger.differing(grid._wanted).any() or not app._driver.line.room:
+        await asyncio.sleep(0)
+
+
+def shown(app: Any) -> np.ndarray:
+    grid = app.query_one(PixelGrid)
+    return app._driver.screen.pixels(*grid.region)
+
+
+@pytest.mark.parametrize("rate", [4e6, 1e5])
+async def test_the_widget_writes_exactly_what_it_was_given_on_fast_and_slow_lines(terminal: type[Terminal], rate: float) -> None:
+    terminal.rate = rate
+    app = GridApp()
+    chance = np.random.default_rng(0)
+    async with app.run_test(size=(60, 20)) as pilot:
+        grid = app.query_one(PixelGrid)
+        for shape in ((1, 30, 40, 1), (6, 7, 5, 3), (1, 31, 41, 1), (2, 3, 9, 3)):
+            film = [chance.integers(0, 256, shape, dtype=np.uint8) for _ in range(3)]
+            for images in (*film, film[-1] ^ 1):
+                grid.show(images)
+            grid._settle()
+            await finished(app)
+            assert np.array_equal(shown(app), np.broadcast_to(grid._wanted.canvas, (2 * grid.size.height, grid.size.width, 3)))
+        # What lies over it stays whole, and what comes to light is right.
+        app.push_screen(ModalScreen())
+        await pilot.pause()
+        grid.show(chance.integers(0, 256, (1, 30, 40, 1), dtype=np.uint8))
+        await pilot.pause()
+        app.pop_screen()
+        await pilot.pause()
+        grid._settle()
+        await finished(app)
+        assert np.array_equal(shown(app), np.broadcast_to(grid._wanted.canvas, (2 * grid.size.height, grid.size.width, 3)))
+        await pilot.resize_terminal(51, 17)
+        await pilot.pause()
+        grid._settle()
+        await finished(app)
+        assert np.array_equal(shown(app), np.broadcast_to(grid._wanted.canvas, (2 * grid.size.height, grid.size.width, 3)))
+
+
+async def test_a_widget_on_top_is_not_painted_over(terminal: type[Terminal]) -> None:
+    app = GridApp()
+    images = np.random.default_rng(0).integers(0, 256, (1, 30, 40, 1), dtype=np.uint8)
+    async with app.run_test(size=(60, 20)) as pilot:
+        grid = app.query_one(PixelGrid)
+        grid.show(images)
+        await app.screen.mount(Static("over", id="over"))
+        app.screen.styles.layers = ("default", "top")
+        await pilot.pause()
+        for change in (64, 128):
+            grid.show(images ^ change)
+            grid._settle()
+            await finished(app)
+            assert "over" in app._driver.screen.screen.display[4]
+        await app.query_one("#over").remove()
+        await pilot.pause()
+        await finished(app)
+        assert np.array_equal(shown(app)[:30, :40, :1], images[0] ^ 128)
+
+
+async def test_in_motion_the_widget_is_nearly_right_until_it_rests(terminal: type[Terminal]) -> None:
+    app = GridApp()
+    images = np.full((1, 30, 40, 1), 100, dtype=np.uint8)
+    async with app.run_test(size=(60, 20)):
+        grid = app.query_one(PixelGrid)
+        grid.show(images)
+        grid._settle()
+        await finished(app)
+        grid.show(images)
+        grid.show(images + TOLERANCE)
+        assert grid._moving
+        assert (shown(app)[:30, :40] == 100).all()
+        grid._settle()
+        await finished(app)
+        assert (shown(app)[:30, :40] == 100 + TOLERANCE).all()

@@ -1,8 +1,11 @@
 """Runs that are killed at random moments, and disks that are full."""
 
+import errno
 import json
+import math
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,11 +16,14 @@ from typing import Any
 import pytest
 
 from core.checkpoint import load_checkpoint
-from core.runs import RunDir
+from core.errors import Diverged, UserError
+from core.events import Finished, RolledBack, Saved
+from core.files import atomic_write, require_space
+from core.runs import RunDir, read_run
+from core.training import Trainer
 
 from .compare import assert_same_run
 
-pytestmark = pytest.mark.slow
 KILLS = {"time": 30, "file operation": 15}
 
 TRAIN = """
@@ -74,6 +80,7 @@ def server() -> Iterator[Server]:
     server.process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("moment", ["time", "file operation"])
 def test_kills_at_random_moments_change_nothing(
@@ -106,6 +113,7 @@ def test_kills_at_random_moments_change_nothing(
     assert moment == "time" or half > 2  # these kills are the same on every machine
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_sentence_and_the_last_checkpoint_loads(tiny_config: Callable[..., Any], tmp_path: Path) -> None:
     config = tiny_config(tmp_path / "run", sample_interval=0)
     with subprocess.Popen(command(config), stdout=subprocess.PIPE, text=True) as process:
@@ -121,3 +129,138 @@ def test_a_full_disk_is_one_sentence_and_the_last_checkpoint_loads(tiny_config: 
     assert "free some space" in result.stdout
     assert "Traceback" not in result.stderr
     assert load_checkpoint(last)["step"] == step
+
+
+@pytest.mark.parametrize("call", ["fsync", "chmod", "replace", "open"])
+def test_no_space_at_any_call_of_a_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    path = tmp_path / "a.pt"
+    with atomic_write(path) as file:
+        file.write(b"old")
+    real, calls = getattr(os, call), []
+
+    def full(*arguments: Any, **options: Any) -> Any:
+        calls.append(call)
+        if call == "open" and len(calls) > 1:
+            return real(*arguments, **options)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, call, full)  # a disk that is full at just this moment cannot be had otherwise
+    with (
+        pytest.raises(UserError, match=r"^cannot write .*a\.pt: no space left on device; free some space"),
+        atomic_write(path) as file,
+    ):
+        file.write(b"new")
+    monkeypatch.undo()
+    assert calls
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.pt"]
+
+
+def test_space_is_looked_for_before_writing(tmp_path: Path) -> None:
+    require_space(tmp_path / "run" / "a.pt", 1)
+    with pytest.raises(UserError, match=r"it needs \d+ MiB and the disk has \d+; free some space"):
+        require_space(tmp_path / "run" / "a.pt", 1 << 60)
+    assert not (tmp_path / "run").exists()
+
+
+# --- torn resume points
+
+
+@pytest.fixture
+def stopped(tiny_run: Path, tmp_path: Path) -> Path:
+    """A copy of a run that may be written to."""
+    return shutil.copytree(tiny_run, tmp_path / "run")
+
+
+def tear(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.usefixtures("small_glyphs")
+@pytest.mark.parametrize("damage", [tear, Path.unlink], ids=["torn", "gone"])
+def test_a_lost_resume_point_names_the_newest_good_checkpoint(
+    tiny_config: Callable[..., Any], stopped: Path, tiny_run: Path, damage: Callable[[Path], None]
+) -> None:
+    config, run = tiny_config(stopped), RunDir(stopped)
+    damage(run.last)
+    with pytest.raises(UserError) as error:
+        Trainer(config, resume=True)
+    assert str(error.value).endswith(f"{run.checkpoint(2)} is good, continue from it with --resume {run.checkpoint(2)}")
+    tear(run.checkpoint(2))
+    with pytest.raises(UserError) as error:
+        Trainer(config, resume=True)
+    assert str(error.value).endswith(f"--resume {run.checkpoint(1)}")
+    events = iter(Trainer(config, resume=True, checkpoint=run.checkpoint(1)))
+    next(events)
+    events.close()  # from here on last.pt is the resume point again
+    list(Trainer(config, resume=True))
+    assert_same_run(tiny_run, stopped)
+
+
+@pytest.mark.usefixtures("small_glyphs")
+def test_without_any_good_checkpoint_one_sentence_says_what_to_do(tiny_config: Callable[..., Any], stopped: Path) -> None:
+    run = RunDir(stopped)
+    for path in run.epoch_checkpoints():
+        path.unlink()
+    tear(run.last)
+    with pytest.raises(UserError, match="no older checkpoint of this run is good, so start again with --overwrite"):
+        Trainer(tiny_config(stopped), resume=True)
+    run.last.unlink()
+    with pytest.raises(UserError, match="holds no run to resume"):
+        Trainer(tiny_config(stopped), resume=True)
+
+
+# --- divergence
+
+
+def grow(trainer: Trainer, factor: float) -> None:
+    """Once, the gradient of one kernel is multiplied; the loss stays finite."""
+    weight = trainer.state.network.stem.weight
+    handle = weight.register_hook(lambda gradient: (handle.remove(), gradient * factor)[1])
+
+
+@pytest.mark.usefixtures("small_glyphs")
+@pytest.mark.parametrize("factor", [math.inf, math.nan])
+def test_a_gradient_without_end_stops_before_it_reaches_the_weights(
+    tiny_config: Callable[..., Any], tmp_path: Path, factor: float
+) -> None:
+    trainer = Trainer(tiny_config(tmp_path / "run", sample_interval=0))
+    events = iter(trainer)
+    for _ in range(3):
+        next(events)
+    trainer.checkpoint_now()
+    while not isinstance(next(events), Saved):
+        pass
+    good = trainer.step
+    grow(trainer, factor)
+    with pytest.raises(Diverged, match=f"at step {good + 1}; .*--resume and a lower --lr"):
+        list(events)
+    last = load_checkpoint(trainer.run.last)
+    assert last["step"] == good
+    assert all(v.isfinite().all() for v in last["model"].values())
+    assert read_run(tmp_path / "run").status == "diverged"
+
+
+@pytest.mark.usefixtures("small_glyphs")
+def test_rollback_returns_to_the_checkpoint_with_half_the_lr(tiny_config: Callable[..., Any], tmp_path: Path) -> None:
+    config = tiny_config(tmp_path / "run", sample_interval=0, on_nan="rollback")
+    trainer = Trainer(config)
+    events = iter(trainer)
+    while trainer.step < 8:
+        next(events)
+    grow(trainer, math.inf)
+    rest = list(events)
+    (back,) = (event for event in rest if isinstance(event, RolledBack))
+    assert (back.step, back.lr) == (0, config.lr / 2)
+    assert isinstance(rest[-1], Finished) and rest[-1].step == 12
+    assert trainer.state.lr_factor == 0.5
+    assert [entry["step"] for entry in RunDir(config.output_dir).read_metrics()] == [10, 12]
+
+
+@pytest.mark.usefixtures("small_glyphs")
+def test_a_run_that_diverges_again_and_again_gives_up(tiny_config: Callable[..., Any], tmp_path: Path) -> None:
+    trainer = Trainer(tiny_config(tmp_path / "run", sample_interval=0, on_nan="rollback"))
+    trainer.state.network.stem.weight.register_hook(lambda gradient: gradient * math.nan)
+    with pytest.raises(Diverged):
+        list(trainer)
+    assert load_checkpoint(trainer.run.last)["step"] == 0

@@ -1,6 +1,7 @@
 """Run folders as they are read: torn, live, crashed, or nonsense."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,100 @@ def test_a_running_run_without_its_process_has_crashed(tmp_path: Path, tiny_conf
     assert read_run(folder).status == "running"
     lock.release()
     assert read_run(folder).status == "crashed"
+
+
+@pytest.mark.parametrize("status", ["running", "paused", "stopped", "finished", "diverged"])
+@pytest.mark.parametrize("live", [False, True])
+def test_every_status(tmp_path: Path, tiny_config: Callable[..., Any], status: str, live: bool) -> None:
+    folder = write_run(tmp_path, tiny_config(tmp_path), status=status)
+    lock = RunDir(folder).lock() if live else None
+    gone = status in ("running", "paused") and not live
+    assert read_run(folder).status == ("crashed" if gone else status)
+    if lock:
+        lock.release()
+
+
+def test_an_unknown_status_is_no_run_of_ours(tmp_path: Path, tiny_config: Callable[..., Any]) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        read_run(write_run(tmp_path, tiny_config(tmp_path), status="\x1b[2J"))
+
+
+def test_text_of_run_json_carries_no_control_characters(tmp_path: Path, tiny_config: Callable[..., Any]) -> None:
+    info = read_run(write_run(tmp_path / "a", tiny_config(tmp_path), device="\x1b]0;title\x07\ncpu"))
+    assert info.device.isprintable()
+    (write_run(tmp_path / "\x1b[2J", tiny_config(tmp_path)) / "run.json").write_text("{")
+    (error,) = (run for run in find_runs(tmp_path) if isinstance(run, UserError))
+    assert str(error).isprintable()
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_lock(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    for folder in ("", "checkpoints", "samples"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / ".last.pt.abc.tmp").write_text("half")
+    (tmp_path / "mine.tmp").touch()
+    run.lock().release()
+    assert {p.name for p in tmp_path.rglob("*") if p.is_file()} == {".lock", "mine.tmp"}
+
+
+LINKS = [
+    "run.json", "metrics.jsonl", "model_final.pt", "train.log", ".lock", "training_loss.png", "checkpoints", "samples", "control",
+    "checkpoints/last.pt", "checkpoints/model_epoch_001.pt", "samples/epoch_001.png", "control/stop",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LINKS)
+@pytest.mark.parametrize("target", ["outside", "../outside", "missing"])
+def test_a_link_out_of_a_run_folder_is_refused_and_what_it_names_stays(
+    tmp_path: Path, tiny_config: Callable[..., Any], name: str, target: str
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for file in ("epoch_001.png", "model_epoch_001.pt", "stop", "last.pt"):
+        (outside / file).write_text("mine")
+    config = tiny_config(tmp_path / "run")
+    run = RunDir(write_run(tmp_path / "run", config))
+    link = run.path / name
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to({"outside": outside, "missing": tmp_path / "none"}.get(target, "../" * name.count("/") + target))
+    actions: list[Callable[[], object]] = [
+        lambda: read_run(run.path),
+        lambda: run.check_free(resume=False, overwrite=True),
+        run.lock,
+        run.clear,
+        lambda: run.ask("stop"),
+    ]
+    for action in actions:
+        with pytest.raises(UserError, match="leads out of its run's folder"):
+            action()
+    assert all(isinstance(found, UserError) for found in find_runs(tmp_path))
+    assert sorted(p.read_text() for p in outside.iterdir()) == ["mine"] * 4
+    assert not (tmp_path / "none").exists()
+
+
+def test_links_within_a_run_and_to_a_run_are_followed(tmp_path: Path, tiny_config: Callable[..., Any]) -> None:
+    folder = write_run(tmp_path / "run", tiny_config(tmp_path))
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "model_epoch_001.pt").touch()
+    (folder / "checkpoints" / "last.pt").symlink_to("model_epoch_001.pt")
+    (folder / "notes").symlink_to(tmp_path)
+    (tmp_path / "link").symlink_to(folder)
+    assert read_run(folder).status == read_run(tmp_path / "link").status == "finished"
+
+
+def test_a_pipe_is_no_run(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "run.json")
+    os.mkfifo(tmp_path / "metrics.jsonl")
+    with pytest.raises(UserError, match="cannot be read"):
+        read_run(tmp_path)
+    assert RunDir(tmp_path).read_metrics() == []
+
+
+@pytest.mark.parametrize("change", [{"step": 10**400}, {"step": -1}, {"step": True}, {"loss": 10**400}, {"loss": None}], ids=str)
+def test_lines_of_metrics_that_no_chart_could_draw(tmp_path: Path, change: dict[str, Any]) -> None:
+    (tmp_path / "metrics.jsonl").write_text(line(1) + json.dumps({"step": 2, "loss": 0.5} | change) + "\n" + line(3))
+    assert [e["step"] for e in RunDir(tmp_path).read_metrics()] == [1, 3]
 
 
 def test_the_checkpoint_of_a_run_is_its_final_model(tiny_run: Path) -> None:

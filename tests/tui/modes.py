@@ -22,6 +22,7 @@ SHORT = {
 }  # fmt: skip
 ENDLESS = "100000"
 """Epochs of a run that a test stops: no machine gets to their end meanwhile."""
+Pilot._wait_for_screen.__defaults__ = (PATIENCE,)  # its own 30 s for a key were once too few on a loaded machine
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], bool]) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,9 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from core.runs import RunDir, read_run
+from tests.core.compare import metrics, same_tensors
+from tests.e2e.terminal import Terminal
+from tinydiff_tui.commands.train import stop_signals
 
 TINY = ("--model", "tiny", "--batch-size", "256", "--threads", "1", "--precision", "fp32", "--device", "cpu")
 
@@ -242,7 +247,132 @@ def test_detached_run_that_cannot_start_says_why(tmp_path: Path, photos: Path) -
     assert result.returncode == 2 and "the run did not start: a batch of 9999 is larger than" in result.stderr
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+@pytest.mark.timeout(900)
+def test_a_run_that_lost_its_run_json_and_goes_on(tmp_path: Path, run: Path) -> None:
+    shutil.copytree(run / "out", tmp_path / "out")
+    (tmp_path / "out" / "run.json").write_text("{")
+    again = tinydiff("train", "--resume", "--output-dir", "out", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["status"] == "finished"
+
+
+def test_a_second_detached_run_leaves_the_log_of_the_first_alone(tmp_path: Path, run: Path) -> None:
+    shutil.copytree(run / "out", tmp_path / "out")
+    (tmp_path / "out" / "train.log").write_text("of the first")
+    lock = RunDir(tmp_path / "out").lock()
+    second = tinydiff("train", "--resume", "--output-dir", "out", "--detach", cwd=tmp_path)
+    lock.release()
+    assert second.returncode == 2 and "another process is training in out" in second.stderr
+    assert (tmp_path / "out" / "train.log").read_text() == "of the first"
+
+
+def test_runs_says_of_each_how_it_stands(tmp_path: Path, run: Path) -> None:
+    info = json.loads((run / "out" / "run.json").read_text())
+    locks = []
+    for name, status in {"a": "running", "b": "paused", "c": "stopped", "d": "finished", "e": "diverged", "f": "running"}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(json.dumps(info | {"status": status}))
+        if name in "ab":
+            locks.append(RunDir(tmp_path / name).lock())
+    (tmp_path / "evil\x1b[2J").mkdir()
+    (tmp_path / "evil\x1b[2J" / "run.json").write_text(json.dumps(info | {"device": "\x1b[2J", "status": "[bold]\x07"}))
+    (tmp_path / "g").mkdir()
+    (tmp_path / "g" / "run.json").symlink_to(run / "out" / "run.json")
+    listed = tinydiff("runs", cwd=tmp_path, COLUMNS="300")
+    for lock in locks:
+        lock.release()
+    found = dict(re.findall(r"^([a-f]) .* (\w+) +[\d,]+ of [\d,]+", listed.stdout, re.MULTILINE))
+    assert found == {"a": "running", "b": "paused", "c": "stopped", "d": "finished", "e": "diverged", "f": "crashed"}
+    assert "g/run.json is a link that leads out of its run's folder" in listed.stdout
+    assert listed.stdout.replace("\n", "").isprintable()
+
+
+def test_asking_what_does_not_run_is_refused(tmp_path: Path, run: Path) -> None:
+    for folder, sentence in ((run / "out", "it is finished"), (tmp_path, "holds no run")):
+        result = tinydiff("attach", str(folder), "--ask", "stop", cwd=tmp_path)
+        assert result.returncode == 2 and sentence in result.stderr, result
+    assert not (run / "out" / "control").exists()
+
+
+def test_pictures_are_not_written_through_a_link(tmp_path: Path, run: Path) -> None:
+    shutil.copytree(run / "out", tmp_path / "out", ignore=shutil.ignore_patterns("intermediate"))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "step_0001.png").touch()
+    (tmp_path / "out" / "intermediate").symlink_to("../mine")
+    arguments = ("--checkpoint", "out/model_final.pt", "--num-images", "1", "--steps", "2", "--show-intermediate")
+    result = tinydiff("sample", *arguments, cwd=tmp_path)
+    assert result.returncode == 2 and "is a link" in result.stderr
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["step_0001.png"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_closing_the_terminal_leaves_a_checkpoint_that_resumes_exactly(tmp_path: Path, photos: Path) -> None:
+    arguments = ["train", "--dataset", f"folder:{photos}", *TINY, "--batch-size", "32", "--sample-interval", "0"]
+    arguments += ["--lr-schedule", "constant", "--warmup", "0"]  # as long a run or a longer one: the same steps
+    with Terminal([*arguments, "--epochs", "5000"], tmp_path) as terminal:
+        terminal.until(lambda: re.search(r"loss \d", terminal.text))
+        terminal.hang_up()
+        assert terminal.end() == 128 + signal.SIGHUP
+    info = read_run(tmp_path / "outputs")
+    assert info.status == "stopped" and info.step > 0
+    epochs = str(info.step // 16 + 1)
+    environment = {"XDG_CACHE_HOME": str(tmp_path / ".cache"), "OMP_NUM_THREADS": "1"}
+    resumed = tinydiff("train", "--resume", "--epochs", epochs, cwd=tmp_path, **environment)
+    assert resumed.returncode == 0 and f"resuming at step {info.step:,}" in resumed.stdout, resumed.stderr
+    whole = tinydiff(*arguments, "--epochs", epochs, "--output-dir", "whole", cwd=tmp_path, **environment)
+    assert whole.returncode == 0, whole.stderr
+    first, second = (torch.load(tmp_path / name / "model_final.pt", weights_only=True) for name in ("outputs", "whole"))
+    assert all(same_tensors(first[key], second[key]) for key in ("step", "model", "ema", "ema_updates", "optimizer", "tally"))
+    assert metrics(tmp_path / "outputs") == metrics(tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_attach_opens_the_live_run_and_requests_reach_it(tmp_path: Path, photos: Path) -> None:
+    arguments = ("--dataset", f"folder:{photos}", "--epochs", "50000", "--sample-interval", "0", *TINY, "--batch-size", "16")
+    assert tinydiff("train", *arguments, "--detach", cwd=tmp_path).returncode == 0
+    run_dir = RunDir(tmp_path / "outputs")
+    try:
+        wait_for(lambda: run_dir.metrics.exists() and len(run_dir.read_metrics()) > 0)
+        with Terminal(["attach", "outputs"], tmp_path, 120, 40) as app:
+            app.until(lambda: re.search(r"outputs +running", app.text))
+            seen = step_shown(app)
+            app.until(lambda: step_shown(app) > seen)  # live
+            asked = tinydiff("attach", "outputs", "--ask", "pause", cwd=tmp_path)
+            assert "asked the run in outputs to pause" in asked.stdout, asked.stderr
+            app.until(lambda: re.search(r"outputs +paused", app.text))
+            for key, status in (("p", "running"), ("x", "stopped")):
+                app.send(key)
+                app.until(lambda status=status: re.search(rf"outputs +{status}", app.text))
+            app.send("q")
+            assert app.end() == 0
+    finally:
+        run_dir.ask("stop")
+        wait_for(lambda: not run_dir.is_live())
+    assert read_run(run_dir.path).checkpoint == run_dir.last
+
+
+def step_shown(app: Terminal) -> float:
+    """The step of the one run in the list of the app."""
+    found = re.search(r"([\d.,]+)(k?)/[\d.,]+k?", app.text)
+    return float(found[1].replace(",", "")) * (1000 if found[2] else 1) if found else 0.0
+
+
+def test_a_second_ctrl_c_interrupts_at_once() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with stop_signals() as received:
+        signal.raise_signal(signal.SIGTERM)
+        assert received == [signal.SIGTERM]
+        received.clear()
+        signal.raise_signal(signal.SIGINT)
+        assert received == [signal.SIGINT]
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
     """Poll another process until the condition holds; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
 
     checkpoint = Path(options.resume) if isinstance(options.resume, str) else None
     trainer = Trainer(config, resume=bool(options.resume), overwrite=options.overwrite, checkpoint=checkpoint)
-    with _signals() as stop, make_progress(plain=options.plain) as progress:
+    with stop_signals() as stop, make_progress(plain=options.plain) as progress:
         progress.say(trainer.describe())
         if options.resume:
             progress.say(f"resuming at step {trainer.step:,} of {trainer.total_steps:,}")
@@ -139,7 +139,7 @@ def _answer(trainer: "Trainer", progress: Plain, stop: list[int]) -> None:
 
 
 @contextmanager
-def _signals() -> Iterator[list[int]]:
+def stop_signals() -> Iterator[list[int]]:
     """Collect stop signals in a list, to be looked at between two events; a second Ctrl-C ends at once."""
     received: list[int] = []
 

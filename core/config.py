@@ -180,7 +180,12 @@ class SampleConfig:
     variance: str = setting("small", "reverse variance of ddpm", choices=VARIANCES)
     seed: int = setting(0, "seed; image k of a seed is the same in every batch", low=0)
     label: int = setting(-1, "class to draw, of a conditional model; -1 takes all classes in turn", low=-1)
-    guidance_scale: float = setting(1.0, "classifier-free guidance: 1 is plain conditional", low=0.0, high=100.0)
+    guidance_scale: float = setting(
+        -1.0,
+        "classifier-free guidance: 1 is plain conditional, negative what suits the model (default: 2 where it knows classes)",
+        low=-1.0,
+        high=100.0,
+    )
     start: str = setting(
         "noise", "start from noise, on the way between two noises, from test images, or inpaint test images", choices=STARTS
     )
@@ -197,7 +202,7 @@ class SampleConfig:
         self.check_values()
         if self.steps > config.timesteps:
             raise UserError(f"--steps must be at most the model's {config.timesteps} timesteps, got {self.steps}")
-        if not classes and (self.label >= 0 or self.guidance_scale != 1.0):
+        if not classes and (self.label >= 0 or (self.guidance_scale >= 0 and self.guidance_scale != 1.0)):
             raise UserError(
                 "this model knows no classes, so --class and --guidance-scale do not apply; train one with --conditional"
             )
@@ -208,8 +213,9 @@ class SampleConfig:
         if self.sampler == "ddpm" and self.steps == 1:
             raise UserError("ddpm needs at least 2 steps; use --sampler ddim for one")
 
-    def resolve(self, config: TrainConfig) -> Self:
-        """Fill in the sampler and steps that suit the model's objective."""
+    def resolve(self, config: TrainConfig, classes: int) -> Self:
+        """Fill in the sampler and steps that suit the model's objective, and the guidance of one that knows classes."""
         sampler = self.sampler or ("euler" if config.objective == "flow" else "dpmpp_2m")
         steps = self.steps or min(config.timesteps, 1000 if sampler == "ddpm" else 20)
-        return dataclasses.replace(self, sampler=sampler, steps=steps)
+        guidance = self.guidance_scale if self.guidance_scale >= 0 else 2.0 if classes else 1.0
+        return dataclasses.replace(self, sampler=sampler, steps=steps, guidance_scale=guidance)

@@ -39,7 +39,7 @@ def generate(model: Model, options: SampleConfig, compute: Compute, source: Tens
     Raises UserError when the options do not fit the model.
     """
     options.check(model.config, model.label_count)
-    options = options.resolve(model.config)
+    options = options.resolve(model.config, model.label_count)
     timesteps = timesteps_for(model, options)
     extras: dict[str, dict[str, object]] = {"ddim": {"eta": options.eta}, "ddpm": {"variance": options.variance}}
     batches = math.ceil(options.num_images / BATCH)

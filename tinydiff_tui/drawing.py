@@ -96,7 +96,7 @@ def read_facts(path: Path) -> Iterator[ModelFacts]:
     config = model.config
     yield ModelFacts(
         path, config.objective, config.schedule, config.timesteps, config.dataset, model.classes, model.label_count,
-        model.step, SampleConfig().resolve(config).sampler, _compute().describe(),
+        model.step, SampleConfig().resolve(config, 0).sampler, _compute().describe(),
     )  # fmt: skip
 
 
@@ -112,7 +112,7 @@ class Drawing:
     def __iter__(self) -> Iterator[BatchFrame]:
         model = model_of(self.path)
         self.options.check(model.config, model.label_count)
-        self.options = self.options.resolve(model.config)
+        self.options = self.options.resolve(model.config, model.label_count)
         channels, height, width = model.shape
         self.shape = (self.options.num_images, height, width, channels)
         most = max(2, min(MOST_FRAMES, MOST_BYTES // (2 * math.prod(self.shape))))

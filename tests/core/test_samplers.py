@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from core.checkpoint import load_model
-from core.config import SampleConfig
+from core.config import SampleConfig, TrainConfig
 from core.device import Compute
 from core.diffusion import Denoise, Diffusion, Prediction
 from core.errors import UserError
@@ -279,6 +279,14 @@ def test_heun_spends_no_more_than_it_was_given(tiny_run: Path) -> None:
     for steps in (1, 2, 7, 20):
         last = list(generate(model, SampleConfig(num_images=1, sampler="heun", steps=steps), CPU))[-1]
         assert steps - 1 <= last.evaluations <= steps
+
+
+def test_guidance_is_2_where_a_model_knows_classes_and_none_is_asked_for() -> None:
+    config = TrainConfig.of(model="tiny", conditional=True)
+    assert SampleConfig().resolve(config, 10).guidance_scale == 2.0
+    assert SampleConfig().resolve(config, 0).guidance_scale == 1.0  # a folder without classes
+    assert SampleConfig(guidance_scale=1.0).resolve(config, 10).guidance_scale == 1.0
+    assert SampleConfig(guidance_scale=0.0).resolve(config, 10).guidance_scale == 0.0
 
 
 @pytest.mark.parametrize(

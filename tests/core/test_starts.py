@@ -55,7 +55,7 @@ def test_inpainting_keeps_every_known_pixel(model: Model, sampler: str) -> None:
 
 
 def test_sdedit_walks_only_its_share_of_the_schedule(model: Model) -> None:
-    options = SampleConfig(start="image", strength=0.3, steps=10).resolve(model.config)
+    options = SampleConfig(start="image", strength=0.3, steps=10).resolve(model.config, model.label_count)
     timesteps = timesteps_for(model, options)
     assert timesteps[0] == 299 and len(timesteps) == 10 and timesteps == sorted(set(timesteps), reverse=True)
     source = torch.full((2, 28, 28, 1), 200, dtype=torch.uint8)

@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     )
     model = load_model(checkpoint, device=compute.device)
     wanted.check(model.config, model.label_count)
-    wanted = wanted.resolve(model.config)
+    wanted = wanted.resolve(model.config, model.label_count)
     data_dir = options.data_dir or model.config.data_dir
     with make_progress(plain=options.plain) as progress:
         judge = _judge(model.config.dataset, Path(data_dir).expanduser() if data_dir else None, compute, progress)

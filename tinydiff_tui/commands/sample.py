@@ -45,16 +45,17 @@ def run(options: argparse.Namespace) -> int:
             "or use --steps to spend fewer network evaluations"
         )
     wanted.check(model.config, model.label_count)
-    wanted = wanted.resolve(model.config)
+    wanted = wanted.resolve(model.config, model.label_count)
     source = source_pictures(model, wanted, options.data_dir)
     rows = model.label_count if wanted.label < 0 else 0
     finished: list[images.Pixels] = []
     steps: list[tuple[int, images.Pixels]] = []
     started = time.monotonic()
+    guidance = f"guidance {wanted.guidance_scale:g}, " if model.label_count else ""
     with make_progress(plain=options.plain) as progress:
         progress.say(
-            f"{wanted.num_images} images, {wanted.sampler}, {wanted.steps} evaluations, {model.config.objective} objective, "
-            f"{model.config.schedule} schedule; {compute.describe()}"
+            f"{wanted.num_images} images, {wanted.sampler}, {wanted.steps} evaluations, {guidance}{model.config.objective} "
+            f"objective, {model.config.schedule} schedule; {compute.describe()}"
         )
         for batch in generate(model, wanted, compute, source):
             frame = batch.frame

@@ -186,7 +186,7 @@ class SampleScreen(ModeScreen):
         try:
             options = form.read()
             if self.facts is not None and self.facts.path != path:
-                options = dataclasses.replace(options, label=-1, guidance_scale=1.0)  # those were the other model's
+                options = dataclasses.replace(options, label=-1, guidance_scale=-1.0)  # those were the other model's
         except UserError as error:
             self._say(str(error))
             return

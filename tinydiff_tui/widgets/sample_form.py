@@ -55,7 +55,7 @@ class SampleForm(VerticalScroll):
             yield Select[int]([], prompt="all in turn", id="label", compact=True)
         with Horizontal(classes="-conditional"):
             yield Label("guidance")
-            yield Input("1.0", type="number", id="guidance_scale", compact=True)
+            yield Input("2.0", type="number", id="guidance_scale", compact=True)
         yield Button("Generate (g)", id="generate", compact=True)
 
     @property

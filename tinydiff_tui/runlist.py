@@ -1,15 +1,19 @@
 """The runs below a folder as rows, and their loss curves, read in a worker thread."""
 
+import math
 import time
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from core.errors import UserError
 from core.runs import RunDir, RunInfo, find_runs
 from tinydiff_tui.feed import Series
-from tinydiff_tui.text import ago, number, printable, short_count
+from tinydiff_tui.text import ago, duration, number, printable, short_count
 from tinydiff_tui.widgets.loss_chart import LossCurve
 
 
@@ -24,6 +28,8 @@ class RunRow:
     live: bool
     error: str
     curve: LossCurve | None
+    pulse: str = ""
+    """How a live run gets on: epoch, rate, time left, loss by quarter of t."""
 
 
 @dataclass
@@ -34,6 +40,7 @@ class _Followed:
     size: int = 0
     step: int = 0
     series: Series = field(default_factory=Series)
+    lately: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=12))
 
 
 class RunList:
@@ -65,7 +72,8 @@ class RunList:
             ago(time.time() - run.started),
         )
         curve = LossCurve(name, np.array(followed.series.steps), np.array(losses))
-        return RunRow(str(run.path), name, cells, run, run.status in ("running", "paused"), "", curve)
+        live = run.status in ("running", "paused")
+        return RunRow(str(run.path), name, cells, run, live, "", curve, pulse(run, followed.lately) if live else "")
 
     def _follow(self, folder: Path) -> _Followed:
         run = RunDir(folder)
@@ -78,7 +86,33 @@ class RunList:
             if size > followed.offset:
                 for entry in run.follow_metrics(followed.offset):
                     followed.series.put(entry["step"], entry["loss"])
+                    followed.lately.append(entry)
                     followed.offset, followed.step = entry["offset"], entry["step"]
         except OSError:
             pass
         return followed
+
+
+def pulse(run: RunInfo, lately: Sequence[dict[str, Any]]) -> str:
+    """One line on a live run from the last lines of its metrics; what they do not tell is left out."""
+    if not lately:
+        return "no step is logged yet"
+    first, last = lately[0], lately[-1]
+    parts = [f"epoch {last['epoch']} of {run.config.epochs}"] if isinstance(last.get("epoch"), int) else []
+    seconds = _seconds(last) - _seconds(first)  # of training: a pause is not in it
+    steps = last["step"] - first["step"]
+    if seconds > 0 and steps > 0 and math.isfinite(seconds):
+        left = duration((run.total_steps - last["step"]) * (seconds / steps))
+        parts += [f"{steps * run.config.batch_size / seconds:.0f} images/s", f"{left} left"]
+    if run.status == "paused":
+        parts.append("paused")
+    quartiles = last.get("quartiles")
+    if isinstance(quartiles, list) and len(quartiles) == 4:
+        losses = " ".join(number(q if isinstance(q, float) else math.nan, ".3f") for q in quartiles)
+        parts.append(f"loss by quarter of t {losses}")
+    return " · ".join(parts)
+
+
+def _seconds(entry: dict[str, Any]) -> float:
+    value = entry.get("seconds")
+    return value if isinstance(value, float) else math.nan

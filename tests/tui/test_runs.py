@@ -1,5 +1,6 @@
 """Runs: the list, live runs, curves over one another, opening, resuming and deleting."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -9,9 +10,10 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Static
 
-from core.runs import RunDir
+from core.config import TrainConfig
+from core.runs import RunDir, RunInfo
 from tests.tui.modes import at_mode, until
-from tinydiff_tui.runlist import RunList
+from tinydiff_tui.runlist import RunList, pulse
 from tinydiff_tui.screens.panels import Ask
 from tinydiff_tui.screens.runs import RunsScreen
 from tinydiff_tui.screens.train import TrainScreen
@@ -96,6 +98,7 @@ async def test_a_live_run_is_followed_and_not_deleted(folder: Path) -> None:
                 metrics.write(json.dumps({"step": 20, "loss": 0.25}) + "\n" + '{"step": 30, "lo')
             await pilot.press("R")
             await until(pilot, lambda: len(chart.curves[0].losses) == before + 1)
+            assert "loss by quarter" not in str(screen.query_one("#about", Static).content)  # this line does not tell
             await pilot.press("d")
             await pilot.pause()
             assert pilot.app.screen is screen
@@ -162,3 +165,13 @@ def test_the_list_reads_again_a_run_that_was_cut_back(folder: Path) -> None:
     second = next(row for row in runs.read() if row.name == "one")
     assert second.curve is not None
     assert len(second.curve.losses) == 1
+
+
+def test_a_live_run_says_how_it_gets_on(tmp_path: Path) -> None:
+    config = TrainConfig.of(model="tiny", epochs=4, batch_size=50)
+    run = RunInfo(tmp_path, config, "running", 0.0, 0, 400, "cpu")
+    lines = [{"step": s, "loss": 1.0, "epoch": 2, "seconds": 100 + s / 2, "quartiles": [0.1, None, 0.3, 0.4]} for s in (100, 200)]
+    assert pulse(run, lines) == "epoch 2 of 4 · 100 images/s · 1:40 left · loss by quarter of t 0.100 \N{EN DASH} 0.300 0.400"
+    assert "paused" in pulse(dataclasses.replace(run, status="paused"), lines)
+    assert pulse(run, []) == "no step is logged yet"
+    assert pulse(run, [{"step": 10, "loss": 1.0, "seconds": "soon", "quartiles": 7}]) == ""

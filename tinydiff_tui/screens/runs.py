@@ -154,7 +154,9 @@ class RunsScreen(ModeScreen):
                 for name, value in changes(row.info.config).items()
                 if name not in ("output_dir", "data_dir", "dataset")
             ]
-            lines = (row.key, row.info.device, ", ".join(changed) or "everything as by default")
+            settings = ", ".join(changed) or "everything as by default"
+            # A live run says how it gets on, in place of where it runs.
+            lines = (row.key, row.pulse, settings) if row.live else (row.key, row.info.device, settings)
             about.update("\n".join(printable(line) for line in lines))
         drawn = [r for r in self.rows if r.key in self.marked] or ([row] if row is not None else [])
         self.query_one(LossChart).show([r.curve for r in drawn if isinstance(r.curve, LossCurve)])

@@ -1,11 +1,14 @@
 """The app: five modes, one key each; themes, signals, the jobs and what the modes share."""
 
 import asyncio
+import gc
 import signal
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -21,18 +24,24 @@ from tinydiff_tui.jobs import Jobs
 from tinydiff_tui.messages import EngineLoaded
 from tinydiff_tui.palette import BindingCommands
 from tinydiff_tui.screens.base import ModeScreen
-from tinydiff_tui.screens.data import DataScreen
-from tinydiff_tui.screens.noise import NoiseScreen
 from tinydiff_tui.screens.panels import Ask, Explain, Help, key_groups
-from tinydiff_tui.screens.runs import RunsScreen
-from tinydiff_tui.screens.sample import SampleScreen
-from tinydiff_tui.screens.train import TrainScreen
 from tinydiff_tui.settings import DARK, LIGHT, load_theme, save_theme
 from tinydiff_tui.start import run_app, summary_of
+
+if TYPE_CHECKING:
+    from tinydiff_tui.screens.runs import RunsScreen
+    from tinydiff_tui.screens.sample import SampleScreen
+    from tinydiff_tui.screens.train import TrainScreen
 
 __all__ = ["TinydiffApp", "run_app"]
 
 SIGNALS = ("SIGTERM", "SIGHUP")
+
+
+def make_mode(name: str) -> ModeScreen:
+    """The screen of a mode; its module is imported when it is first shown."""
+    mode: ModeScreen = getattr(import_module(f"tinydiff_tui.screens.{name}"), f"{name.title()}Screen")()
+    return mode
 
 
 class JobsStopped(Message, bubble=False):
@@ -45,11 +54,11 @@ class TinydiffApp(App[None]):
     CSS_PATH = "app.tcss"
     TITLE = "tinydiff"
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
-        "data": DataScreen,
-        "noise": NoiseScreen,
-        "train": TrainScreen,
-        "sample": SampleScreen,
-        "runs": RunsScreen,
+        "data": partial(make_mode, "data"),
+        "noise": partial(make_mode, "noise"),
+        "train": partial(make_mode, "train"),
+        "sample": partial(make_mode, "sample"),
+        "runs": partial(make_mode, "runs"),
     }
     COMMANDS: ClassVar[set[Any]] = App.COMMANDS | {BindingCommands}
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-normal"), (160, "-wide")]  # noqa: RUF012
@@ -98,12 +107,15 @@ class TinydiffApp(App[None]):
                     break
 
     def on_ready(self) -> None:
-        # After the first paint: torch takes seconds to import.
+        # After the first paint: torch takes seconds to import. run_app put the collection of garbage off until here.
+        gc.enable()
         threading.Thread(target=self._load_engine, name="engine", daemon=True).start()
 
     def _load_engine(self) -> None:
         error = None
         try:
+            for mode in self.MODES:
+                import_module(f"tinydiff_tui.screens.{mode}")  # the first look at a mode does not wait for its import
             import core.training  # noqa: F401
         except Exception as problem:
             error = f"torch cannot be imported ({type(problem).__name__}: {problem}); reinstall tinydiff-tui"
@@ -125,8 +137,8 @@ class TinydiffApp(App[None]):
     # --- what the modes share
 
     @property
-    def train_screen(self) -> TrainScreen | None:
-        return next((mode for mode in self.mode_screens() if isinstance(mode, TrainScreen)), None)
+    def train_screen(self) -> "TrainScreen | None":
+        return cast("TrainScreen | None", next((mode for mode in self.mode_screens() if mode.MODE == "train"), None))
 
     def choose_dataset(self, name: str) -> None:
         """Make a data set the one of Data, Noise and Train."""
@@ -142,12 +154,12 @@ class TinydiffApp(App[None]):
     async def show_in_runs(self, folder: Path) -> None:
         """Go to Runs with the cursor on the run in this folder."""
         await self.switch_mode("runs")
-        next(mode for mode in self.mode_screens() if isinstance(mode, RunsScreen)).point_at(folder)
+        cast("RunsScreen", self.screen).point_at(folder)
 
     async def open_in_sample(self, checkpoint: Path) -> None:
         """Go to Sample with this checkpoint chosen."""
         await self.switch_mode("sample")
-        next(mode for mode in self.mode_screens() if isinstance(mode, SampleScreen)).choose_checkpoint(checkpoint)
+        cast("SampleScreen", self.screen).choose_checkpoint(checkpoint)
 
     async def resume_in_train(self, folder: Path) -> None:
         """Go to Train and continue the run in this folder."""

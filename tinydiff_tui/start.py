@@ -1,6 +1,7 @@
 """Starting and leaving the app: what the terminal must be able to do, and the summary that stays on it."""
 
 import contextlib
+import gc
 import io
 import os
 import shlex
@@ -46,6 +47,7 @@ def run_app(start: str = "data", cwd: Path | None = None) -> int:
             "use 'tinydiff-tui train --plain', or another command of 'tinydiff-tui --help'\n"
         )
         return 2
+    gc.disable()  # nothing of what is imported is garbage; the app enables it after its first paint
     from tinydiff_tui.app import TinydiffApp
 
     if sys.__stderr__ is not None:

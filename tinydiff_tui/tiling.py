@@ -1,9 +1,9 @@
 """How a page of images is laid out on a rectangle of cells: pure functions over sizes and arrays."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from PIL import Image
 
 from tinydiff_tui.pixels import Pixels
 
@@ -25,6 +25,7 @@ class Layout:
         return self.columns * self.rows
 
 
+@lru_cache(maxsize=64)
 def fit(count: int, side: tuple[int, int], size: tuple[int, int], mode: str = "auto", columns: int = 0) -> Layout:
     """The layout that shows most of `count` images of side (height, width) in size (columns, rows) of cells, largest first.
 
@@ -79,6 +80,8 @@ def compose(images: Pixels, layout: Layout, size: tuple[int, int], background: t
 
 def shrunk(image: Pixels, tile: tuple[int, int]) -> Pixels:
     """An image (H, W, C) at the size of a tile (width, height)."""
+    from PIL import Image  # only now: half-blocks need none, and the first paint does not wait for it
+
     picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
     smaller: Pixels = np.asarray(picture.resize(tile, Image.Resampling.BOX))
     return smaller.reshape(tile[1], tile[0], -1)

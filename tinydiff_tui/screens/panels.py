@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any, ClassVar
 
-from rich.syntax import Syntax
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.dom import DOMNode
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Markdown, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 REFERENCE = re.compile(r"`core/(\w+)\.py: ([\w.]+)`")
@@ -116,6 +115,8 @@ class Explain(Panel):
         self.text = explanation(mode, values)
 
     def compose(self) -> ComposeResult:
+        from textual.widgets import Markdown  # a tenth of what the app would import before its first paint
+
         with Vertical():
             with VerticalScroll():
                 yield Markdown(self.text)
@@ -141,6 +142,8 @@ class Code(Panel):
         self.function = name
 
     def compose(self) -> ComposeResult:
+        from rich.syntax import Syntax
+
         source = source_of(self.module, self.function)
         theme = "ansi_dark" if self.app.current_theme.dark else "ansi_light"
         with Vertical():

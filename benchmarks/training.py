@@ -1,12 +1,7 @@
-"""The cost of watching: training with the dashboard open against the same training headless, alternating in one run.
+"""What watching costs: training with the dashboard open against headless, and key-to-paint of the app; for terminal.py."""
 
-    python -m benchmarks.dashboard [--rounds 3] [--steps 120] [--model tiny]
-
-Also key-to-paint latency (p50, p95) of the app while it trains and while it is idle, and the time to first paint.
-"""
-
-import argparse
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -62,57 +57,65 @@ def headless(folder: Path, steps: int, batch: int) -> float:
 
 
 def watched(folder: Path, steps: int, batch: int, latencies: dict[str, list[float]]) -> float:
-    """images/s of the same run resumed in the app with the dashboard open; then the latency of keys while it goes on."""
-    started = time.perf_counter()
+    """images/s of the same run resumed in the app with the dashboard open; then the latency of keys in it and while sampling."""
     with Terminal([], folder, 120, 40, {"OMP_NUM_THREADS": ""}) as terminal:
         terminal.until("1 Data")
-        latencies["first paint"].append(time.perf_counter() - started)
+        terminal.send("2")
+        terminal.until(lambda: re.search(r"x_t = \d", terminal.text))
+        terminal.settle()
+        for place in range(40):
+            latencies["idle"].append(latency(terminal, "\x1b[C", f" {place + 1} ".encode()))
         terminal.send("5")
         terminal.until("stopped")
-        terminal.settle()
-        latencies["idle"] += [latency(terminal) for _ in range(20)]
         terminal.send("r")
         result = rate(folder / "run", steps, batch, lambda: terminal.read(0.02))
-        latencies["training"] += [latency(terminal) for _ in range(40)]
+        for _ in range(30):
+            latencies["training"].append(latency(terminal, "l", b"log loss"))
+            terminal.send("l")
+            terminal.until(lambda: "log loss" not in terminal.text)
+        terminal.send("x")
+        terminal.until("o Open in Sample")
+        terminal.send("4")
+        terminal.until("g generates")
+        terminal.send("g")
+        terminal.until("at t = ")
+        for _ in range(15):
+            latencies["sampling"].append(latency(terminal, "v", b"predicted x0"))
+            latencies["sampling"].append(latency(terminal, "v", b"x_t at t"))
         terminal.process.kill()
     return result
 
 
-def latency(terminal: Terminal) -> float:
-    """Seconds from opening the help with a key to its first line on the screen."""
-    started = time.perf_counter()
-    terminal.send("?")
-    terminal.until(lambda: "Everywhere" in terminal.text or "escape" in terminal.text.lower(), 10)
-    spent = time.perf_counter() - started
-    terminal.send("\x1b")
-    terminal.until(lambda: "Everywhere" not in terminal.text, 10)
-    return spent
+def latency(terminal: Terminal, key: str, answer: bytes) -> float:
+    """Seconds from a key to its answer in what the app writes."""
+    while terminal.read(0):
+        pass
+    start = len(terminal.received)
+    began = time.perf_counter()
+    terminal.send(key)
+    while answer not in terminal.received[start:]:
+        assert time.perf_counter() - began < 20, f"no answer to {key!r}:\n{terminal.text}"
+        terminal.read(0.01)
+    return time.perf_counter() - began
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=60)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--model", default="tiny")
-    options = parser.parse_args()
-    latencies: dict[str, list[float]] = {"first paint": [], "idle": [], "training": []}
+def watching(rounds: int, steps: int = 60, batch: int = 64, model: str = "fast") -> list[tuple[str, str]]:
+    """Rows of the table: the training rate in turns, and the latencies."""
+    latencies: dict[str, list[float]] = {"idle": [], "training": [], "sampling": []}
     alone, shown = [], []
-    for number in range(options.rounds):
+    for number in range(rounds):
         for program in (headless, watched) if number % 2 == 0 else (watched, headless):
             with tempfile.TemporaryDirectory() as name:
-                prepared(Path(name), options.model, options.batch)
+                prepared(Path(name), model, batch)
                 if program is headless:
-                    alone.append(headless(Path(name), options.steps, options.batch))
+                    alone.append(headless(Path(name), steps, batch))
                 else:
-                    shown.append(watched(Path(name), options.steps, options.batch, latencies))
+                    shown.append(watched(Path(name), steps, batch, latencies))
     ratio = statistics.median(shown) / statistics.median(alone)
-    print(f"headless {statistics.median(alone):.0f} images/s, with dashboard {statistics.median(shown):.0f}: {ratio:.1%}")
+    text = f"{statistics.median(shown):.0f} images/s against {statistics.median(alone):.0f} headless: {ratio:.1%}"
+    rows = [(f"training {model} with the dashboard open, {rounds} turns", text)]
     for what, seconds in latencies.items():
         ordered = sorted(seconds)
         p95 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
-        print(f"{what}: p50 {statistics.median(ordered) * 1000:.0f} ms, p95 {p95 * 1000:.0f} ms ({len(ordered)} times)")
-
-
-if __name__ == "__main__":
-    main()
+        rows.append((f"key to paint, {what}", f"p50 {statistics.median(ordered) * 1e3:.0f} ms, p95 {p95 * 1e3:.0f} ms"))
+    return rows

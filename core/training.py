@@ -112,6 +112,7 @@ class Trainer:
         lock = self.run.lock()
         status = "stopped"
         try:
+            self.run.take_requests()  # what an earlier process left unanswered is not meant for this one
             if self.overwrite:
                 self.run.clear()
             self.run.truncate_metrics(self.step)

@@ -125,8 +125,6 @@ class Training:
         else:
             self._say(f"started in {trainer.run.path.name}")
         events = cast("Generator[Event, None, None]", iter(trainer))
-        if not trainer.run.is_live():
-            trainer.run.take_requests()  # what an earlier process left unanswered is not meant for this one
         try:
             for event in events:
                 self._see(event)

@@ -221,7 +221,7 @@ def test_help_does_not_import_torch() -> None:
 
 
 def test_detached_run_takes_requests_through_its_folder(tmp_path: Path, photos: Path) -> None:
-    result = tinydiff("train", "--dataset", f"folder:{photos}", "--epochs", "5000", "--sample-interval", "0", "--detach", *TINY,
+    result = tinydiff("train", "--dataset", f"folder:{photos}", "--epochs", "100000", "--sample-interval", "0", "--detach", *TINY,
                       cwd=tmp_path)  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert "tinydiff-tui attach outputs" in result.stdout
@@ -310,7 +310,7 @@ def test_pictures_are_not_written_through_a_link(tmp_path: Path, run: Path) -> N
 def test_closing_the_terminal_leaves_a_checkpoint_that_resumes_exactly(tmp_path: Path, photos: Path) -> None:
     arguments = ["train", "--dataset", f"folder:{photos}", *TINY, "--batch-size", "32", "--sample-interval", "0"]
     arguments += ["--lr-schedule", "constant", "--warmup", "0"]  # as long a run or a longer one: the same steps
-    with Terminal([*arguments, "--epochs", "5000"], tmp_path) as terminal:
+    with Terminal([*arguments, "--epochs", "100000"], tmp_path) as terminal:
         terminal.until(lambda: re.search(r"loss \d", terminal.text))
         terminal.hang_up()
         assert terminal.end() == 128 + signal.SIGHUP

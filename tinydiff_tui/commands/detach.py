@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from core.errors import UserError
 from core.files import write_failure
-from core.runs import RunDir
+from core.runs import RunDir, read_run
 from tinydiff_tui.progress import print_line
 
-_START_SECONDS = 120
+_START_SECONDS = 300
 
 
 def detach(arguments: Sequence[str], run_dir: RunDir) -> int:
@@ -23,7 +23,7 @@ def detach(arguments: Sequence[str], run_dir: RunDir) -> int:
 
 
 def start_detached(arguments: Sequence[str], run_dir: RunDir) -> "subprocess.Popen[bytes]":
-    """The process, once it holds the run folder's lock. Raises UserError with its last line when it ends before that."""
+    """The process, once it trains. Raises UserError with its last line when it ends before that."""
     run_dir.check_inside()
     run_dir.refuse_second()  # before its log is written over
     log = run_dir.path / "train.log"
@@ -37,9 +37,16 @@ def start_detached(arguments: Sequence[str], run_dir: RunDir) -> "subprocess.Pop
     except OSError as error:
         raise UserError(write_failure(log, error)) from error
     deadline = time.monotonic() + _START_SECONDS
-    while process.poll() is None and not run_dir.is_live() and time.monotonic() < deadline:
+    while process.poll() is None and not _trains(run_dir) and time.monotonic() < deadline:
         time.sleep(0.1)
     if process.poll():
         lines = log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
         raise UserError(f"the run did not start: {lines[-1].removeprefix('tinydiff-tui: ')}")
     return process
+
+
+def _trains(run_dir: RunDir) -> bool:
+    try:
+        return read_run(run_dir.path).status == "running"
+    except UserError:  # not written yet
+        return False

@@ -83,7 +83,6 @@ def _pull(trainer: "Trainer", progress: Plain, stop: list[int]) -> None:
     """Pull the run to its end, or until `stop` holds a signal (0: asked to through the run folder)."""
     events = iter(trainer)
     looked = time.monotonic()
-    trainer.run.take_requests()  # what an earlier process left unanswered is not meant for this one
     for event in events:
         _report(event, progress)
         if time.monotonic() - looked > _LOOK_SECONDS:

@@ -21,20 +21,31 @@ _MOVE, _OPEN, _FRONT, _AND, _BACK, _CLOSE, _CHAR, _RECORD = 0, 10, 12, 28, 29, 4
 def paint(cells: Cells, changed: NDArray[np.bool_], origin: tuple[int, int], truecolor: bool) -> str:
     """The sequence that draws the `changed` cells (rows, columns); cell (0, 0) is at `origin` (column, row) of the screen.
 
-    Leaves the cursor and its style as they were.
+    Leaves the cursor as it was, and no style.
     """
     rows, columns = np.nonzero(changed)
     if not len(rows):
         return ""
-    chars, bg = cells.chars[changed], cells.bg[changed]
-    fg = _carried(cells.fg[changed], chars)
-    new_fg, new_bg = np.diff(fg, prepend=np.int32(NONE)) != 0, np.diff(bg, prepend=np.int32(NONE)) != 0
-    record = np.zeros((len(rows), _RECORD), dtype=np.uint8)
+    record = _records(cells.chars[changed], cells.fg[changed], cells.bg[changed], truecolor)
     gaps = np.clip(np.diff(columns, prepend=-1) - 1, 0, _WIDEST_GAP)
     record[:, _MOVE:_OPEN] = _forward()[gaps]
     starts = np.flatnonzero(np.diff(rows, prepend=-1))
     places = zip(rows[starts].tolist(), columns[starts].tolist(), strict=True)
     record[starts, _MOVE:_OPEN] = _table((f"\x1b[{origin[1] + y + 1};{origin[0] + x + 1}H" for y, x in places), _OPEN - _MOVE)
+    return f"\x1b7\x1b[m{_text(record)}\x1b[m\x1b8"
+
+
+def row_text(cells: Cells, row: int, start: int, end: int, truecolor: bool) -> str:
+    """Columns start to end of a row, for a cursor that is there already; needs no style and leaves none."""
+    part = slice(start, end)
+    return _text(_records(cells.chars[row, part], cells.fg[row, part], cells.bg[row, part], truecolor)) + "\x1b[m"
+
+
+def _records(chars: NDArray[np.uint32], fg: Colours, bg: Colours, truecolor: bool) -> Bytes:
+    """A row of bytes for each of the cells (N,), which follow each other, without moves."""
+    fg = _carried(fg, chars)
+    new_fg, new_bg = np.diff(fg, prepend=np.int32(NONE)) != 0, np.diff(bg, prepend=np.int32(NONE)) != 0
+    record = np.zeros((len(chars), _RECORD), dtype=np.uint8)
     any_new = new_fg | new_bg
     record[any_new, _OPEN:_FRONT] = (0x1B, ord("["))
     record[:, _FRONT:_AND] = _codes(fg, True, truecolor) * new_fg[:, None]
@@ -42,8 +53,12 @@ def paint(cells: Cells, changed: NDArray[np.bool_], origin: tuple[int, int], tru
     record[:, _BACK:_CLOSE] = _codes(bg, False, truecolor) * new_bg[:, None]
     record[:, _CLOSE] = any_new * ord("m")
     record[:, _CHAR:] = _utf8(chars)
+    return record
+
+
+def _text(record: Bytes) -> str:
     drawn: bytes = record[record != 0].tobytes()
-    return f"\x1b7\x1b[m{drawn.decode()}\x1b[m\x1b8"
+    return drawn.decode()
 
 
 def _carried(fg: Colours, chars: NDArray[np.uint32]) -> Colours:

@@ -16,7 +16,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tinydiff_tui import pixels as px
-from tinydiff_tui.ansi import paint
+from tinydiff_tui.ansi import paint, row_text
 from tinydiff_tui.ledger import Drawing, Ledger
 from tinydiff_tui.line import Line, Pace
 from tinydiff_tui.widgets.pixel_grid import TOLERANCE, PixelGrid
@@ -86,6 +86,20 @@ def test_a_picture_in_motion_is_off_by_the_tolerance_at_most(film: np.ndarray, t
         height, width = changed.shape
         off = np.abs(screen.pixels(0, 0, width, height).astype(int) - wanted.canvas)
         assert off.max() <= tolerance
+
+
+@settings(deadline=None)
+@given(FILMS)
+def test_a_row_alone_shows_every_pixel(film: np.ndarray) -> None:
+    screen, wanted = Screen(20, 12), drawing(film[0])
+    width = film.shape[2]
+    for y in range(wanted.cells.shape[0]):
+        cut = y % width
+        for part in ((0, cut), (cut, width)):
+            screen.write(row_text(wanted.cells, y, *part, True))
+        screen.write("\r\n")
+    found = screen.pixels(0, 0, width, wanted.cells.shape[0])
+    assert np.array_equal(found, np.broadcast_to(wanted.canvas, found.shape))
 
 
 def test_when_too_much_moved_the_worst_is_painted() -> None:
@@ -181,6 +195,16 @@ async def test_the_widget_writes_exactly_what_it_was_given_on_fast_and_slow_line
             grid._settle()
             await finished(app)
             assert np.array_equal(shown(app), np.broadcast_to(grid._wanted.canvas, (2 * grid.size.height, grid.size.width, 3)))
+        # Textual paints the same, and text beside it costs the picture nothing.
+        app.screen.refresh()
+        await pilot.pause()
+        await finished(app)
+        assert np.array_equal(shown(app), np.broadcast_to(grid._wanted.canvas, (2 * grid.size.height, grid.size.width, 3)))
+        known = grid._ledger.known.all()
+        app.query_one("#side", Static).update("other")
+        await pilot.pause()
+        assert known and grid._ledger.known[1:].all()
+        await finished(app)
         # What lies over it stays whole, and what comes to light is right.
         app.push_screen(ModalScreen())
         await pilot.pause()

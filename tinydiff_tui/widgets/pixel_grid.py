@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +12,17 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tinydiff_tui.ansi import paint
+from tinydiff_tui.ansi import paint, row_text
 from tinydiff_tui.ledger import Drawing, Ledger, Mask
 from tinydiff_tui.line import line_of
 from tinydiff_tui.pixels import NONE, Pixels, half_cells, pack, quadrant_cells, segments_of, shade_cells
 from tinydiff_tui.tiling import Layout, compose, fit, shrunk
+from tinydiff_tui.widgets.row_strip import RowStrip
 
 REST_SECONDS = 0.4
 TOLERANCE = 5  # of 255, in a picture that moves: 38 dB, half the bytes
 FRAME_SECONDS = 0.25  # of the line's time that a frame may take; what differs least waits
 CELL_BYTES, GREY_BYTES = 36, 20  # about what a cell costs
-LARGE = 600  # cells that a slow line is not given at once
 JOIN = 12  # unchanged cells between two changes that cost less to send again than to jump over
 
 
@@ -97,24 +98,42 @@ class PixelGrid(Widget):
 
     def render_line(self, y: int) -> Strip:
         """One row of cells as it stands on the screen."""
-        ledger, width = self._ledger, self.size.width
-        if ledger is None or ledger.cells.shape != (self.size.height, width):
-            return Strip.blank(width, self.rich_style)
-        return Strip(segments_of(ledger.cells, y), width)
+        ledger, width = self._known_cells, self.size.width
+        return self._blank(width) if ledger is None else Strip(segments_of(ledger.cells, y), width)
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """The rows of a region; on a slow line blanks, which are then filled in within its budget."""
-        line = line_of(self.app)
-        if line is not None and line.pace.slow and crop.area > LARGE and self._ledger is not None:
-            self._ledger.known[crop.y : crop.bottom] = False
-            if self.screen is self.app.screen:
-                self.call_later(self._draw)
-            strips = [Strip.blank(crop.width, self.rich_style)] * crop.height
-        else:
-            strips = [self.render_line(y).crop(crop.x, crop.right) for y in crop.line_range]
+        """The rows of a region, each drawn when it is painted."""
+
+        def row(y: int) -> RowStrip:
+            return RowStrip(partial(self._row_text, y), lambda a, b: list(self.render_line(y).crop(a, b)), crop.x, crop.right)
+
+        return [row(y) for y in crop.line_range]
+
+    def _row_text(self, y: int, start: int, end: int) -> str:
+        """What Textual writes to the line: on a slow one blanks, which are then filled in within its budget."""
+        ledger, line = self._known_cells, line_of(self.app)
+        if ledger is not None and (line is None or not line.pace.slow):
+            return row_text(ledger.cells, y, start, end, self._truecolor)
+        if ledger is not None and line is not None and self.screen is self.app.screen:
+            ledger.known[y, start:end] = False
+            line.call_when_free(self, self._draw)
+        return self._blank(end - start).render(self.app.console)
+
+    def _blank(self, width: int) -> Strip:
+        blank = Strip.blank(width, self.rich_style)
         for line_filter in self.get_line_filters():
-            strips = [strip.apply_filter(line_filter, self.background_colors[1]) for strip in strips]
-        return strips
+            blank = blank.apply_filter(line_filter, self.background_colors[1])
+        return blank
+
+    @property
+    def _truecolor(self) -> bool:
+        return self.app.console.color_system == "truecolor"
+
+    @property
+    def _known_cells(self) -> Ledger | None:
+        """The ledger, unless the widget has another size by now."""
+        ledger = self._ledger
+        return ledger if ledger is not None and ledger.cells.shape == (self.size.height, self.size.width) else None
 
     # --- what goes straight to the line
 
@@ -171,7 +190,7 @@ class PixelGrid(Widget):
         changed &= seen
         part = self._part(changed, room // CELL_BYTES)
         if part.any():
-            line.write(paint(wanted.cells, part, origin, self.app.console.color_system == "truecolor"))
+            line.write(paint(wanted.cells, part, origin, self._truecolor))
             self._ledger.take(part, wanted)
         if (changed != part).any():
             line.call_when_free(self, self._draw)

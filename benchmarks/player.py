@@ -69,6 +69,7 @@ class Player(App[None]):
             write(data)
 
         output.write = count
+        self.draw(self.frames[-1])  # as in the app, where another picture stood there before
 
     def mark(self, number: int) -> None:
         """This frame is whole once the terminal has taken what was sent so far."""
@@ -89,13 +90,15 @@ class Player(App[None]):
             self.query_one("#answer", Static).update(f"answer{self.keys}.")
 
     def step(self) -> None:
-        self.number += 1
-        if self.number >= len(self.frames):
+        if self.number + 1 == len(self.frames):
             self.clock.stop()
             self.set_timer(REST_SECONDS, self.finish)
             return
-        frame = self.frames[self.number]
+        self.number += 1
         self.shown.append(time.monotonic())
+        self.draw(self.frames[self.number])
+
+    def draw(self, frame: np.ndarray) -> None:
         if self.kind == "ours":
             self.query_one(PixelGrid).show(frame[None, :, :, None])
         else:

@@ -21,7 +21,7 @@ STALL_SECONDS = 0.2
 LEAST_SLICE = 4096
 LEAST_BACKLOG = 1 << 16
 BUFFER = 1 << 13  # bytes that the system takes before the line is felt
-LOCAL_RATE = 4e6
+LOCAL_RATE = 1.5e6  # until it is measured
 SSH_RATE = 5e5  # bytes a second; ssh takes two megabytes at once before the line is felt, so more is never assumed
 SLOW_RATE = 1e6
 
@@ -61,7 +61,7 @@ class Pace:
         """A burst of bytes took so long until the terminal had taken it all."""
         if count >= 2 * BUFFER:
             seen = min((count - BUFFER) / max(seconds, 1e-4), self.most)
-            self.rate += 0.4 * (seen - self.rate)
+            self.rate += (0.4 if seen > self.rate else 0.8) * (seen - self.rate)  # late frames are worse than few
 
 
 class Line:

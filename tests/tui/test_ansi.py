@@ -182,8 +182,10 @@ def shown(app: Any) -> np.ndarray:
 
 
 @pytest.mark.parametrize("rate", [4e6, 1e5])
-async def test_the_widget_writes_exactly_what_it_was_given_on_fast_and_slow_lines(terminal: type[Terminal], rate: float) -> None:
-    terminal.rate = rate
+async def test_the_widget_writes_exactly_what_it_was_given_on_fast_and_slow_lines(
+    terminal: type[Terminal], monkeypatch: pytest.MonkeyPatch, rate: float
+) -> None:
+    monkeypatch.setattr(terminal, "rate", rate)
     app = GridApp()
     chance = np.random.default_rng(0)
     async with app.run_test(size=(60, 20)) as pilot:
@@ -245,8 +247,9 @@ async def test_a_widget_on_top_is_not_painted_over(terminal: type[Terminal]) -> 
 async def test_in_motion_the_widget_is_nearly_right_until_it_rests(terminal: type[Terminal]) -> None:
     app = GridApp()
     images = np.full((1, 30, 40, 1), 100, dtype=np.uint8)
-    async with app.run_test(size=(60, 20)):
+    async with app.run_test(size=(60, 20)) as pilot:
         grid = app.query_one(PixelGrid)
+        await pilot.pause()
         grid.show(images)
         grid._settle()
         await finished(app)

@@ -83,6 +83,18 @@ async def test_a_small_widget_shows_more_images_by_quadrants() -> None:
         assert app.grid.shown == 2
 
 
+async def test_a_resize_fits_the_picture_anew() -> None:
+    app = GridApp()
+    async with app.run_test(size=(100, 40)) as pilot:
+        app.grid.show(digits(6))
+        await pilot.pause()
+        assert (app.grid.tiling.look, app.grid.shown) == ("half", 6)
+        await pilot.resize_terminal(60, 20)
+        await pilot.pause()
+        assert app.grid._wanted is not None and app.grid._wanted.cells.shape == (20, 60)
+        assert (app.grid.tiling.look, app.grid.shown) == ("quad", 6)
+
+
 async def test_zoom_shows_one_image_in_whole_pixels() -> None:
     app = GridApp()
     async with app.run_test(size=(120, 30)) as pilot:

@@ -21,8 +21,8 @@ from tinydiff_tui.widgets.row_strip import RowStrip
 
 REST_SECONDS = 0.4
 TOLERANCE = 5  # of 255, in a picture that moves: 38 dB, half the bytes
-FRAME_SECONDS = 0.25  # of the line's time that a frame may take; what differs least waits
-CELL_BYTES, GREY_BYTES = 36, 20  # about what a cell costs
+FRAME_SECONDS = 0.12  # of the line's time that a frame may take; what differs least waits
+CELL_BYTES, GREY_BYTES = 36, 24  # about what a cell costs
 JOIN = 12  # unchanged cells between two changes that cost less to send again than to jump over
 
 
@@ -83,7 +83,7 @@ class PixelGrid(Widget):
     def watch_mode(self) -> None:
         self._redraw()
 
-    def onshrunk(self, _: events.Resize) -> None:
+    def on_resize(self, _: events.Resize) -> None:
         self._redraw()
 
     def on_unmount(self) -> None:
@@ -143,11 +143,11 @@ class PixelGrid(Widget):
         return self._rest is not None
 
     def _redraw(self) -> None:
-        """Draw anew; exactly, unless the picture before has not rested yet."""
+        """Draw anew: exactly at once on a fast line, when the picture rests on a slow one or in motion."""
         if not self.is_attached or not self.size.width or not self.size.height:
             return
         line = line_of(self.app)
-        self._wanted = self._drawing(by_number=self._moving and line is not None and line.pace.slow)
+        self._wanted = self._drawing(by_number=line is not None and line.pace.slow)
         self._draw()
         if line is not None:
             if self._rest is not None:

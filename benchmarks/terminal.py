@@ -1,6 +1,6 @@
 """What the app costs in a terminal, against rich_pixels in a Static in the same run, and what watching costs a training.
 
-    python -m benchmarks.terminal [--only start pictures throttled watching] [--rounds 3]
+    python -m benchmarks.terminal [--only start pictures throttled watching] [--rounds 8]
 
 Programs run in pseudo-terminals. Prints one table; ratios and latencies mean something on a quiet machine only.
 """
@@ -188,7 +188,7 @@ def main() -> None:
     parts: dict[str, Callable[[], list[Row]]] = {"start": start, "pictures": pictures, "throttled": throttled}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=[*parts, "watching"], default=[*parts, "watching"])
-    parser.add_argument("--rounds", type=int, default=3, help="turns of training alone and watched")
+    parser.add_argument("--rounds", type=int, default=8, help="turns of training alone and watched")
     options = parser.parse_args()
     print(f"load of the machine: {os.getloadavg()[0]:.1f}\n\n| what | measured |\n|---|---|")
     for part in options.only:

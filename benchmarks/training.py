@@ -2,17 +2,18 @@
 
 import json
 import re
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from core.training import LOG_EVERY
 from tests.e2e.terminal import Terminal
-
-WARM_UP = 20  # steps before the clock starts
 
 
 def last_step(metrics: Path) -> int:
@@ -21,15 +22,16 @@ def last_step(metrics: Path) -> int:
     return int(json.loads(lines[-1])["step"]) if lines else 0
 
 
-def rate(folder: Path, steps: int, batch: int, turn: Callable[[], object]) -> float:
-    """Images a second between two steps of a run that is under way; `turn` keeps the program's output flowing."""
-    marks = []
-    for wanted in (WARM_UP, WARM_UP + steps):
-        while last_step(folder / "metrics.jsonl") < wanted:
-            turn()
-        marks.append((time.perf_counter(), last_step(folder / "metrics.jsonl")))
-    (start, first), (end, last) = marks
-    return (last - first) * batch / (end - start)
+def pull(folder: Path, lines: int, turn: Callable[[], object]) -> float:
+    """Seconds for so many more lines of metrics, LOG_EVERY steps each; `turn` keeps the program's output flowing."""
+    metrics = folder / "metrics.jsonl"
+    first = last_step(metrics)
+    while last_step(metrics) == first:  # the line under way began before
+        turn()
+    first, started = last_step(metrics), time.perf_counter()
+    while last_step(metrics) < first + lines * LOG_EVERY:
+        turn()
+    return (time.perf_counter() - started) / (last_step(metrics) - first) * lines * LOG_EVERY
 
 
 def prepared(folder: Path, model: str, batch: int) -> None:
@@ -45,19 +47,21 @@ def prepared(folder: Path, model: str, batch: int) -> None:
     process.communicate()
 
 
-def headless(folder: Path, steps: int, batch: int) -> float:
-    """images/s of `train --resume --plain`."""
+@contextmanager
+def headless(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`train --resume --plain`."""
     command = [sys.executable, "-m", "tinydiff_tui", "train", "--plain", "--resume", "--output-dir", "run"]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
     try:
-        return rate(folder / "run", steps, batch, lambda: time.sleep(0.02))
+        yield process
     finally:
         process.kill()
         process.wait()
 
 
-def watched(folder: Path, steps: int, batch: int, latencies: dict[str, list[float]]) -> float:
-    """images/s of the same run resumed in the app with the dashboard open; then the latency of keys in it and while sampling."""
+@contextmanager
+def dashboard(folder: Path, latencies: dict[str, list[float]]) -> Iterator[Terminal]:
+    """The app, with the run resumed in Train; before that it scrubs noise."""
     with Terminal([], folder, 120, 40, {"OMP_NUM_THREADS": ""}) as terminal:
         terminal.until("1 Data")
         terminal.send("2")
@@ -68,22 +72,25 @@ def watched(folder: Path, steps: int, batch: int, latencies: dict[str, list[floa
         terminal.send("5")
         terminal.until("stopped")
         terminal.send("r")
-        result = rate(folder / "run", steps, batch, lambda: terminal.read(0.02))
-        for _ in range(30):
-            latencies["training"].append(latency(terminal, "l", b"log loss"))
-            terminal.send("l")
-            terminal.until(lambda: "log loss" not in terminal.text)
-        terminal.send("x")
-        terminal.until("o Open in Sample")
-        terminal.send("4")
-        terminal.until("g generates")
-        terminal.send("g")
-        terminal.until("at t = ")
-        for _ in range(15):
-            latencies["sampling"].append(latency(terminal, "v", b"predicted x0"))
-            latencies["sampling"].append(latency(terminal, "v", b"x_t at t"))
+        yield terminal
         terminal.process.kill()
-    return result
+
+
+def press_keys(terminal: Terminal, latencies: dict[str, list[float]]) -> None:
+    """Keys in a training's dashboard, then, the training stopped, in a sampling."""
+    for _ in range(60):
+        latencies["training"].append(latency(terminal, "l", b"log loss"))
+        terminal.send("l")
+        terminal.until(lambda: "log loss" not in terminal.text)
+    terminal.send("x")
+    terminal.until("o Open in Sample")
+    terminal.send("4")
+    terminal.until("g generates")
+    terminal.send("g")
+    terminal.until("at t = ")
+    for _ in range(30):
+        latencies["sampling"].append(latency(terminal, "v", b"predicted x0"))
+        latencies["sampling"].append(latency(terminal, "v", b"x_t at t"))
 
 
 def latency(terminal: Terminal, key: str, answer: bytes) -> float:
@@ -93,27 +100,52 @@ def latency(terminal: Terminal, key: str, answer: bytes) -> float:
     start = len(terminal.received)
     began = time.perf_counter()
     terminal.send(key)
+    chunks = []
     while answer not in terminal.received[start:]:
         assert time.perf_counter() - began < 20, f"no answer to {key!r}:\n{terminal.text}"
-        terminal.read(0.01)
-    return time.perf_counter() - began
+        chunks.append(terminal.take(0.01))
+    seconds = time.perf_counter() - began
+    terminal.stream.feed(b"".join(chunks))
+    return seconds
 
 
-def watching(rounds: int, steps: int = 60, batch: int = 64, model: str = "fast") -> list[tuple[str, str]]:
-    """Rows of the table: the training rate in turns, and the latencies."""
+def watching(rounds: int, lines: int = 3, batch: int = 32, model: str = "fast") -> list[tuple[str, str]]:
+    """Rows of the table: the training rate, and the latencies.
+
+    Headless and watched take turns of a few seconds, the other one frozen meanwhile: this machine's speed changes from minute to
+    minute, and so both have the same share of it.
+    """
     latencies: dict[str, list[float]] = {"idle": [], "training": [], "sampling": []}
-    alone, shown = [], []
-    for number in range(rounds):
-        for program in (headless, watched) if number % 2 == 0 else (watched, headless):
-            with tempfile.TemporaryDirectory() as name:
-                prepared(Path(name), model, batch)
-                if program is headless:
-                    alone.append(headless(Path(name), steps, batch))
-                else:
-                    shown.append(watched(Path(name), steps, batch, latencies))
-    ratio = statistics.median(shown) / statistics.median(alone)
-    text = f"{statistics.median(shown):.0f} images/s against {statistics.median(alone):.0f} headless: {ratio:.1%}"
-    rows = [(f"training {model} with the dashboard open, {rounds} turns", text)]
+    pairs = []
+    with ExitStack() as stack:
+        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2)]
+        for folder in folders:
+            prepared(folder, model, batch)
+        alone = stack.enter_context(headless(folders[0]))
+        pull(folders[0] / "run", 1, lambda: time.sleep(0.02))
+        alone.send_signal(signal.SIGSTOP)
+        terminal = stack.enter_context(dashboard(folders[1], latencies))
+        pull(folders[1] / "run", 1, lambda: terminal.read(0.02))
+        for _ in range(rounds):
+            terminal.process.send_signal(signal.SIGSTOP)
+            alone.send_signal(signal.SIGCONT)
+            free = pull(folders[0] / "run", lines, lambda: time.sleep(0.02))
+            alone.send_signal(signal.SIGSTOP)
+            terminal.process.send_signal(signal.SIGCONT)
+            watched = pull(folders[1] / "run", lines, lambda: terminal.take(0.02))
+            pairs.append((free, watched))
+        terminal.resize(120, 40)  # what came while nobody decoded it is painted anew
+        terminal.settle(0.05)
+        press_keys(terminal, latencies)
+    shares = sorted(free / watched for free, watched in pairs)
+    speeds = [lines * LOG_EVERY * batch / statistics.median(times) for times in zip(*pairs, strict=True)]
+    text = f"{speeds[1]:.0f} images/s against {speeds[0]:.0f} headless; of {rounds} turns each the median share is "
+    rows = [
+        (
+            f"training {model} with the dashboard open",
+            f"{text}{statistics.median(shares):.1%} ({shares[0]:.0%} to {shares[-1]:.0%})",
+        )
+    ]
     for what, seconds in latencies.items():
         ordered = sorted(seconds)
         p95 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]

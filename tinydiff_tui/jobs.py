@@ -22,9 +22,12 @@ ATTEND_SECONDS = 0.25  # how often a paused job looks for requests
 class Job:
     """One iterator and the thread that pulls it. `attend` runs in that thread now and then, also while the job is paused."""
 
-    def __init__(self, name: str, target: MessagePump, attend: Callable[["Job"], object] | None = None) -> None:
+    def __init__(
+        self, name: str, target: MessagePump, attend: Callable[["Job"], object] | None = None, pace: float = POST_SECONDS
+    ) -> None:
         self.name = name
         self.target = target
+        self.pace = pace
         self.attend = attend or (lambda job: None)
         self.thread: threading.Thread | None = None
         self._stop = threading.Event()
@@ -67,7 +70,7 @@ class Job:
                 posted = 0.0
                 for item in items:
                     unseen = True
-                    if self.paused or time.monotonic() - posted >= POST_SECONDS:
+                    if self.paused or time.monotonic() - posted >= self.pace:
                         self.attend(self)
                         snapshot, unseen, posted = see(item), False, time.monotonic()
                         self.post(JobUpdate(self.name, snapshot))
@@ -100,16 +103,17 @@ class Jobs:
         target: MessagePump,
         snapshot: Callable[[Any], object],
         attend: Callable[[Job], object] | None = None,
+        pace: float = POST_SECONDS,
     ) -> Job | None:
         """Pull make() in a thread; None when a job of this name has not posted its end yet.
 
-        `snapshot` runs in the thread, at most ten times a second and once at the end, and makes what the screen is to see.
+        `snapshot` runs in the thread, every `pace` seconds at most and once at the end, and makes what the screen is to see.
         `attend` runs just before it, and four times a second while the job is paused.
         """
         with self._lock:
             if name in self._jobs:
                 return None
-            job = self._jobs[name] = Job(name, target, attend)
+            job = self._jobs[name] = Job(name, target, attend, pace)
         job.thread = threading.Thread(target=self._run, args=(job, make, snapshot), name=f"job {name}", daemon=True)
         job.thread.start()
         return job

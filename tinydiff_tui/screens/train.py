@@ -27,6 +27,7 @@ ON_FORM = frozenset(("start", "detach", "advanced"))
 WHILE_RUNNING = frozenset(("pause", "checkpoint", "sample", "stop", "scale_lr"))
 AFTER = frozenset(("new_run", "open_in_sample"))
 LR_STEP = 1.25
+PACE = 0.5  # a picture of the dashboard takes 25 ms of one core from a training that wants all of them
 LR = Binding.Group("lr")
 
 
@@ -132,7 +133,7 @@ class TrainScreen(ModeScreen):
     def begin(self, config: TrainConfig, *, resume: bool = False, overwrite: bool = False) -> None:
         """Start the one training job."""
         training = Training(config, resume=resume, overwrite=overwrite)
-        if self.bench.jobs.start("train", lambda: iter(training), self, training.snapshot, training.attend) is None:
+        if self.bench.jobs.start("train", lambda: iter(training), self, training.snapshot, training.attend, PACE) is None:
             self.notify("a training runs already; stop it first (x)", severity="warning")
             return
         self.training, self.config, self.view, self.outcome = training, config, None, ""

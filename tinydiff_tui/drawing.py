@@ -17,7 +17,7 @@ from core.checkpoint import Model, load_model
 from core.config import SampleConfig
 from core.device import Compute, choose_compute
 from core.runs import RunInfo, find_runs
-from core.sampling import BatchFrame, generate
+from core.sampling import BatchFrame, generate, source_pictures
 from tinydiff_tui.pixels import Pixels
 
 MOST_FRAMES = 100
@@ -103,9 +103,10 @@ def read_facts(path: Path) -> Iterator[ModelFacts]:
 class Drawing:
     """One set of images on its way out of noise. Iterate once, in a worker thread; `snapshot` turns an item into `Drawn`."""
 
-    def __init__(self, path: Path, options: SampleConfig) -> None:
+    def __init__(self, path: Path, options: SampleConfig, data_dir: Path | None = None) -> None:
         self.path = path
         self.options = options
+        self.data_dir = str(data_dir or "")
         self.frames: list[View] = []
         self.started = 0.0
 
@@ -116,8 +117,9 @@ class Drawing:
         channels, height, width = model.shape
         self.shape = (self.options.num_images, height, width, channels)
         most = max(2, min(MOST_FRAMES, MOST_BYTES // (2 * math.prod(self.shape))))
+        source = source_pictures(model, self.options, self.data_dir)
         self.started = time.monotonic()
-        frames = generate(model, self.options, _compute())
+        frames = generate(model, self.options, _compute(), source)
         try:
             for item in frames:
                 stride = math.ceil((item.frame.total + 1) / most)
@@ -184,4 +186,10 @@ SAMPLERS = {
     "heun": "x′ = x_t + Δs (û + û′) / 2",
     "dpmpp_2m": "x′ = (s′/s) x_t − a′ (e⁻ʰ − 1) D",
     "unipc": "x′ = (s′/s) x_t − a′ (e⁻ʰ − 1) x̂0 + ρ D",
+}
+STARTS = {
+    "noise": "",
+    "interpolate": "x_T = slerp(ε₁, ε₂)",
+    "image": "x_t = a_t x + s_t ε of test images at {strength:.0%} of the way (SDEdit)",
+    "inpaint": "x̂0 = the test image outside of the {region}",
 }

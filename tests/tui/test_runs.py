@@ -6,7 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Static
 
@@ -17,7 +19,9 @@ from tinydiff_tui.runlist import RunList, pulse
 from tinydiff_tui.screens.panels import Ask
 from tinydiff_tui.screens.runs import RunsScreen
 from tinydiff_tui.screens.train import TrainScreen
+from tinydiff_tui.sheets import cut, newest_sheet, read_sheet
 from tinydiff_tui.widgets.loss_chart import LossChart
+from tinydiff_tui.widgets.pixel_grid import PixelGrid
 
 
 @pytest.fixture
@@ -175,3 +179,44 @@ def test_a_live_run_says_how_it_gets_on(tmp_path: Path) -> None:
     assert "paused" in pulse(dataclasses.replace(run, status="paused"), lines)
     assert pulse(run, []) == "no step is logged yet"
     assert pulse(run, [{"step": 10, "loss": 1.0, "seconds": "soon", "quartiles": 7}]) == ""
+
+
+async def test_the_newest_samples_of_the_run_under_the_cursor_are_shown(folder: Path) -> None:
+    """And newer ones as soon as they are there; of an unreadable run none."""
+    from core import images
+
+    async with at_mode("runs", folder, size=(200, 60)) as pilot:
+        screen = await listed(pilot, 3)
+        grid = screen.query_one(PixelGrid)
+        point_at(screen, "one")
+        await until(pilot, lambda: len(grid.images) == 64)
+        sheet = newest_sheet(folder / "one")
+        assert sheet is not None
+        assert np.array_equal(images.grid(grid.images).repeat(2, 0).repeat(2, 1)[:, :, 0], np.asarray(Image.open(sheet)))
+        newer = np.random.default_rng(0).integers(40, 256, (6, 28, 28, 1), dtype=np.uint8)
+        images.save_png(sheet.with_name("epoch_999.png"), images.grid(newer))
+        await pilot.press("R")
+        await until(pilot, lambda: len(grid.images) == 6)
+        assert np.array_equal(grid.images, newer)
+        point_at(screen, "broken")
+        await until(pilot, lambda: len(grid.images) == 0)
+
+
+def test_sheets_are_cut_as_they_were_tiled_and_foreign_files_are_none(tmp_path: Path) -> None:
+    from core import images
+
+    pictures = np.random.default_rng(0).integers(0, 256, (10, 5, 7, 3), dtype=np.uint8)
+    images.save_png(tmp_path / "sheet.png", images.grid(pictures, 5))
+    found = read_sheet(tmp_path / "sheet.png")
+    assert found is not None and np.array_equal(found, pictures)
+    assert cut(np.full((4, 6, 1), 32, dtype=np.uint8)).shape == (1, 4, 6, 1)
+    assert cut(np.zeros((4, 6, 1), dtype=np.uint8)).shape == (1, 4, 6, 1)
+    (tmp_path / "torn.png").write_bytes((tmp_path / "sheet.png").read_bytes()[:60])
+    (tmp_path / "text.png").write_text("no picture")
+    Image.new("L", (5000, 5000)).save(tmp_path / "huge.png")
+    for name in ("torn", "text", "huge"):
+        assert read_sheet(tmp_path / f"{name}.png") is None
+    assert newest_sheet(tmp_path) is None
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / "epoch_0001.png").symlink_to(tmp_path / "sheet.png")
+    assert newest_sheet(tmp_path) is None

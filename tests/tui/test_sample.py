@@ -15,6 +15,7 @@ from tinydiff_tui.drawing import Drawing, model_of
 from tinydiff_tui.screens.sample import SampleScreen
 from tinydiff_tui.widgets.sample_form import SampleForm
 from tinydiff_tui.widgets.scrubber import Scrubber
+from tinydiff_tui.widgets.slider import Slider
 
 
 @pytest.fixture
@@ -182,11 +183,67 @@ async def test_class_and_guidance_are_for_conditional_models(place: Path, condit
         await pilot.pause()
         assert label.region
         label.value = 3
-        screen.query_one("#guidance_scale", Input).value = "2.5"
+        slider = screen.query_one("#guidance_scale", Slider)
+        assert slider.number == 2.0
+        slider.focus()
+        await pilot.press(*["right"] * 6, "left", "escape")
         await pilot.press("g")
         await until(pilot, lambda: "images in" in status(screen))
         assert screen.drawn is not None
         assert (screen.drawn.options.label, screen.drawn.options.guidance_scale) == (3, 2.5)
+
+
+async def test_options_are_shown_where_they_have_a_use(place: Path) -> None:
+    """Each sampler's own, each start's own; what is hidden is not sent."""
+    async with at_mode("sample", place) as pilot:
+        screen = await ready(pilot)
+        form, sampler, start = (
+            screen.query_one(SampleForm),
+            screen.query_one("#sampler", Select),
+            screen.query_one("#start", Select),
+        )
+        screen.query_one("#eta", Slider).number = 0.5
+        assert form.read().eta == 0
+        for choice, name, option in ((sampler, "ddim", "#eta"), (sampler, "ddpm", "#variance"), (start, "image", "#strength")):
+            assert not screen.query_one(option).region
+            choice.value = name
+            await pilot.pause()
+            assert screen.query_one(option).region.width > 5
+            assert form.read().eta == (0.5 if name == "ddim" else 0)
+        screen.query_one("#variance", Select).value = "large"
+        screen.query_one("#spacing", Select).value = "leading"
+        screen.query_one("#strength", Slider).number = 0.3
+        options = form.read()
+        assert (options.sampler, options.variance, options.spacing) == ("ddpm", "large", "leading")
+        assert (options.start, options.strength, options.region) == ("image", 0.3, "centre")
+
+
+@pytest.mark.parametrize("start", ["image", "inpaint", "interpolate"])
+async def test_other_starts_are_those_of_the_engine(place: Path, start: str) -> None:
+    async with at_mode("sample", place, size=(120, 40)) as pilot:
+        screen = await ready(pilot)
+        screen.query_one("#start", Select).value = start
+        screen.query_one("#num_images", Input).value = "4"
+        await pilot.pause()
+        if start == "inpaint":
+            screen.query_one("#region", Select).value = "left"
+        await generated(pilot)
+        from core.config import SampleConfig
+        from core.device import choose_compute
+        from core.images import to_uint8
+        from core.sampling import generate, source_pictures
+
+        model = model_of(place / "outputs" / "model_final.pt")
+        options = SampleConfig(num_images=4, start=start, region="left")
+        source = source_pictures(model, options)
+        *_, last = generate(model, options, choose_compute(), source)
+        assert screen.drawn is not None
+        pictures = screen.drawn.frames[-1].x
+        assert np.array_equal(pictures, to_uint8(last.frame.x))
+        formula = str(screen.query_one("#formula", Static).visual)
+        assert {"image": "60% of the way", "inpaint": "outside of the left", "interpolate": "slerp"}[start] in formula
+        if start == "inpaint":
+            assert source is not None and np.array_equal(pictures[:, :, 14:], source[:, :, 14:].numpy())
 
 
 @pytest.mark.parametrize(("size", "count"), [((80, 24), 16), ((120, 40), 36), ((200, 60), 64)])

@@ -3,24 +3,29 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
+import numpy as np
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
 from textual.coordinate import Coordinate
 from textual.widgets import DataTable, Static
 
 from core.errors import UserError
 from core.runs import RunDir
 from tinydiff_tui.messages import JobFinished
+from tinydiff_tui.pixels import Pixels
 from tinydiff_tui.runlist import RunList, RunRow
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.screens.panels import Ask
+from tinydiff_tui.sheets import newest_sheet, read_sheet
 from tinydiff_tui.starting import changes
 from tinydiff_tui.text import printable
 from tinydiff_tui.widgets.loss_chart import LossChart, LossCurve
+from tinydiff_tui.widgets.pixel_grid import PixelGrid
 
 REFRESH_SECONDS = 1.5
 OF_A_LIVE_RUN = frozenset(("pause", "ask"))
@@ -49,7 +54,9 @@ class RunsScreen(ModeScreen):
     DEFAULT_CSS = """
     RunsScreen DataTable { height: auto; max-height: 45%; }
     RunsScreen #about { height: 3; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
-    RunsScreen LossChart { margin: 0 1; }
+    RunsScreen LossChart { width: 1fr; margin: 0 1; }
+    RunsScreen PixelGrid { display: none; width: 45%; margin: 0 1 0 0; }
+    RunsScreen.-narrow PixelGrid { width: 26; }
     """
 
     def __init__(self) -> None:
@@ -58,11 +65,14 @@ class RunsScreen(ModeScreen):
         self.marked: set[str] = set()
         self.list: RunList | None = None
         self.wanted: Path | None = None
+        self._sheet: tuple[str, int] | None = None  # whose samples are shown, and of when they are
 
     def compose_mode(self) -> ComposeResult:
         yield DataTable[Text](cursor_type="row", zebra_stripes=True)
         yield Static("looking for runs …", id="about", markup=False)
-        yield LossChart(id="curves")
+        with Horizontal():
+            yield LossChart(id="curves")
+            yield PixelGrid(id="samples")
 
     def on_mount(self) -> None:
         self.list = RunList(self.bench.cwd)
@@ -95,6 +105,8 @@ class RunsScreen(ModeScreen):
                 self.query_one("#about", Static).update(message.error)
             elif isinstance(message.snapshot, tuple):
                 self._take(message.snapshot)
+        elif message.name == "sheet":
+            self._show_samples(cast("tuple[str, int, Pixels | None] | None", message.snapshot))
 
     def _take(self, rows: tuple[RunRow, ...]) -> None:
         same = [row.key for row in rows] == [row.key for row in self.rows]
@@ -160,7 +172,33 @@ class RunsScreen(ModeScreen):
             about.update("\n".join(printable(line) for line in lines))
         drawn = [r for r in self.rows if r.key in self.marked] or ([row] if row is not None else [])
         self.query_one(LossChart).show([r.curve for r in drawn if isinstance(r.curve, LossCurve)])
+        self._find_samples()
         self.refresh_bindings()
+
+    def _find_samples(self) -> None:
+        """Read the newest samples of the run under the cursor, in a thread, when they are not those on the screen."""
+        row, before = self.chosen, self._sheet
+        if self.bench.jobs.running("sheet"):
+            return
+        key = row.key if row is not None and row.info is not None else ""
+
+        def read() -> Iterator[tuple[str, int, Pixels | None]]:
+            path = newest_sheet(Path(key)) if key else None
+            modified = path.stat().st_mtime_ns if path is not None else 0
+            if (key, modified) != before:
+                yield key, modified, read_sheet(path) if path is not None else None
+
+        self.bench.jobs.start("sheet", read, self, lambda found: found)
+
+    def _show_samples(self, found: "tuple[str, int, Pixels | None] | None") -> None:
+        if found is not None:
+            key, modified, pictures = found
+            self._sheet = (key, modified)
+            grid = self.query_one(PixelGrid)
+            grid.display = pictures is not None  # the curves take its room
+            grid.show(np.zeros((0, 1, 1, 1), dtype=np.uint8) if pictures is None else pictures)
+        if self.chosen is not None and self._sheet is not None and self._sheet[0] != self.chosen.key and self.chosen.info:
+            self._find_samples()  # the cursor went on meanwhile
 
     # --- keys
 

@@ -196,7 +196,7 @@ class SampleScreen(ModeScreen):
         self.set_focus(None)
         self.drawn = None
         self.set_class(self.has_class("-narrow"), "-full")
-        drawing = Drawing(path, options)
+        drawing = Drawing(path, options, self.bench.data_dir)
         self.bench.jobs.start("sample", lambda: iter(drawing), self, drawing.snapshot)
         self._say("reading the model …  x cancels")
         self.refresh_bindings()
@@ -266,13 +266,14 @@ class SampleScreen(ModeScreen):
     def _show_formula(self) -> None:
         if self.facts is None:
             return
-        from tinydiff_tui.drawing import OBJECTIVES, SAMPLERS
+        from tinydiff_tui.drawing import OBJECTIVES, SAMPLERS, STARTS
 
         options = self.drawn.options if self.drawn is not None else None
         sampler = options.sampler if options is not None and options.sampler else self.facts.sampler
         line = f"{self.facts.objective} on the {self.facts.schedule} schedule: {OBJECTIVES[self.facts.objective]}"
         steps = f", {options.steps} evaluations" if options is not None and options.steps else ""
-        text = Text(f"{line}\n{sampler}{steps}: {SAMPLERS[sampler]}", no_wrap=True, overflow="ellipsis")
+        start = STARTS[options.start].format(strength=options.strength, region=options.region) if options is not None else ""
+        text = Text(f"{line}\n{sampler}{steps}: {SAMPLERS[sampler]}{start and '; ' + start}", no_wrap=True, overflow="ellipsis")
         self.query_one("#formula", Static).update(text)
 
     # --- saving

@@ -1,21 +1,29 @@
-"""The choices before sampling: checkpoint, sampler, steps, seed, class, guidance, number of images."""
+"""The choices before sampling: checkpoint, sampler and its options, what to start from, class, guidance, number of images."""
 
 from pathlib import Path
 from typing import Any
 
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Button, Input, Label, Select
 
-from core.config import SAMPLERS, SampleConfig
+from core.config import REGIONS, SAMPLERS, SPACINGS, STARTS, VARIANCES, SampleConfig
 from core.errors import UserError
+from tinydiff_tui.widgets.slider import Slider
 
-NUMBERS: dict[str, tuple[str, type]] = {
-    "steps": ("--steps", int),
-    "seed": ("--seed", int),
-    "guidance_scale": ("--guidance-scale", float),
-    "num_images": ("--num-images", int),
+NUMBERS = {
+    "steps": "--steps",
+    "seed": "--seed",
+    "num_images": "--num-images",
 }
+
+
+START_NAMES = dict(zip(STARTS, ("noise", "between two noises", "test images", "test images, a part"), strict=True))
+
+
+def _choice(name: str, values: tuple[str, ...]) -> Select[str]:
+    return Select([(value, value) for value in values], allow_blank=False, id=name, compact=True)
 
 
 class SampleForm(VerticalScroll):
@@ -29,8 +37,9 @@ class SampleForm(VerticalScroll):
     SampleForm Select, SampleForm Input { width: 1fr; }
     SampleForm #checkpoint { margin-bottom: 0; }
     SampleForm Button { margin-top: 1; width: 100%; }
-    SampleForm .-conditional { display: none; }
-    SampleForm.-classes .-conditional { display: block; }
+    SampleForm .-option { display: none; }
+    SampleForm.-classes .-conditional, SampleForm.-ddim .-eta, SampleForm.-ddpm .-variance { display: block; }
+    SampleForm.-image .-strength, SampleForm.-inpaint .-region { display: block; }
     """
 
     def compose(self) -> ComposeResult:
@@ -50,12 +59,30 @@ class SampleForm(VerticalScroll):
         with Horizontal():
             yield Label("images")
             yield Input("16", type="integer", id="num_images", compact=True)
-        with Horizontal(classes="-conditional"):
+        with Horizontal(classes="-option -conditional"):
             yield Label("class")
             yield Select[int]([], prompt="all in turn", id="label", compact=True)
-        with Horizontal(classes="-conditional"):
+        with Horizontal(classes="-option -conditional"):
             yield Label("guidance")
-            yield Input("2.0", type="number", id="guidance_scale", compact=True)
+            yield Slider(2.0, 8.0, 80, id="guidance_scale")
+        with Horizontal(classes="-option -eta"):
+            yield Label("eta")
+            yield Slider(0.0, 1.0, 20, id="eta")
+        with Horizontal(classes="-option -variance"):
+            yield Label("variance")
+            yield _choice("variance", VARIANCES)
+        with Horizontal():
+            yield Label("spacing")
+            yield _choice("spacing", SPACINGS)
+        with Horizontal():
+            yield Label("start")
+            yield Select[str]([(text, name) for name, text in START_NAMES.items()], allow_blank=False, id="start", compact=True)
+        with Horizontal(classes="-option -strength"):
+            yield Label("strength")
+            yield Slider(0.6, 1.0, 50, id="strength")
+        with Horizontal(classes="-option -region"):
+            yield Label("redraw")
+            yield _choice("region", REGIONS)
         yield Button("Generate (g)", id="generate", compact=True)
 
     @property
@@ -79,6 +106,14 @@ class SampleForm(VerticalScroll):
         self.set_class(labels > 0, "-classes")
         self.query_one("#label", Select).set_options([(name, i) for i, name in enumerate(classes[:labels])])
 
+    @on(Select.Changed, "#sampler")
+    @on(Select.Changed, "#start")
+    def _show_options(self) -> None:
+        """Only what the sampler and the start have a use for."""
+        chosen = {self.query_one(f"#{name}", Select).value for name in ("sampler", "start")}
+        for name in ("ddim", "ddpm", "image", "inpaint"):
+            self.set_class(name in chosen, f"-{name}")
+
     def suggest_images(self, count: int, before: int) -> None:
         """Set the number of images unless it was changed from what was suggested before."""
         field = self.query_one("#num_images", Input)
@@ -88,16 +123,17 @@ class SampleForm(VerticalScroll):
     def read(self) -> SampleConfig:
         """The options. Raises UserError for what cannot be read."""
         given: dict[str, Any] = {}
-        for name, (flag, kind) in NUMBERS.items():
+        for name, flag in NUMBERS.items():
             text = self.query_one(f"#{name}", Input).value.strip()
-            if name == "guidance_scale" and not self.has_class("-classes"):
-                continue
             if text:
                 try:
-                    given[name] = kind(text)
+                    given[name] = int(text)
                 except ValueError as error:
                     raise UserError(f"{flag} takes a number, got '{text}'") from error
-        for name in ("sampler", "label"):
+        for slider in self.query(Slider):
+            if slider.id and isinstance(slider.parent, Horizontal) and slider.parent.display:
+                given[slider.id] = slider.number
+        for name in ("sampler", "label", "spacing", "start", "variance", "region"):
             value = self.query_one(f"#{name}", Select).value
             if isinstance(value, (str, int)) and not isinstance(value, bool):
                 given[name] = value

@@ -18,6 +18,7 @@ from core.images import to_float
 from core.samplers import SAMPLERS, Frame, spaced_timesteps
 from core.seeds import SampleNoise
 from core.starts import interpolated, keep_outside, noised, region
+from core.world import World
 
 BATCH = 64  # always cut alike, so that image k does not hang on how many are drawn after it
 
@@ -32,8 +33,12 @@ class BatchFrame:
     evaluations: int
 
 
-def generate(model: Model, options: SampleConfig, compute: Compute, source: Tensor | None = None) -> Iterator[BatchFrame]:
+def generate(
+    model: Model, options: SampleConfig, compute: Compute, source: Tensor | None = None, world: World | None = None
+) -> Iterator[BatchFrame]:
     """Draw options.num_images images, batch after batch; closing stops within one network evaluation.
+
+    Of a world of several processes each draws every size-th batch, the same as one process would.
 
     `source`: the pictures to start from, uint8 (options.num_images, H, W, C), for start = image and inpaint.
     Raises UserError when the options do not fit the model.
@@ -42,8 +47,9 @@ def generate(model: Model, options: SampleConfig, compute: Compute, source: Tens
     options = options.resolve(model.config, model.label_count)
     timesteps = timesteps_for(model, options)
     extras: dict[str, dict[str, object]] = {"ddim": {"eta": options.eta}, "ddpm": {"variance": options.variance}}
-    batches = math.ceil(options.num_images / BATCH)
-    for number in range(batches):
+    world = world or World()
+    numbers = range(world.rank, math.ceil(options.num_images / BATCH), world.size)
+    for turn, number in enumerate(numbers):
         first = number * BATCH
         count = min(BATCH, options.num_images - first)
         noise = SampleNoise(options.seed, first, count, model.shape, compute.device)
@@ -59,7 +65,7 @@ def generate(model: Model, options: SampleConfig, compute: Compute, source: Tens
                 frame = next(frames, None)
             if frame is None:
                 break
-            yield BatchFrame(first, frame, number * frame.total + frame.index, batches * frame.total)
+            yield BatchFrame(first, frame, turn * frame.total + frame.index, len(numbers) * frame.total)
 
 
 def timesteps_for(model: Model, options: SampleConfig) -> list[int]:

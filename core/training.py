@@ -4,6 +4,8 @@ for event in Trainer(TrainConfig.of(dataset="mnist")):
     ...
 """
 
+import contextlib
+import dataclasses
 import json
 import math
 import platform
@@ -36,6 +38,7 @@ from core.runs import RunDir, now
 from core.sampling import generate
 from core.state import TrainState
 from core.unet import parameter_count
+from core.world import END, ROLL_BACK, STEP, check_share, is_first, join
 
 LOG_EVERY = 10  # steps in one line of metrics.jsonl
 MOST_ROLLBACKS = 5
@@ -54,22 +57,28 @@ class Trainer:
         self, config: TrainConfig, *, resume: bool = False, overwrite: bool = False, checkpoint: Path | None = None
     ) -> None:
         self.run = RunDir(config.output_dir)
-        self.run.check_free(resume=resume, overwrite=overwrite)
+        if is_first():
+            self.run.check_free(resume=resume, overwrite=overwrite)
         self.overwrite = overwrite
         self.resumed_from = (checkpoint or self.run.last) if resume else None
+        compute = choose_compute(config.device, config.precision, config.threads)
+        self.world = join(compute.device)
+        self.compute = dataclasses.replace(compute, precision=self.world.tell(compute.precision))
         saved = None
         if self.resumed_from:
-            saved = load_or_offer(self.resumed_from, self.run)
+            saved = self.world.tell(load_or_offer(self.resumed_from, self.run) if self.world.first else {})
             config = merge_for_resume(config, TrainConfig.from_dict(saved["config"]))
         self.config = config
         root = Path(config.data_dir).expanduser() if config.data_dir else None
         self.data = open_dataset(config.dataset, "train", root, config.image_size)
         check_batch(config.batch_size, config.dataset, len(self.data))
-        self.compute = choose_compute(config.device, config.precision, config.threads)
+        check_share(config.batch_size)
         self.diffusion = make_diffusion(config)
         self.state = TrainState(config, self.data, self.compute.device)
         if saved and self.resumed_from:
             self.state.restore(saved, self.resumed_from)
+        self.batches = Batches(config, self.data, self.compute.device, self.world)
+        self.network = self.world.wrap(self.state.network)
         self.steps_per_epoch = len(self.data) // config.batch_size
         self.total_steps = config.epochs * self.steps_per_epoch
         self._session_start = self.state.step
@@ -109,6 +118,9 @@ class Trainer:
     # --- the run
 
     def __iter__(self) -> Iterator[Event]:
+        return self._lead() if self.world.first else self._follow()
+
+    def _lead(self) -> Iterator[Event]:
         lock = self.run.lock()
         status = "stopped"
         try:
@@ -135,9 +147,19 @@ class Trainer:
                 self.write_status(status)
             finally:
                 lock.release()
+                with contextlib.suppress(UserError):  # those who are gone need not be told
+                    self.world.order(END)
+
+    def _follow(self) -> Iterator[Event]:
+        """What every process but the first does: what it is told to."""
+        while (order := self.world.order()) != END:
+            if order == ROLL_BACK:
+                self._restore({}, 0.0)
+                continue
+            with contextlib.suppress(Diverged):  # the first process sees the same numbers, and decides
+                yield self._step()
 
     def _train(self, metrics: IO[str]) -> Iterator[Event]:
-        batches = Batches(self.config, self.data, self.compute.device)
         rollbacks = 0
         last_save = time.monotonic()
         while True:
@@ -151,8 +173,10 @@ class Trainer:
             if self.step >= self.total_steps:
                 return
             try:
-                self._in_step = True
-                event = self._step(batches, metrics)
+                self.world.order(STEP)
+                event = self._step()
+                if self.step % LOG_EVERY == 0 or self.step == self.total_steps:
+                    self._log(metrics, event.lr)
                 self._in_step = False
                 if self._save_asked.is_set() or time.monotonic() - last_save > self.config.checkpoint_seconds:
                     self._save_asked.clear()
@@ -169,37 +193,44 @@ class Trainer:
             if self._saved_step == self.step:
                 yield Saved(self.step, self.run.last)
 
-    def _step(self, batches: Batches, metrics: IO[str]) -> Step:
-        """One optimizer step, and every LOG_EVERY steps a line of metrics. Raises Diverged."""
+    def _step(self) -> Step:
+        """One optimizer step on this process's share of the global batch. Raises Diverged."""
         started = time.perf_counter()
         state = self.state
         lr = self.config.lr * state.lr_factor * lr_fraction(self.config, state.step, self.total_steps)
         for group in state.optimizer.param_groups:
             group["lr"] = lr
-        x0, labels, generator = batches.at(state.step)
-        t = self.diffusion.draw_t(len(x0), generator)
-        noise = torch.randn(x0.shape, generator=generator, device=x0.device)
+        x0, t, noise, labels = self._draw()
         state.network.train()
         with self.compute.autocast():
-            losses = self.diffusion.loss(state.network, x0, t, noise, labels)
-        loss = losses.mean()
-        loss.backward()  # type: ignore[no-untyped-call]
+            losses = self.diffusion.loss(self.network, x0, t, noise, labels)
+        with self.world.exchange():
+            losses.mean().backward()  # type: ignore[no-untyped-call]
+        quartiles = _by_quartile(losses.detach(), t, self.config.timesteps)
+        sums = torch.cat([losses.detach().mean()[None] / self.world.size, quartiles.flatten()])
+        self.world.add_up(sums)
+        loss, quartiles = sums[0], sums[1:].view(2, 4)
         grad_norm = nn.utils.clip_grad_norm_(state.network.parameters(), self.config.grad_clip or math.inf)
         if self.compute.device.type == "cpu" or state.step % LOG_EVERY == 0:  # reading them stalls a GPU
             self._require_finite(loss, grad_norm)
+        self._in_step = True
         state.optimizer.step()
         state.optimizer.zero_grad(set_to_none=True)
         state.ema.update()
-        quartiles = _by_quartile(losses.detach(), t, self.config.timesteps)
-        state.tally += torch.cat([loss.detach()[None], grad_norm.detach()[None], quartiles.flatten()])
-        state.epoch_loss += loss.detach()
+        state.tally += torch.cat([loss[None], grad_norm.detach()[None], quartiles.flatten()])
+        state.epoch_loss += loss
         state.step += 1
         spent = time.perf_counter() - started
         state.seconds += spent
         self._session_seconds += spent
-        if state.step % LOG_EVERY == 0 or state.step == self.total_steps:
-            self._log(metrics, lr)
-        return self._step_event(loss.detach(), quartiles, grad_norm, lr)
+        return self._step_event(loss, quartiles, grad_norm, lr)
+
+    def _draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """x_0, t, noise and labels of this process in the present step: its rows of what is drawn for the whole batch."""
+        x0, labels, generator = self.batches.at(self.step)
+        t = self.diffusion.draw_t(self.config.batch_size, generator)
+        noise = torch.randn((self.config.batch_size, *x0.shape[1:]), generator=generator, device=x0.device)
+        return x0, self.world.share(t), self.world.share(noise), labels
 
     def _end_epoch(self, epoch: int) -> Iterator[Event]:
         yield EpochEnd(epoch, self.config.epochs, self.state.epoch_loss.item() / self.steps_per_epoch)
@@ -229,12 +260,18 @@ class Trainer:
     def _roll_back(self, reason: str, metrics: IO[str]) -> RolledBack:
         """Go back to the last good checkpoint with half the learning rate."""
         factor = self.state.lr_factor / 2
-        self.state.optimizer.zero_grad(set_to_none=True)
-        self.state.restore(load_checkpoint(self.run.last), self.run.last)
-        self.state.lr_factor = factor
+        self.world.order(ROLL_BACK)
+        self._restore(load_checkpoint(self.run.last), factor)
         metrics.flush()
         self.run.truncate_metrics(self.step)
         return RolledBack(self.step, self.config.lr * factor, reason)
+
+    def _restore(self, saved: dict[str, Any], lr_factor: float) -> None:
+        """Take up what the first process read from the last good checkpoint."""
+        saved, lr_factor = self.world.tell((saved, lr_factor))
+        self.state.optimizer.zero_grad(set_to_none=True)
+        self.state.restore(saved, self.run.last)
+        self.state.lr_factor = lr_factor
 
     def _finish(self) -> None:
         self._save()

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -9,6 +10,7 @@ from typing import Any, NoReturn
 
 from core.config import REQUESTS, SampleConfig, TrainConfig
 from core.errors import UserError
+from core.world import is_first
 
 EPILOG = """without a command: open the app
 
@@ -38,7 +40,8 @@ def run(arguments: Sequence[str]) -> int:
         command = import_module(f"tinydiff_tui.commands.{options.command}").run
         return int(command(options))
     except UserError as error:
-        sys.stderr.write(f"tinydiff-tui: {printable(str(error))}\n")
+        who = "" if is_first() else f"process {os.environ['RANK']}: "
+        sys.stderr.write(f"tinydiff-tui: {who}{printable(str(error))}\n")
         return 2
     except KeyboardInterrupt:
         return 130

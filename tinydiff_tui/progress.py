@@ -62,6 +62,13 @@ class Plain:
         self.say(f"{done}/{total} {text}" + (f" eta {clock(eta)}" if eta is not None else ""))
 
 
+class Silent(Plain):
+    """For the processes of a run that do not speak for it."""
+
+    def say(self, text: str) -> None:
+        pass
+
+
 class Bar(Plain):
     """A bar that stays at the bottom while lines scroll above it."""
 
@@ -96,9 +103,12 @@ def print_line(text: str) -> None:
 
 
 @contextmanager
-def make_progress(*, plain: bool) -> Iterator[Plain]:
+def make_progress(*, plain: bool, silent: bool = False) -> Iterator[Plain]:
     """A bar on a terminal that can show one, plain lines otherwise."""
     console = Console()
+    if silent:
+        yield Silent()
+        return
     if plain or not console.is_terminal or console.is_dumb_terminal:
         yield Plain()
         return

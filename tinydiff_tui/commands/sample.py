@@ -1,13 +1,17 @@
 """`tinydiff-tui sample`."""
 
 import argparse
+import dataclasses
 import time
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.config import DEVICES, PRECISIONS, SampleConfig
 from core.errors import UserError
 from core.files import require_checkpoint
+from core.world import join
 from tinydiff_tui.cli import given
 from tinydiff_tui.progress import make_progress
 
@@ -38,6 +42,8 @@ def run(options: argparse.Namespace) -> int:
     compute = choose_compute(
         getattr(options, "device", "auto"), getattr(options, "precision", "auto"), getattr(options, "threads", 0)
     )
+    world = join(compute.device)
+    compute = dataclasses.replace(compute, precision=world.tell(compute.precision))
     model = load_model(checkpoint, device=compute.device)
     if options.timesteps not in (None, model.config.timesteps):
         raise UserError(
@@ -48,29 +54,33 @@ def run(options: argparse.Namespace) -> int:
     wanted = wanted.resolve(model.config, model.label_count)
     source = source_pictures(model, wanted, options.data_dir)
     rows = model.label_count if wanted.label < 0 else 0
-    finished: list[images.Pixels] = []
+    finished: list[tuple[int, images.Pixels]] = []
     steps: list[tuple[int, images.Pixels]] = []
     started = time.monotonic()
     guidance = f"guidance {wanted.guidance_scale:g}, " if model.label_count else ""
-    with make_progress(plain=options.plain) as progress:
+    with make_progress(plain=options.plain, silent=not world.first) as progress:
         progress.say(
             f"{wanted.num_images} images, {wanted.sampler}, {wanted.steps} evaluations, {guidance}{model.config.objective} "
             f"objective, {model.config.schedule} schedule; {compute.describe()}"
         )
-        for batch in generate(model, wanted, compute, source):
+        for batch in generate(model, wanted, compute, source, world):
             frame = batch.frame
             if batch.done and (progress.due(batch.done, 10) or batch.done == batch.evaluations):
                 left = (time.monotonic() - started) / batch.done * (batch.evaluations - batch.done)
                 progress.update(batch.done, batch.evaluations, f"batch at image {batch.first}", left)
             if frame.t < 0:
-                finished.append(images.to_uint8(frame.x))
+                finished.append((batch.first, images.to_uint8(frame.x)))
             elif options.show_intermediate and batch.first == 0 and frame.index % max(1, frame.total // MOST_STEPS_SHOWN) == 0:
                 steps.append((frame.t, images.class_grid(images.to_uint8(frame.x), rows)))
-        images.save_png(output, images.class_grid(np.concatenate(finished), rows))
+        drawn = [pixels for _, pixels in sorted(chain.from_iterable(world.gather(finished)), key=itemgetter(0))]
+        world.leave()
+        if not world.first:
+            return 0
+        images.save_png(output, images.class_grid(np.concatenate(drawn), rows))
         progress.say(f"{wanted.num_images} images in {time.monotonic() - started:.1f} s: {output}")
         if steps:
             folder = output.parent / "intermediate"
-            _write_steps(folder, steps, images.class_grid(finished[0], rows))
+            _write_steps(folder, steps, images.class_grid(drawn[0], rows))
             progress.say(f"{len(steps)} intermediate steps and denoising.gif: {folder}")
     return 0
 

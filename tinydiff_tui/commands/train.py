@@ -14,6 +14,7 @@ from core.config import TrainConfig, check_batch
 from core.datasets import default_dataset, describe, require
 from core.errors import UserError
 from core.runs import RunDir, read_run
+from core.world import check_share, is_first, world_size
 from tinydiff_tui.cli import given
 from tinydiff_tui.progress import Plain, make_progress, print_line
 
@@ -29,6 +30,8 @@ def run(options: argparse.Namespace) -> int:
     config = _checked_config(options)
     run_dir = RunDir(config.output_dir)
     if options.detach:
+        if world_size() > 1:
+            raise UserError("--detach is for a run of one process; leave it out and put torchrun itself into the background")
         from tinydiff_tui.commands.detach import detach
 
         return detach(options.arguments, run_dir)
@@ -37,11 +40,18 @@ def run(options: argparse.Namespace) -> int:
 
     checkpoint = Path(options.resume) if isinstance(options.resume, str) else None
     trainer = Trainer(config, resume=bool(options.resume), overwrite=options.overwrite, checkpoint=checkpoint)
+    if not trainer.world.first:
+        with stop_signals():  # the first process answers them for all
+            for _ in trainer:
+                pass
+        trainer.world.leave()
+        return 0
     with stop_signals() as stop, make_progress(plain=options.plain) as progress:
         progress.say(trainer.describe())
         if options.resume:
             progress.say(f"resuming at step {trainer.step:,} of {trainer.total_steps:,}")
         _pull(trainer, progress, stop)
+    trainer.world.leave()
     folder = shlex.quote(str(run_dir.path))
     if stop:
         print_line(f"stopped after step {trainer.step:,}; continue with: tinydiff-tui train --resume --output-dir {folder}")
@@ -55,6 +65,7 @@ def _checked_config(options: argparse.Namespace) -> TrainConfig:
     fields = given(options, TrainConfig)
     root = Path(fields["data_dir"]) if "data_dir" in fields else None
     run_dir = RunDir(fields.get("output_dir", TrainConfig.output_dir))
+    check_share(fields.get("batch_size", TrainConfig.batch_size))
     if options.resume:
         run_dir.check_free(resume=True, overwrite=False)
         # A resume needs no flag but --output-dir: the rest is the run's own.
@@ -62,7 +73,8 @@ def _checked_config(options: argparse.Namespace) -> TrainConfig:
     else:
         fields.setdefault("dataset", default_dataset(root))
         config = TrainConfig.of(**fields)
-        run_dir.check_free(resume=False, overwrite=options.overwrite)
+        if is_first():
+            run_dir.check_free(resume=False, overwrite=options.overwrite)
     require(config.dataset, Path(config.data_dir) if config.data_dir else None)
     if not config.dataset.startswith("folder:"):
         check_batch(config.batch_size, config.dataset, describe(config.dataset, root).count)
@@ -139,11 +151,14 @@ def _answer(trainer: "Trainer", progress: Plain, stop: list[int]) -> None:
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Collect stop signals in a list, to be looked at between two events; a second Ctrl-C ends at once."""
+    """Collect stop signals in a list, to be looked at between two events; a second Ctrl-C ends at once.
+
+    Not under torchrun, which passes every Ctrl-C on to processes that had it from the terminal already.
+    """
     received: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        if received and number == signal.SIGINT:
+        if received and number == signal.SIGINT and world_size() == 1:
             raise KeyboardInterrupt
         received.append(number)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.training import watching
+from benchmarks.watching import watching
 from core.glyphs import make_glyphs
 
 FRAMES, HEIGHT, WIDTH = 50, 112, 224

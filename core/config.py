@@ -192,6 +192,15 @@ class SampleConfig:
     strength: float = setting(0.6, "share of the way to noise that --start image goes (SDEdit)", low=0.01, high=1.0)
     region: str = setting("centre", "part that --start inpaint redraws", choices=REGIONS)
 
+    @classmethod
+    def asked(cls, **fields: Any) -> Self:
+        """What a person asked for; what was left out is automatic. Raises UserError for values that are wrong in themselves."""
+        if fields.get("steps", 1) < 1:
+            raise UserError(f"--steps must be at least 1, got {fields['steps']}; leave it out for what suits the sampler")
+        options = cls(**fields)
+        options.check_values()
+        return options
+
     def check_values(self) -> None:
         """Raise UserError for values that are wrong in themselves."""
         for f in dataclasses.fields(self):

@@ -287,6 +287,8 @@ def test_guidance_is_2_where_a_model_knows_classes_and_none_is_asked_for() -> No
     assert SampleConfig().resolve(config, 0).guidance_scale == 1.0  # a folder without classes
     assert SampleConfig(guidance_scale=1.0).resolve(config, 10).guidance_scale == 1.0
     assert SampleConfig(guidance_scale=0.0).resolve(config, 10).guidance_scale == 0.0
+    with pytest.raises(UserError, match="--class must be between 0 and 9 for this model, got 10"):
+        SampleConfig(label=10).check(config, 10)
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ async def test_mistakes_are_sentences(place: Path) -> None:
         await until(pilot, lambda: "at most the model's 100 timesteps" in status(screen))
         screen.query_one("#steps", Input).value = "-1"
         await pilot.press("g")
-        await until(pilot, lambda: "--steps must be at least 0" in status(screen))
+        await until(pilot, lambda: "--steps must be at least 1" in status(screen))
         screen.query_one("#steps", Input).value = ""
         (place / "torn.pt").write_bytes(b"torn")
         screen.choose_checkpoint(place / "torn.pt")

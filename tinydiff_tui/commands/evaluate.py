@@ -28,8 +28,7 @@ def run(options: argparse.Namespace) -> int:
     """Draw images, have them judged, print the figures; with --output write them as JSON too."""
     checkpoint = Path(options.checkpoint)
     require_checkpoint(checkpoint)
-    wanted = SampleConfig(**given(options, SampleConfig))
-    wanted.check_values()
+    wanted = SampleConfig.asked(**given(options, SampleConfig))
     if wanted.num_images < FEWEST:
         raise UserError(f"--num-images must be at least {FEWEST} to judge, got {wanted.num_images}")
     for name, known in (("device", DEVICES), ("precision", PRECISIONS)):

@@ -25,8 +25,7 @@ def run(options: argparse.Namespace) -> int:
     """Draw images and write their grid; with --show-intermediate the way there too."""
     checkpoint = Path(options.checkpoint)
     require_checkpoint(checkpoint)
-    wanted = SampleConfig(**given(options, SampleConfig))
-    wanted.check_values()
+    wanted = SampleConfig.asked(**given(options, SampleConfig))
     output = Path(options.output) if options.output else _run_folder(checkpoint) / "generated_samples.png"
     for name, known in (("device", DEVICES), ("precision", PRECISIONS)):
         if getattr(options, name, "auto") not in known:

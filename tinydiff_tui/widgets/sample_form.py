@@ -137,6 +137,4 @@ class SampleForm(VerticalScroll):
             value = self.query_one(f"#{name}", Select).value
             if isinstance(value, (str, int)) and not isinstance(value, bool):
                 given[name] = value
-        options = SampleConfig(**given)
-        options.check_values()
-        return options
+        return SampleConfig.asked(**given)

@@ -9,7 +9,6 @@ import dataclasses
 import json
 import math
 import platform
-import shlex
 import threading
 import time
 from collections.abc import Iterator
@@ -34,6 +33,7 @@ from core.errors import Diverged, UserError
 from core.events import EpochEnd, Event, Finished, RolledBack, Sampling, Saved, Step
 from core.events import Samples as SamplesEvent
 from core.files import write_failure
+from core.resume import load_or_offer, merge_for_resume
 from core.runs import RunDir, now
 from core.sampling import generate
 from core.state import TrainState
@@ -246,8 +246,12 @@ class Trainer:
             self.run.prune(self.config.keep_last)
             yield Saved(self.step, path)
 
+    def model(self) -> Model:
+        """The averaged weights as they stand, to draw from."""
+        return Model(self.state.ema.network, self.diffusion, self.config, self.data.classes, self.step)
+
     def _sample(self, epoch: int) -> Iterator[Event]:
-        model = Model(self.state.ema.network, self.diffusion, self.config, self.data.classes, self.step)
+        model = self.model()
         drawn: Tensor | None = None
         for batch in generate(model, SampleConfig(num_images=GRID_IMAGES, seed=self.config.seed), self.compute):
             drawn = batch.frame.x
@@ -356,51 +360,6 @@ class Trainer:
             return self.run.metrics.open("a")
         except OSError as error:
             raise UserError(write_failure(self.run.metrics, error)) from error
-
-
-def load_or_offer(path: Path, run: RunDir) -> dict[str, Any]:
-    """Load a checkpoint to resume from; when it is torn or gone, name the newest older one that is good."""
-    try:
-        return load_checkpoint(path)
-    except UserError as error:
-        for older in reversed(run.epoch_checkpoints()):
-            try:
-                load_checkpoint(older)
-            except UserError:
-                continue
-            place = shlex.quote(str(older))
-            raise UserError(f"{error}; {older} is good, continue from it with --resume {place}") from error
-        raise UserError(f"{error}; no older checkpoint of this run is good, so start again with --overwrite") from error
-
-
-_FREE_ON_RESUME = (
-    "epochs",
-    "lr",
-    "on_nan",
-    "keep_last",
-    "precision",
-    "sample_interval",
-    "save_interval",
-    "checkpoint_seconds",
-    "output_dir",
-    "data_dir",
-    "device",
-    "threads",
-)
-
-
-def merge_for_resume(asked: TrainConfig, saved: TrainConfig) -> TrainConfig:
-    """The saved config with what may change taken from the one asked for. Raises UserError for any other difference."""
-    old, new = saved.to_dict(), asked.to_dict()
-    different = [name for name in old if old[name] != new[name] and name not in _FREE_ON_RESUME]
-    if different:
-        name = different[0]
-        flag = "--" + name.replace("_", "-")
-        raise UserError(
-            f"the run in {asked.output_dir} has {flag} {old[name]}, not {new[name]}; leave {flag} out to continue it, "
-            "replace it with --overwrite, or choose another --output-dir"
-        )
-    return TrainConfig.of(**(old | {name: new[name] for name in _FREE_ON_RESUME}))
 
 
 def _by_quartile(losses: Tensor, t: Tensor, timesteps: int) -> Tensor:

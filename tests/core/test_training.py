@@ -20,9 +20,10 @@ from core.device import Compute
 from core.ema import EMA
 from core.errors import Diverged, UserError
 from core.events import EpochEnd, Event, Finished, Samples, Sampling, Saved, Step
+from core.resume import merge_for_resume
 from core.runs import RunDir, read_run
 from core.sampling import generate
-from core.training import Trainer, merge_for_resume
+from core.training import Trainer
 from core.unet import make_unet
 
 from .compare import assert_same_run, metrics, same_tensors

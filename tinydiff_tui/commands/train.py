@@ -86,7 +86,7 @@ def _saved_config(run_dir: RunDir) -> dict[str, Any]:
     try:
         return read_run(run_dir.path).config.to_dict()
     except UserError:
-        from core.training import load_or_offer
+        from core.resume import load_or_offer
 
         return dict(load_or_offer(run_dir.last, run_dir)["config"])
 

@@ -1,0 +1,161 @@
+"""What benchmarks/training.py trains in turns: ours by its own Trainer, the peers as their documentation trains them."""
+
+import tempfile
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.config import SampleConfig, TrainConfig
+from core.datasets import ImageSet
+from core.device import choose_compute
+from core.events import Step
+from core.images import Pixels, to_float, to_uint8
+from core.sampling import generate
+from core.seeds import generator_for
+from core.training import Trainer
+
+
+class Contestant(Protocol):
+    """Something that learns to draw."""
+
+    name: str
+
+    def step(self) -> Tensor:
+        """Train on one batch; the loss, on the device."""
+
+    def sample(self, count: int) -> Pixels:
+        """uint8 (N, H, W, C) of the averaged weights by its own best sampler."""
+
+
+class Ours:
+    """A model of this project; its learning rate falls to 0 after `steps`."""
+
+    def __init__(self, model: str, data: ImageSet, data_dir: str, batch: int, steps: int, device: str) -> None:
+        self.name = f"ours {model}"
+        self._folder = tempfile.TemporaryDirectory()
+        config = TrainConfig.of(
+            model=model, dataset=data.name, data_dir=data_dir, batch_size=batch, epochs=-(-steps * batch // len(data)),
+            device=device, sample_interval=0, save_interval=0, checkpoint_seconds=100_000,
+            output_dir=str(Path(self._folder.name) / "run"),
+        )  # fmt: skip
+        self.trainer = Trainer(config)
+        self.trainer.total_steps = steps
+        self._events = iter(self.trainer)
+
+    def step(self) -> Tensor:
+        for event in self._events:
+            if isinstance(event, Step):
+                return event.loss
+        raise AssertionError("more steps than were asked for")
+
+    def sample(self, count: int) -> Pixels:
+        drawn = generate(self.trainer.model(), SampleConfig(num_images=count), self.trainer.compute)
+        return to_uint8(torch.cat([batch.frame.x.cpu() for batch in drawn if batch.frame.t < 0]))
+
+
+class Peer:
+    """What the peers share: batches cut from the data on the device, AdamW or Adam, an average of the weights."""
+
+    name = ""
+    rate = 1e-3
+    average = 0.999
+
+    def __init__(self, network: nn.Module, data: ImageSet, batch: int, device: torch.device, *, half: bool, fast: bool) -> None:
+        self.device, self.batch, self.half = device, batch, half
+        self.data = data.images.to(device)
+        self.network = network.to(device)
+        if fast:
+            self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.run: Any = torch.compile(self.network) if fast and device.type == "cuda" else self.network
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), self.rate, fused=fast)
+        self.averaged = torch.optim.swa_utils.AveragedModel(
+            self.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(self.average)
+        )
+        self.generator = generator_for("cpu", 0, "peer")
+
+    def step(self) -> Tensor:
+        index = torch.randint(len(self.data), (self.batch,), generator=self.generator)
+        x = to_float(self.data[index.to(self.device)])
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            loss = self.loss(x)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.averaged.update_parameters(self.network)
+        return loss.detach()
+
+    def loss(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class Diffusers(Peer):
+    """The U-Net and training of diffusers' course (unit 2), without its classes; drawn by its DDIM in 50 evaluations."""
+
+    def __init__(self, data: ImageSet, batch: int, device: torch.device, *, half: bool) -> None:
+        from diffusers import DDIMScheduler, DDPMScheduler, UNet2DModel
+
+        self.name = "diffusers " + ("bf16 channels_last" if half else "fp32")
+        self.name += " compile" if half and device.type == "cuda" else ""
+        network = UNet2DModel(
+            sample_size=data.side, in_channels=data.channels, out_channels=data.channels, layers_per_block=2,
+            block_out_channels=(32, 64, 64), down_block_types=("DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"),
+            up_block_types=("AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
+        )  # fmt: skip
+        self.scheduler = DDPMScheduler(1000, beta_schedule="squaredcos_cap_v2")
+        self.sampler = DDIMScheduler(1000, beta_schedule="squaredcos_cap_v2")
+        super().__init__(network, data, batch, device, half=half, fast=half)
+
+    def loss(self, x: Tensor) -> Tensor:
+        noise = torch.randn_like(x)
+        t = torch.randint(1000, (len(x),), device=x.device)
+        return F.mse_loss(self.run(self.scheduler.add_noise(x, noise, t), t).sample, noise)
+
+    @torch.inference_mode()
+    def sample(self, count: int) -> Pixels:
+        x = torch.randn(count, self.data.shape[3], *self.data.shape[1:3], generator=generator_for("cpu", 0, "draw")).to(
+            self.device
+        )
+        self.sampler.set_timesteps(50)
+        for t in self.sampler.timesteps:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+                predicted = torch.cat([self.averaged(part, t.to(self.device)).sample for part in x.split(64)])
+            x = self.sampler.step(predicted.float(), t, x).prev_sample
+        return to_uint8(x)
+
+
+class Lucidrains(Peer):
+    """denoising-diffusion-pytorch as its README builds it, at a width that MNIST needs; DDIM in 50 evaluations."""
+
+    name = "denoising-diffusion-pytorch"
+    rate = 8e-5
+
+    def __init__(self, data: ImageSet, batch: int, device: torch.device) -> None:
+        from denoising_diffusion_pytorch import GaussianDiffusion, Unet
+
+        network = Unet(dim=32, dim_mults=(1, 2, 4), channels=data.channels)
+        diffusion = GaussianDiffusion(network, image_size=data.side, timesteps=1000, sampling_timesteps=50)
+        super().__init__(diffusion, data, batch, device, half=False, fast=False)
+
+    def loss(self, x: Tensor) -> Tensor:
+        return torch.as_tensor(self.run((x + 1) / 2))  # it scales to [-1, 1] itself
+
+    @torch.inference_mode()
+    def sample(self, count: int) -> Pixels:
+        drawn = [self.averaged.module.sample(batch_size=min(64, count - first)) for first in range(0, count, 64)]
+        return to_uint8(torch.cat(drawn) * 2 - 1)
+
+
+def contestants(data: ImageSet, data_dir: str, batch: int, steps: int, device: str) -> list[Contestant]:
+    """Ours first; a peer that is not installed is left out with a word."""
+    place = choose_compute(device, "fp32").device
+    found: list[Contestant] = [Ours(model, data, data_dir, batch, steps, device) for model in ("fast", "reference")]
+    found += [Diffusers(data, batch, place, half=half) for half in (False, True)]
+    try:
+        found.append(Lucidrains(data, batch, place))
+    except ImportError:
+        print("denoising-diffusion-pytorch is not installed: left out (pip install '.[bench]')")
+    return found

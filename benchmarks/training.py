@@ -1,0 +1,154 @@
+"""Training against diffusers and denoising-diffusion-pytorch, in turns, in one run on one machine.
+
+    python -m benchmarks.training [--device cuda] [--dataset mnist] [--batch-size 128] [--rounds 3] [--seconds 10] [--minutes 0]
+
+Every round gives each contestant the machine for --seconds: images/s (the median of the rounds), GFLOP/s by torch's own counter,
+and their share of what a bf16 matrix product reaches here. With --minutes each is then trained anew for so long, in slices that
+take turns; its pictures are judged at a tenth, a quarter, half and the end of it (Frechet distance by the project's own judge),
+and OUTPUT.png draws them. The data's images are the same, and on the device, for all.
+"""
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.peers import Contestant, contestants
+from core.datasets import open_dataset
+from core.device import choose_compute
+from core.quality import load_judge
+
+MARKS = (0.1, 0.25, 0.5, 1.0)
+SLICE_SECONDS = 20
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was asked."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def train(contestant: Contestant, seconds: float, device: torch.device) -> tuple[int, float]:
+    """Train for about so long; steps, and the seconds that they took."""
+    wait(device)
+    started, steps = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        contestant.step()
+        steps += 1
+        if steps % 10 == 0:
+            wait(device)  # or the queue would take thousands of steps ahead
+    wait(device)
+    return steps, time.perf_counter() - started
+
+
+def peak(device: torch.device) -> float:
+    """FLOP/s of a bf16 matrix product, the best of ten."""
+    side = 8192 if device.type == "cuda" else 1024
+    a = torch.randn(side, side, device=device, dtype=torch.bfloat16)
+    best = float("inf")
+    for _ in range(10):
+        wait(device)
+        started = time.perf_counter()
+        a @ a
+        wait(device)
+        best = min(best, time.perf_counter() - started)
+    return 2 * side**3 / best
+
+
+def flops(contestant: Contestant) -> int:
+    """Of one training step."""
+    with FlopCounterMode(display=False) as counter:
+        contestant.step()
+    return int(counter.get_total_flops())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dataset", default="mnist")
+    parser.add_argument("--data-dir", default="")
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--minutes", type=float, default=0)
+    parser.add_argument("--num-images", type=int, default=1000, help="images that are judged at each mark")
+    parser.add_argument("--output", default="training")
+    options = parser.parse_args()
+    compute = choose_compute(options.device)
+    root = Path(options.data_dir) if options.data_dir else None
+    data = open_dataset(options.dataset, "train", root)
+    print(f"{compute.describe()}, torch {torch.__version__}, batch {options.batch_size}, {options.dataset}")
+    field = contestants(data, options.data_dir, options.batch_size, 1_000_000, options.device)
+    work = {}
+    for contestant in field:
+        work[contestant.name] = flops(contestant)
+        train(contestant, options.seconds / 2, compute.device)  # compiled and warm
+    rates: dict[str, list[float]] = {contestant.name: [] for contestant in field}
+    for _ in range(options.rounds):
+        for contestant in field:
+            steps, seconds = train(contestant, options.seconds, compute.device)
+            rates[contestant.name].append(steps / seconds)
+    best = peak(compute.device)
+    print(f"a bf16 matrix product reaches {best / 1e9:.0f} GFLOP/s\n\n| contestant | images/s | of ours | GFLOP/s | of that |")
+    print("|---|---|---|---|---|")
+    ours = statistics.median(rates[field[0].name])
+    for name, found in rates.items():
+        rate = statistics.median(found)
+        speed = rate * work[name]
+        print(f"| {name} | {rate * options.batch_size:.0f} | {rate / ours:.3f} | {speed / 1e9:.0f} | {speed / best:.1%} |")
+    if options.minutes:
+        judged(options, rates)
+
+
+def judged(options: argparse.Namespace, rates: dict[str, list[float]]) -> None:
+    """Train anew for the minutes asked, in turns, and print the distances at the marks."""
+    compute = choose_compute(options.device)
+    root = Path(options.data_dir) if options.data_dir else None
+    judge = load_judge(options.dataset, root)
+    budget = options.minutes * 60
+    ours = next(iter(rates.values()))
+    steps = int(statistics.median(ours) * budget)
+    data = open_dataset(options.dataset, "train", root)
+    field = contestants(data, options.data_dir, options.batch_size, steps, options.device)
+    spent = {contestant.name: 0.0 for contestant in field}
+    distances: dict[str, list[tuple[float, float]]] = {contestant.name: [] for contestant in field}
+    print(
+        f"\n{judge.name}, {options.num_images} images\n\n| contestant | trained | distance (floor) | precision | recall | sure |"
+    )
+    print("|---|---|---|---|---|---|")
+    for mark in MARKS:
+        while any(seconds < mark * budget for seconds in spent.values()):
+            for contestant in field:
+                left = mark * budget - spent[contestant.name]
+                if left > 0:
+                    spent[contestant.name] += train(contestant, min(SLICE_SECONDS, left), compute.device)[1]
+        for contestant in field:
+            report = judge.report(contestant.sample(options.num_images))
+            found = report.samples
+            distances[contestant.name].append((mark * budget, found.distance))
+            text = f"{found.distance:.2f} ({report.floor.distance:.2f}) | {found.precision:.3f} | {found.recall:.3f}"
+            print(f"| {contestant.name} | {mark * budget:.0f} s | {text} | {found.sure:.1%} |", flush=True)
+    plot(distances, Path(f"{options.output}.png"))
+
+
+def plot(distances: dict[str, list[tuple[float, float]]], path: Path) -> None:
+    """Distance against seconds of training."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for name, points in distances.items():
+        axes.plot(*zip(*points, strict=True), marker="o", label=name)
+    axes.set(yscale="log", xlabel="seconds of training", ylabel="Frechet distance")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend()
+    figure.savefig(path)
+
+
+if __name__ == "__main__":
+    main()

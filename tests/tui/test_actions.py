@@ -69,7 +69,7 @@ async def driving(mode: str, folder: Path, screen: type[ModeScreen]) -> AsyncIte
 
 def picture(screen: ModeScreen) -> Callable[[], object]:
     """The frame that a slider points at."""
-    return lambda: screen.query_one(Scrubber).value
+    return lambda: screen.query_one("#slider, #frames", Scrubber).value
 
 
 def status(screen: ModeScreen) -> Callable[[], object]:

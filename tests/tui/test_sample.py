@@ -77,7 +77,7 @@ async def test_letters_work_at_once_and_frames_are_those_of_the_engine(place: Pa
 async def test_the_trajectory_is_scrubbed_replayed_and_zoomed(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with at_mode("sample", place) as pilot:
         screen = await generated(pilot)
-        trajectory, scrubber = screen.trajectory, screen.query_one(Scrubber)
+        trajectory, scrubber = screen.trajectory, screen.query_one("#frames", Scrubber)
         assert screen.drawn is not None
         frames = screen.drawn.frames
         assert scrubber.value == 20

@@ -29,6 +29,9 @@ class Contestant(Protocol):
     def sample(self, count: int) -> Pixels:
         """uint8 (N, H, W, C) of the averaged weights by its own best sampler."""
 
+    def close(self) -> None:
+        """Leave nothing behind."""
+
 
 class Ours:
     """A model of this project; its learning rate falls to 0 after `steps`."""
@@ -54,6 +57,10 @@ class Ours:
     def sample(self, count: int) -> Pixels:
         drawn = generate(self.trainer.model(), SampleConfig(num_images=count), self.trainer.compute)
         return to_uint8(torch.cat([batch.frame.x.cpu() for batch in drawn if batch.frame.t < 0]))
+
+    def close(self) -> None:
+        self._events.close()  # type: ignore[attr-defined]
+        self._folder.cleanup()
 
 
 class Peer:
@@ -90,6 +97,9 @@ class Peer:
 
     def loss(self, x: Tensor) -> Tensor:
         raise NotImplementedError
+
+    def close(self) -> None:
+        pass
 
 
 class Diffusers(Peer):

@@ -91,6 +91,8 @@ def main() -> None:
         for contestant in field:
             steps, seconds = train(contestant, options.seconds, compute.device)
             rates[contestant.name].append(steps / seconds)
+    for contestant in field:
+        contestant.close()
     best = peak(compute.device)
     print(f"a bf16 matrix product reaches {best / 1e9:.0f} GFLOP/s\n\n| contestant | images/s | of ours | GFLOP/s | of that |")
     print("|---|---|---|---|---|")
@@ -131,6 +133,8 @@ def judged(options: argparse.Namespace, rates: dict[str, list[float]]) -> None:
             distances[contestant.name].append((mark * budget, found.distance))
             text = f"{found.distance:.2f} ({report.floor.distance:.2f}) | {found.precision:.3f} | {found.recall:.3f}"
             print(f"| {contestant.name} | {mark * budget:.0f} s | {text} | {found.sure:.1%} |", flush=True)
+    for contestant in field:
+        contestant.close()
     plot(distances, Path(f"{options.output}.png"))
 
 

@@ -12,10 +12,10 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from benchmarks.plots import save_distances
 from core.checkpoint import Model, load_model
 from core.config import SampleConfig
 from core.device import Compute, choose_compute
@@ -48,25 +48,6 @@ def figures(judge: Judge, images: Pixels, labels: int) -> dict[str, float]:
         "sure": samples.sure,
         "asked": min(float((read[asked == label] == label).mean()) for label in range(labels)) if labels else float("nan"),
     }
-
-
-def plot(rows: list[dict[str, Any]], path: Path) -> None:
-    """Distance of the first few images against evaluations, a line for each sampler."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 5), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for sampler in dict.fromkeys(row["sampler"] for row in rows):
-        mine = sorted((row["evaluations"], row["few"]["distance"]) for row in rows if row["sampler"] == sampler)
-        axes.plot(*zip(*mine, strict=True), marker="o", label=sampler)
-    few = rows[0]["few"]
-    axes.axhline(few["floor"], color="0.6", linestyle="--", label="real images of the training split")
-    axes.set(xscale="log", yscale="log", xlabel="network evaluations", ylabel=f"Frechet distance of {few['count']} images")
-    axes.grid(alpha=0.3, which="both")
-    axes.legend()
-    figure.savefig(path)
 
 
 def main() -> None:
@@ -111,7 +92,12 @@ def main() -> None:
         distances = " | ".join(f"{of['distance']:.2f} ({of['floor']:.2f}, {of['count']})" for of in (few, whole))
         shares = f"{whole['precision']:.3f} | {whole['recall']:.3f} | {whole['sure']:.1%} | {whole['asked']:.1%}"
         print(f"| {row['sampler']} | {row['evaluations']} | {distances} | {shares} | {row['seconds']:.1f} s |")
-    plot(rows, Path(f"{options.output}.png"))
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        curves.setdefault(row["sampler"], []).append((row["evaluations"], row["few"]["distance"]))
+    few = rows[0]["few"]
+    label = f"Frechet distance of {few['count']} images"
+    save_distances(Path(f"{options.output}.png"), curves, "network evaluations", label, log_x=True, floor=few["floor"])
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.peers import Contestant, contestants
-from core.datasets import open_dataset
-from core.device import choose_compute
+from benchmarks.plots import save_distances
+from core.datasets import ImageSet, open_dataset
+from core.device import Compute, choose_compute
 from core.quality import load_judge
 
 MARKS = (0.1, 0.25, 0.5, 1.0)
@@ -102,18 +103,14 @@ def main() -> None:
         speed = rate * work[name]
         print(f"| {name} | {rate * options.batch_size:.0f} | {rate / ours:.3f} | {speed / 1e9:.0f} | {speed / best:.1%} |")
     if options.minutes:
-        judged(options, rates)
+        judged(options, compute, data, ours)
 
 
-def judged(options: argparse.Namespace, rates: dict[str, list[float]]) -> None:
-    """Train anew for the minutes asked, in turns, and print the distances at the marks."""
-    compute = choose_compute(options.device)
-    root = Path(options.data_dir) if options.data_dir else None
-    judge = load_judge(options.dataset, root)
+def judged(options: argparse.Namespace, compute: Compute, data: ImageSet, rate: float) -> None:
+    """Train anew for the minutes asked, in turns, and print the distances at the marks; `rate` is our steps a second."""
+    judge = load_judge(options.dataset, Path(options.data_dir) if options.data_dir else None)
     budget = options.minutes * 60
-    ours = next(iter(rates.values()))
-    steps = int(statistics.median(ours) * budget)
-    data = open_dataset(options.dataset, "train", root)
+    steps = int(rate * budget)
     field = contestants(data, options.data_dir, options.batch_size, steps, options.device)
     spent = {contestant.name: 0.0 for contestant in field}
     distances: dict[str, list[tuple[float, float]]] = {contestant.name: [] for contestant in field}
@@ -135,23 +132,7 @@ def judged(options: argparse.Namespace, rates: dict[str, list[float]]) -> None:
             print(f"| {contestant.name} | {mark * budget:.0f} s | {text} | {found.sure:.1%} |", flush=True)
     for contestant in field:
         contestant.close()
-    plot(distances, Path(f"{options.output}.png"))
-
-
-def plot(distances: dict[str, list[tuple[float, float]]], path: Path) -> None:
-    """Distance against seconds of training."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 5), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for name, points in distances.items():
-        axes.plot(*zip(*points, strict=True), marker="o", label=name)
-    axes.set(yscale="log", xlabel="seconds of training", ylabel="Frechet distance")
-    axes.grid(alpha=0.3, which="both")
-    axes.legend()
-    figure.savefig(path)
+    save_distances(Path(f"{options.output}.png"), distances, "seconds of training", "Frechet distance")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ for event in Trainer(TrainConfig.of(dataset="mnist")):
 """
 
 import contextlib
-import dataclasses
 import json
 import math
 import platform
@@ -61,9 +60,7 @@ class Trainer:
             self.run.check_free(resume=resume, overwrite=overwrite)
         self.overwrite = overwrite
         self.resumed_from = (checkpoint or self.run.last) if resume else None
-        compute = choose_compute(config.device, config.precision, config.threads)
-        self.world = join(compute.device)
-        self.compute = dataclasses.replace(compute, precision=self.world.tell(compute.precision))
+        self.world, self.compute = join(choose_compute(config.device, config.precision, config.threads))
         saved = None
         if self.resumed_from:
             saved = self.world.tell(load_or_offer(self.resumed_from, self.run) if self.world.first else {})

@@ -8,14 +8,15 @@ import datetime
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from core.errors import UserError
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
+
+    from core.device import Compute
 
 T = TypeVar("T")
 
@@ -114,15 +115,19 @@ class World:
             dist.destroy_process_group()
 
 
-def join(device: "torch.device") -> World:
-    """The world that torchrun's environment describes: gloo between CPUs, NCCL between GPUs. Raises UserError."""
+def join(compute: "Compute") -> "tuple[World, Compute]":
+    """The world that torchrun's environment describes, gloo between CPUs or NCCL between GPUs, and the compute in it.
+
+    Each process measured its precision by itself; the first one's counts. Raises UserError.
+    """
     if world_size() == 1:
-        return World()
+        return World(), compute
     import torch.distributed as dist
 
     with _exchange():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
-        return World(dist.get_rank(), dist.get_world_size(), dist.new_group(backend="gloo", timeout=_PATIENCE))
+        dist.init_process_group("nccl" if compute.device.type == "cuda" else "gloo", timeout=_PATIENCE)
+        world = World(dist.get_rank(), dist.get_world_size(), dist.new_group(backend="gloo", timeout=_PATIENCE))
+    return world, replace(compute, precision=world.tell(compute.precision))
 
 
 def check_share(batch_size: int) -> None:

@@ -105,10 +105,10 @@ def print_line(text: str) -> None:
 @contextmanager
 def make_progress(*, plain: bool, silent: bool = False) -> Iterator[Plain]:
     """A bar on a terminal that can show one, plain lines otherwise."""
-    console = Console()
     if silent:
         yield Silent()
         return
+    console = Console()
     if plain or not console.is_terminal or console.is_dumb_terminal:
         yield Plain()
         return

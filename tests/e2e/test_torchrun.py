@@ -33,6 +33,14 @@ def together(*arguments: str, cwd: Path, processes: int = 2) -> "subprocess.Pope
     return subprocess.Popen(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+def alone(output_dir: Path) -> TrainConfig:
+    """The run of FLAGS in this process."""
+    return TrainConfig.of(
+        dataset="glyphs", model="tiny", batch_size=64, threads=1, device="cpu", precision="fp32", sample_interval=0, seed=5,
+        epochs=1000, output_dir=str(output_dir),
+    )  # fmt: skip
+
+
 def wait_for_step(step: int, process: "subprocess.Popen[str]") -> str:
     """Read what the run says until it has come to this step."""
     assert process.stdout is not None
@@ -53,10 +61,7 @@ def test_two_processes_lose_what_one_process_loses(tmp_path: Path) -> None:
     assert process.returncode == 0, error
     assert (out + rest).count("glyphs") == 1, "one process speaks"
     two = {entry["step"]: entry for entry in run.read_metrics()}
-    config = TrainConfig.of(
-        dataset="glyphs", model="tiny", batch_size=64, threads=1, device="cpu", precision="fp32", sample_interval=0, seed=5,
-        epochs=1000, output_dir=str(tmp_path / "one"),
-    )  # fmt: skip
+    config = alone(tmp_path / "one")
     for event in Trainer(config):
         if isinstance(event, Step) and event.step == 40:
             break
@@ -80,10 +85,7 @@ def test_when_one_process_is_killed_the_other_says_so_and_the_run_goes_on_with_o
     assert "--resume" in error
     assert read_run(run.path).status == ("crashed" if victim == 0 else "stopped")
     step = run.read_metrics()[-1]["step"]
-    config = TrainConfig.of(
-        dataset="glyphs", model="tiny", batch_size=64, threads=1, device="cpu", precision="fp32", sample_interval=0, seed=5,
-        epochs=1000, output_dir=str(run.path),
-    )  # fmt: skip
+    config = alone(run.path)
     trainer = Trainer(config, resume=True)
     assert trainer.step > 0
     for event in trainer:
@@ -93,14 +95,11 @@ def test_when_one_process_is_killed_the_other_says_so_and_the_run_goes_on_with_o
 
 
 def test_samples_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
-    config = TrainConfig.of(
-        dataset="glyphs", model="tiny", batch_size=64, threads=1, device="cpu", precision="fp32", sample_interval=0,
-        epochs=1000, output_dir=str(tmp_path / "run"),
-    )  # fmt: skip
+    config = alone(tmp_path / "run")
     for event in Trainer(config):
         if isinstance(event, Step) and event.step == 5:
             break
-    flags = (
+    flags = [
         "--checkpoint",
         "run/checkpoints/last.pt",
         "--num-images",
@@ -111,7 +110,7 @@ def test_samples_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
         "1",
         "--device",
         "cpu",
-    )
+    ]
     process = together("sample", *flags, "--output", "two.png", cwd=tmp_path)
     out, error = process.communicate()
     assert process.returncode == 0, error

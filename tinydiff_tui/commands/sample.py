@@ -1,7 +1,6 @@
 """`tinydiff-tui sample`."""
 
 import argparse
-import dataclasses
 import time
 from itertools import chain
 from operator import itemgetter
@@ -38,11 +37,9 @@ def run(options: argparse.Namespace) -> int:
     from core.device import choose_compute
     from core.sampling import generate, source_pictures
 
-    compute = choose_compute(
-        getattr(options, "device", "auto"), getattr(options, "precision", "auto"), getattr(options, "threads", 0)
+    world, compute = join(
+        choose_compute(getattr(options, "device", "auto"), getattr(options, "precision", "auto"), getattr(options, "threads", 0))
     )
-    world = join(compute.device)
-    compute = dataclasses.replace(compute, precision=world.tell(compute.precision))
     model = load_model(checkpoint, device=compute.device)
     if options.timesteps not in (None, model.config.timesteps):
         raise UserError(

@@ -6,6 +6,7 @@ from typing import Any
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
+from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Select
 
 from core.config import REGIONS, SAMPLERS, SPACINGS, STARTS, VARIANCES, SampleConfig
@@ -19,11 +20,16 @@ NUMBERS = {
 }
 
 
-START_NAMES = dict(zip(STARTS, ("noise", "between two noises", "test images", "test images, a part"), strict=True))
+START_NAMES = ("noise", "between two noises", "test images", "test images, a part")
 
 
-def _choice(name: str, values: tuple[str, ...]) -> Select[str]:
-    return Select([(value, value) for value in values], allow_blank=False, id=name, compact=True)
+def _choice(name: str, values: tuple[str, ...], texts: tuple[str, ...] = ()) -> Select[str]:
+    return Select(list(zip(texts or values, values, strict=True)), allow_blank=False, id=name, compact=True)
+
+
+def _row(name: str, field: Widget, shown: str = "") -> Horizontal:
+    """A field with its name; `shown` is the class of an option that is not always there."""
+    return Horizontal(Label(name), field, classes=f"-option {shown}" if shown else None)
 
 
 class SampleForm(VerticalScroll):
@@ -44,45 +50,20 @@ class SampleForm(VerticalScroll):
 
     def compose(self) -> ComposeResult:
         yield Select[Path]([], prompt="choose a checkpoint", id="checkpoint", compact=True)
-        with Horizontal():
-            yield Label("or a path")
-            yield Input(placeholder="file.pt", id="path", compact=True)
-        with Horizontal():
-            yield Label("sampler")
-            yield Select[str]([(name, name) for name in SAMPLERS], prompt="model's own", id="sampler", compact=True)
-        with Horizontal():
-            yield Label("steps")
-            yield Input(placeholder="sampler's own", type="integer", id="steps", compact=True)
-        with Horizontal():
-            yield Label("seed")
-            yield Input("0", type="integer", id="seed", compact=True)
-        with Horizontal():
-            yield Label("images")
-            yield Input("16", type="integer", id="num_images", compact=True)
-        with Horizontal(classes="-option -conditional"):
-            yield Label("class")
-            yield Select[int]([], prompt="all in turn", id="label", compact=True)
-        with Horizontal(classes="-option -conditional"):
-            yield Label("guidance")
-            yield Slider(2.0, 8.0, 80, id="guidance_scale")
-        with Horizontal(classes="-option -eta"):
-            yield Label("eta")
-            yield Slider(0.0, 1.0, 20, id="eta")
-        with Horizontal(classes="-option -variance"):
-            yield Label("variance")
-            yield _choice("variance", VARIANCES)
-        with Horizontal():
-            yield Label("spacing")
-            yield _choice("spacing", SPACINGS)
-        with Horizontal():
-            yield Label("start")
-            yield Select[str]([(text, name) for name, text in START_NAMES.items()], allow_blank=False, id="start", compact=True)
-        with Horizontal(classes="-option -strength"):
-            yield Label("strength")
-            yield Slider(0.6, 1.0, 50, id="strength")
-        with Horizontal(classes="-option -region"):
-            yield Label("redraw")
-            yield _choice("region", REGIONS)
+        yield _row("or a path", Input(placeholder="file.pt", id="path", compact=True))
+        samplers = [(name, name) for name in SAMPLERS]
+        yield _row("sampler", Select[str](samplers, prompt="model's own", id="sampler", compact=True))
+        yield _row("steps", Input(placeholder="sampler's own", type="integer", id="steps", compact=True))
+        yield _row("seed", Input("0", type="integer", id="seed", compact=True))
+        yield _row("images", Input("16", type="integer", id="num_images", compact=True))
+        yield _row("class", Select[int]([], prompt="all in turn", id="label", compact=True), "-conditional")
+        yield _row("guidance", Slider(2.0, 8.0, 80, id="guidance_scale"), "-conditional")
+        yield _row("eta", Slider(0.0, 1.0, 20, id="eta"), "-eta")
+        yield _row("variance", _choice("variance", VARIANCES), "-variance")
+        yield _row("spacing", _choice("spacing", SPACINGS))
+        yield _row("start", _choice("start", STARTS, START_NAMES))
+        yield _row("strength", Slider(0.6, 1.0, 50, id="strength"), "-strength")
+        yield _row("redraw", _choice("region", REGIONS), "-region")
         yield Button("Generate (g)", id="generate", compact=True)
 
     @property

@@ -5,6 +5,7 @@ Free of torch, so that every mistake in the flags is answered before torch is im
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -59,6 +60,7 @@ class TrainConfig:
     image_size: int = setting(0, "side in pixels for folder:PATH; 0 keeps the images' own, at most 64", low=0, high=512)
     model: str = setting("fast", "network: fast, reference (as the brief describes it) or tiny", choices=MODELS)
     epochs: int = setting(20, "passes over the data set", low=1)
+    budget: str = setting("", "train this long instead: 90s, 5m or 1h30m (default: by epochs)")
     batch_size: int = setting(128, "images in one training step", low=1)
     optimizer: str = setting(
         "muon", "AdamW, or Muon for kernels and AdamW for the rest (default: the model's recipe)", choices=OPTIMIZERS
@@ -123,9 +125,27 @@ class TrainConfig:
         """Plain values, for JSON and checkpoints."""
         return dataclasses.asdict(self)
 
+    @property
+    def budget_seconds(self) -> int:
+        """The budget in seconds of training; 0 when epochs count. Raises UserError when it is no time."""
+        if not self.budget:
+            return 0
+        found = re.fullmatch(r"(?:(\d{1,4})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?", self.budget, re.ASCII)
+        hours, minutes, seconds = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
+        if not hours + minutes + seconds:
+            raise UserError(f"--budget takes a time such as 90s, 5m or 1h30m, got '{self.budget}'")
+        return hours * 3600 + minutes * 60 + seconds
+
+    def steps(self, per_epoch: int, done: int = 0, seconds: float = 0.0) -> int:
+        """Steps of the whole run; with a budget, as many as fit at the pace of those done in `seconds` of training."""
+        if not self.budget or not done:
+            return self.epochs * per_epoch
+        return done if seconds >= self.budget_seconds else math.ceil(done * self.budget_seconds / max(seconds, 1e-9))
+
     def _check(self) -> None:
         for f in dataclasses.fields(self):
             check_value(f, getattr(self, f.name))
+        _ = self.budget_seconds  # raises for what is no time
         if self.schedule == "linear":
             check_linear(self.timesteps)
         if self.objective == "epsilon" and (self.zero_terminal_snr or self.schedule == "flow"):

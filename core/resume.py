@@ -27,6 +27,7 @@ def load_or_offer(path: Path, run: RunDir) -> dict[str, Any]:
 
 _FREE_ON_RESUME = (
     "epochs",
+    "budget",
     "lr",
     "on_nan",
     "keep_last",

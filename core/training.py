@@ -37,7 +37,7 @@ from core.runs import RunDir, now
 from core.sampling import generate
 from core.state import TrainState
 from core.unet import parameter_count
-from core.world import END, ROLL_BACK, STEP, check_share, is_first, join
+from core.world import END, ROLL_BACK, check_share, is_first, join
 
 LOG_EVERY = 10  # steps in one line of metrics.jsonl
 MOST_ROLLBACKS = 5
@@ -77,7 +77,7 @@ class Trainer:
         self.batches = Batches(config, self.data, self.compute.device, self.world)
         self.network = self.world.wrap(self.state.network)
         self.steps_per_epoch = len(self.data) // config.batch_size
-        self.total_steps = config.epochs * self.steps_per_epoch
+        self.total_steps = self._length()
         self._session_start = self.state.step
         self._session_seconds = 0.0
         self._saved_step = -1
@@ -103,6 +103,11 @@ class Trainer:
     def step(self) -> int:
         """Optimizer steps done."""
         return self.state.step
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the whole run, the last of which a budget may cut short."""
+        return math.ceil(self.total_steps / self.steps_per_epoch)
 
     def describe(self) -> str:
         """One line: what is trained on what, where."""
@@ -153,6 +158,7 @@ class Trainer:
             if order == ROLL_BACK:
                 self._restore({}, 0.0)
                 continue
+            self.total_steps = order
             with contextlib.suppress(Diverged):  # the first process sees the same numbers, and decides
                 yield self._step()
 
@@ -168,9 +174,11 @@ class Trainer:
                 self._sample_asked.clear()
                 yield from self._sample(epoch + (position > 0))
             if self.step >= self.total_steps:
+                if position and self.config.sample_interval:  # a budget ends within an epoch
+                    yield from self._sample(epoch + 1)
                 return
             try:
-                self.world.order(STEP)
+                self.world.order(self.total_steps)
                 event = self._step()
                 if self.step % LOG_EVERY == 0 or self.step == self.total_steps:
                     self._log(metrics, event.lr)
@@ -220,6 +228,7 @@ class Trainer:
         spent = time.perf_counter() - started
         state.seconds += spent
         self._session_seconds += spent
+        self.total_steps = self._length()
         return self._step_event(loss, quartiles, grad_norm, lr)
 
     def _draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
@@ -230,14 +239,14 @@ class Trainer:
         return x0, self.world.share(t), self.world.share(noise), labels
 
     def _end_epoch(self, epoch: int) -> Iterator[Event]:
-        yield EpochEnd(epoch, self.config.epochs, self.state.epoch_loss.item() / self.steps_per_epoch)
+        yield EpochEnd(epoch, self.epochs, self.state.epoch_loss.item() / self.steps_per_epoch)
         interval = self.config.sample_interval
         if interval and epoch % interval == 0:
             yield from self._sample(epoch)
         self.state.epoch_loss.zero_()
         self.state.ended_epochs = epoch
         interval = self.config.save_interval
-        if interval and (epoch % interval == 0 or epoch == self.config.epochs):
+        if interval and (epoch % interval == 0 or epoch == self.epochs):
             path = self.run.checkpoint(epoch)
             save_checkpoint(path, self.state.content(self.config))
             self.run.prune(self.config.keep_last)
@@ -284,6 +293,9 @@ class Trainer:
 
     # --- pieces
 
+    def _length(self) -> int:
+        return self.config.steps(self.steps_per_epoch, self.step, self.state.seconds)
+
     def _require_finite(self, loss: Tensor, grad_norm: Tensor) -> None:
         if not math.isfinite(loss.item()) or not math.isfinite(grad_norm.item()):
             raise Diverged(
@@ -297,7 +309,7 @@ class Trainer:
             step=self.step,
             total_steps=self.total_steps,
             epoch=(self.step - 1) // self.steps_per_epoch + 1,
-            epochs=self.config.epochs,
+            epochs=self.epochs,
             steps_per_epoch=self.steps_per_epoch,
             loss=loss,
             quartiles=quartiles,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-STEP, ROLL_BACK, END = 0, 1, 2  # orders of the first process
+ROLL_BACK, END = -1, -2  # orders of the first process; any other is to take a step of a run that is so many steps long
 _PATIENCE = datetime.timedelta(days=30)  # a paused run keeps its other processes waiting
 
 

@@ -206,7 +206,7 @@ class Training:
             step=trainer.step,
             total_steps=trainer.total_steps,
             epoch=step.epoch if step else 0,
-            epochs=self.config.epochs,
+            epochs=trainer.epochs,
             steps_per_epoch=trainer.steps_per_epoch,
             loss=self._loss,
             lr=step.lr if step else 0.0,

@@ -98,7 +98,8 @@ def pulse(run: RunInfo, lately: Sequence[dict[str, Any]]) -> str:
     if not lately:
         return "no step is logged yet"
     first, last = lately[0], lately[-1]
-    parts = [f"epoch {last['epoch']} of {run.config.epochs}"] if isinstance(last.get("epoch"), int) else []
+    epochs = "" if run.config.budget else f" of {run.config.epochs}"
+    parts = [f"epoch {last['epoch']}{epochs}"] if isinstance(last.get("epoch"), int) else []
     seconds = _seconds(last) - _seconds(first)  # of training: a pause is not in it
     steps = last["step"] - first["step"]
     if seconds > 0 and steps > 0 and math.isfinite(seconds):

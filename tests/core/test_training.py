@@ -5,11 +5,14 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from core.batches import lr_fraction
@@ -217,6 +220,38 @@ def test_the_lr_of_an_extended_run_follows_its_new_length(tiny_config: Config, t
 
 
 # --- the folder
+
+
+def test_a_budget_ends_the_schedule_of_the_lr_when_it_ends(tiny_config: Config, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    events = list(Trainer(tiny_config(folder, budget="1s", warmup=2)))
+    steps = [event for event in events if isinstance(event, Step)]
+    assert 1 <= steps[-1].seconds < 1 + 2 * max(b.seconds - a.seconds for a, b in pairwise(steps)), "ends with the step in hand"
+    rates = [step.lr for step in steps[len(steps) // 2 :]]
+    assert rates[-1] < 0.5 * rates[0], "falls towards 0"
+    assert isinstance(events[-1], Finished) and isinstance(events[-2], Samples)
+    info = read_run(folder)
+    assert (info.status, info.total_steps, info.step) == ("finished", len(steps), len(steps))
+    assert metrics(folder)[-1]["step"] == len(steps)
+    stop_at(Trainer(tiny_config(folder, budget="1h", warmup=2), resume=True), lambda event: isinstance(event, Step))
+    info = read_run(folder)
+    assert info.step == len(steps) + 1 and info.total_steps > 100 * len(steps)
+
+
+@given(done=st.integers(1, 10**6), budget=st.integers(1, 10**6), share=st.floats(0, 2))
+def test_a_budget_is_as_many_steps_as_fit(done: int, budget: int, share: float) -> None:
+    config = TrainConfig.of(budget=f"{budget}s")
+    total = config.steps(7, done, share * budget)
+    assert total == done if share >= 1 else total > done
+    if 0.01 < share < 1:
+        assert total == pytest.approx(done / share, abs=1)
+
+
+@pytest.mark.parametrize("wrong", ["5", "0s", "m", "5 minutes", "-5m", "1.5h", "5m1h", "٥m", "9" * 50 + "s"])
+def test_a_budget_is_a_time(wrong: str) -> None:
+    assert TrainConfig.of(budget="1h30m").budget_seconds == 5400
+    with pytest.raises(UserError, match="takes a time such as 90s, 5m or 1h30m"):
+        TrainConfig.of(budget=wrong)
 
 
 def test_a_folder_with_a_run_names_three_ways_out(tiny_run: Path, tiny_config: Config) -> None:

@@ -64,8 +64,8 @@ def test_train_form(snap_compare: Compare) -> None:
     async def fill_in(pilot: Pilot[Any]) -> None:
         await when(lambda screen: screen.query_one("#start").has_focus)(pilot)
         form = pilot.app.screen.query_one(TrainForm)  # every default is filled in: recipes and the number of fields may change
-        form.fill({"dataset": "mnist", "model": "tiny", "epochs": 3, "batch_size": 64, "lr": 7.0, "objective": "v",
-                   "output_dir": "mine", "seed": 1})  # fmt: skip
+        form.fill({"dataset": "mnist", "model": "tiny", "epochs": 3, "budget": "5m", "batch_size": 64, "lr": 7.0,
+                   "objective": "v", "output_dir": "mine"})  # fmt: skip
         form.query_one("#folded", Static).update("more fields")
         await pilot.pause()
 

@@ -16,7 +16,7 @@ from core.config import TrainConfig, check_value
 from core.datasets import NAMES
 from core.errors import UserError
 
-IMPORTANT = ("dataset", "model", "epochs", "batch_size", "lr", "objective", "output_dir", "seed")
+IMPORTANT = ("dataset", "model", "epochs", "budget", "batch_size", "lr", "objective", "output_dir")
 FIELDS = {f.name: f for f in dataclasses.fields(TrainConfig)}
 
 

@@ -53,6 +53,16 @@ def small_glyphs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.datasets.GLYPHS_TRAIN", TINY_IMAGES)
 
 
+@pytest.fixture
+def hasty_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few glyphs, two steps of training, a cache and a console of its own."""
+    monkeypatch.setattr("core.datasets.GLYPHS_TRAIN", 300)
+    monkeypatch.setattr("core.datasets.GLYPHS_TEST", 200)
+    monkeypatch.setattr("core.quality_network.IMAGES_SEEN", 256)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "120")
+
+
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Callable[..., Any]) -> Path:
     """The folder of a finished run; read it, do not write to it."""

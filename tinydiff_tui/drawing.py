@@ -76,13 +76,13 @@ def checkpoints(root: Path) -> Iterator[tuple[tuple[str, Path], ...]]:
 
 
 @lru_cache(maxsize=1)
-def _compute() -> Compute:
+def compute() -> Compute:
     return choose_compute()
 
 
 @lru_cache(maxsize=1)
 def _model(path: Path, modified: int) -> Model:
-    return load_model(path, device=_compute().device)
+    return load_model(path, device=compute().device)
 
 
 def model_of(path: Path) -> Model:
@@ -96,7 +96,7 @@ def read_facts(path: Path) -> Iterator[ModelFacts]:
     config = model.config
     yield ModelFacts(
         path, config.objective, config.schedule, config.timesteps, config.dataset, model.classes, model.label_count,
-        model.step, SampleConfig().resolve(config, 0).sampler, _compute().describe(),
+        model.step, SampleConfig().resolve(config, 0).sampler, compute().describe(),
     )  # fmt: skip
 
 
@@ -119,7 +119,7 @@ class Drawing:
         most = max(2, min(MOST_FRAMES, MOST_BYTES // (2 * math.prod(self.shape))))
         source = source_pictures(model, self.options, self.data_dir)
         self.started = time.monotonic()
-        frames = generate(model, self.options, _compute(), source)
+        frames = generate(model, self.options, compute(), source)
         try:
             for item in frames:
                 stride = math.ceil((item.frame.total + 1) / most)

@@ -10,15 +10,7 @@ from core.checkpoint import load_checkpoint, save_checkpoint
 from core.quality import cache_files
 from tinydiff_tui.cli import run
 
-
-@pytest.fixture(autouse=True)
-def hasty_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few glyphs, two steps of training, a cache and a console of its own."""
-    monkeypatch.setattr("core.datasets.GLYPHS_TRAIN", 300)
-    monkeypatch.setattr("core.datasets.GLYPHS_TEST", 200)
-    monkeypatch.setattr("core.quality_network.IMAGES_SEEN", 256)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("COLUMNS", "120")
+pytestmark = pytest.mark.usefixtures("hasty_judge")
 
 
 def test_evaluate_names_its_judge_and_gives_the_floor(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,7 +19,7 @@ def test_evaluate_names_its_judge_and_gives_the_floor(tiny_run: Path, tmp_path: 
     assert run([*arguments, "--output", str(tmp_path / "figures.json")]) == 0
     said = capsys.readouterr().out
     assert "glyphs has no judge here yet: training one, once" in said and str(cache_files("glyphs")[0]) in said
-    assert "150 images, euler, 2 evaluations" in said and re.search(r"^6/6 drawing images from 128 eta 0:00$", said, re.M)
+    assert "150 images, euler, 2 evaluations" in said and re.search(r"^6/6 evaluations eta 0:00$", said, re.M)
     assert re.search(r"^Frechet distance \(glyphs judge CNN v1\) +\d+\.\d{3} +\d+\.\d{3}$", said, re.M)
     assert re.search(r"^images +150 +150$", said, re.M) and "floor: training split" in said
     assert re.search(r"right on [\d.]+% of the test split; all figures against 200 test images", said)

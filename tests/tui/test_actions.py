@@ -22,6 +22,7 @@ from tinydiff_tui.screens.panels import Ask, key_groups
 from tinydiff_tui.screens.runs import RunsScreen
 from tinydiff_tui.screens.sample import SampleScreen
 from tinydiff_tui.screens.train import TrainScreen
+from tinydiff_tui.screens.verdict import Verdict
 from tinydiff_tui.widgets.key_bar import MODES, key_text
 from tinydiff_tui.widgets.loss_chart import LossChart
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
@@ -149,6 +150,7 @@ async def test_actions_of_sample(tmp_path: Path, tiny_run: Path) -> None:
         await drive("save_png", lambda: len(list(tmp_path.glob("outputs/*sampled*.png"))))
         await until(drive.pilot, lambda: not drive.app.jobs.running("save"))
         await drive("save_gif", lambda: len(list(tmp_path.glob("outputs/*sampled*.gif"))))
+        await drive("judge", lambda: isinstance(drive.app.screen, Verdict))
 
 
 async def test_actions_of_train(tmp_path: Path) -> None:
@@ -166,6 +168,9 @@ async def test_actions_of_train(tmp_path: Path) -> None:
         await drive("sample", lambda: screen.view.pictures is not None)
         await drive("pause", lambda: read_run(run.path).status)
         await drive("pause", lambda: read_run(run.path).status)
+        await drive("judge", lambda: isinstance(drive.app.screen, Verdict))
+        await drive.pilot.press("escape")
+        await until(drive.pilot, lambda: drive.app.screen is screen)
         await drive("stop", lambda: screen.outcome)
         await drive("new_run", lambda: screen.has_class("-running"))
         await drive("back", lambda: screen.has_class("-running"))

@@ -12,9 +12,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Input, Select, Static
 
+from core.config import SampleConfig
 from core.errors import UserError
 from tinydiff_tui.messages import JobFinished, JobUpdate
 from tinydiff_tui.screens.base import ModeScreen
+from tinydiff_tui.screens.verdict import IMAGES, Verdict
 from tinydiff_tui.widgets.sample_form import SampleForm
 from tinydiff_tui.widgets.trajectory import Trajectory
 
@@ -45,6 +47,7 @@ class SampleScreen(ModeScreen):
         Binding("down", "pick(1)", "Next image", tooltip="Next image while one is zoomed", group=IMAGE),
         Binding("w", "save_png", "PNG", tooltip="Save what is shown as a PNG beside the checkpoint's run"),
         Binding("G", "save_gif", "GIF", tooltip="Save all frames as a GIF beside the checkpoint's run"),
+        Binding("j", "judge", "Judge", tooltip="Have the data set's judge say in figures how good this model's images are"),
         Binding("o", "options", "Options", tooltip="Show or hide the options; tab goes through them, escape leaves them"),
         Binding("escape", "leave_field", "Leave field", tooltip="Leave the options, so that the keys of modes work"),
     ]
@@ -178,18 +181,10 @@ class SampleScreen(ModeScreen):
     def action_generate(self) -> None:
         if not self.bench.engine_ready or self.bench.jobs.running("sample"):
             return
-        form = self.query_one(SampleForm)
-        path = form.checkpoint
-        if path is None:
-            self._say("choose a checkpoint first: tab, then enter; or train one (3)")
+        asked = self._options()
+        if asked is None:
             return
-        try:
-            options = form.read()
-            if self.facts is not None and self.facts.path != path:
-                options = dataclasses.replace(options, label=-1, guidance_scale=-1.0)  # those were the other model's
-        except UserError as error:
-            self._say(str(error))
-            return
+        path, options = asked
         from tinydiff_tui.drawing import Drawing
 
         self.trajectory.clear()
@@ -200,6 +195,28 @@ class SampleScreen(ModeScreen):
         self.bench.jobs.start("sample", lambda: iter(drawing), self, drawing.snapshot)
         self._say("reading the model …  x cancels")
         self.refresh_bindings()
+
+    def _options(self) -> tuple[Path, SampleConfig] | None:
+        """The checkpoint and what the form asks of it; None when something is wrong, which is said."""
+        form = self.query_one(SampleForm)
+        path = form.checkpoint
+        if path is None:
+            self._say("choose a checkpoint first: tab, then enter; or train one (3)")
+            return None
+        try:
+            options = form.read()
+        except UserError as error:
+            self._say(str(error))
+            return None
+        if self.facts is not None and self.facts.path != path:
+            options = dataclasses.replace(options, label=-1, guidance_scale=-1.0)  # those were the other model's
+        return path, options
+
+    def action_judge(self) -> None:
+        options = self._options()
+        if options is not None and self.bench.engine_ready:
+            path, wanted = options
+            self.app.push_screen(Verdict(path, dataclasses.replace(wanted, num_images=max(IMAGES, wanted.num_images))))
 
     def action_cancel(self) -> None:
         self.bench.jobs.stop("sample")

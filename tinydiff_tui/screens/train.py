@@ -9,7 +9,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from core.config import TrainConfig
+from core.config import SampleConfig, TrainConfig
 from core.errors import UserError
 from core.runs import RunDir, read_run
 from tinydiff_tui.commands.detach import start_detached
@@ -17,6 +17,7 @@ from tinydiff_tui.feed import Training, TrainView
 from tinydiff_tui.messages import JobFinished, JobUpdate
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.screens.panels import Ask
+from tinydiff_tui.screens.verdict import IMAGES, Verdict
 from tinydiff_tui.starting import changes, check_data, placed, resumed, train_flags
 from tinydiff_tui.text import number
 from tinydiff_tui.widgets.dashboard import Dashboard
@@ -24,6 +25,7 @@ from tinydiff_tui.widgets.loss_chart import LossChart
 from tinydiff_tui.widgets.train_form import TrainForm, free_output_dir
 
 ON_FORM = frozenset(("start", "detach", "advanced"))
+ON_BOARD = frozenset(("log_scale", "judge"))
 WHILE_RUNNING = frozenset(("pause", "checkpoint", "sample", "stop", "scale_lr"))
 AFTER = frozenset(("new_run", "open_in_sample"))
 LR_STEP = 1.25
@@ -49,6 +51,7 @@ class TrainScreen(ModeScreen):
         Binding("plus,equals_sign", "scale_lr(1)", "lr+", key_display="+", tooltip="Raise the learning rate by 25 %", group=LR),
         Binding("minus", "scale_lr(-1)", "lr-", key_display="-", tooltip="Lower the learning rate by 20 %", group=LR),
         Binding("l", "log_scale", "Log", tooltip="Logarithmic or linear scale of the chart"),
+        Binding("j", "judge", "Judge", tooltip="Have the data set's judge say in figures how good the newest checkpoint is"),
         Binding("n", "new_run", "New run", tooltip="Back to the form"),
         Binding("o", "open_in_sample", "Open in Sample", tooltip="Draw images from this run"),
     ]
@@ -244,9 +247,9 @@ class TrainScreen(ModeScreen):
         if not self.is_mounted:
             return True
         board, running = self.has_class("-running"), self.bench.jobs.running("train")
-        works = dict.fromkeys(ON_FORM, not board) | {"log_scale": board, "back": not board and self.view is not None}
+        works = dict.fromkeys(ON_FORM, not board) | dict.fromkeys(ON_BOARD, board)
         works |= dict.fromkeys(WHILE_RUNNING, board and running) | dict.fromkeys(AFTER, board and not running)
-        works["leave_field"] = self.focused is not None
+        works |= {"leave_field": self.focused is not None, "back": not board and self.view is not None}
         return works.get(action, True)
 
     def action_pause(self) -> None:
@@ -291,12 +294,20 @@ class TrainScreen(ModeScreen):
         self.refresh_bindings()
 
     async def action_open_in_sample(self) -> None:
+        if found := self._checkpoint():
+            await self.bench.open_in_sample(found)
+
+    def action_judge(self) -> None:
+        if found := self._checkpoint():
+            self.app.push_screen(Verdict(found, SampleConfig(num_images=IMAGES)))
+
+    def _checkpoint(self) -> Path | None:
+        """The run's final weights, or its resume point; None, which is said, before there is one."""
         run = RunDir(self.config.output_dir)
         found = next((path for path in (run.final, run.last) if path.exists()), None)
         if found is None:
-            self.notify("this run left no checkpoint", severity="warning")
-        else:
-            await self.bench.open_in_sample(found)
+            self.notify("this run has no checkpoint yet; c writes one while it trains", severity="warning")
+        return found
 
     def explain_values(self) -> dict[str, str]:
         """The numbers of the run, or of the form before one."""

@@ -1,6 +1,7 @@
 """What benchmarks/training.py trains in turns: ours by its own Trainer, the peers as their documentation trains them."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,26 +27,25 @@ class Contestant(Protocol):
     def step(self) -> Tensor:
         """Train on one batch; the loss, on the device."""
 
-    def sample(self, count: int) -> Pixels:
-        """uint8 (N, H, W, C) of the averaged weights by its own best sampler."""
+    def samples(self, count: int) -> dict[str, Pixels]:
+        """uint8 (N, H, W, C) of the averaged weights, by the samplers that may be its best."""
 
     def close(self) -> None:
         """Leave nothing behind."""
 
 
 class Ours:
-    """A model of this project; its learning rate falls to 0 after `steps`."""
+    """A model of this project; its learning rate falls to 0 after so many seconds of training."""
 
-    def __init__(self, model: str, data: ImageSet, data_dir: str, batch: int, steps: int, device: str) -> None:
+    def __init__(self, model: str, data: ImageSet, data_dir: str, batch: int, seconds: int, device: str) -> None:
         self.name = f"ours {model}"
         self._folder = tempfile.TemporaryDirectory()
         config = TrainConfig.of(
-            model=model, dataset=data.name, data_dir=data_dir, batch_size=batch, epochs=-(-steps * batch // len(data)),
-            device=device, sample_interval=0, save_interval=0, checkpoint_seconds=100_000,
+            model=model, dataset=data.name, data_dir=data_dir, batch_size=batch, budget=f"{seconds}s", device=device,
+            sample_interval=0, save_interval=0, checkpoint_seconds=100_000,
             output_dir=str(Path(self._folder.name) / "run"),
         )  # fmt: skip
         self.trainer = Trainer(config)
-        self.trainer.total_steps = steps
         self._events = iter(self.trainer)
 
     def step(self) -> Tensor:
@@ -54,9 +54,9 @@ class Ours:
                 return event.loss
         raise AssertionError("more steps than were asked for")
 
-    def sample(self, count: int) -> Pixels:
+    def samples(self, count: int) -> dict[str, Pixels]:
         drawn = generate(self.trainer.model(), SampleConfig(num_images=count), self.trainer.compute)
-        return to_uint8(torch.cat([batch.frame.x.cpu() for batch in drawn if batch.frame.t < 0]))
+        return {"default": to_uint8(torch.cat([batch.frame.x.cpu() for batch in drawn if batch.frame.t < 0]))}
 
     def close(self) -> None:
         self._events.close()  # type: ignore[attr-defined]
@@ -103,10 +103,10 @@ class Peer:
 
 
 class Diffusers(Peer):
-    """The U-Net and training of diffusers' course (unit 2), without its classes; drawn by its DDIM in 50 evaluations."""
+    """The U-Net and training of diffusers' course, without classes; drawn in 20 evaluations by DDIM, DDPM or DPM-Solver++."""
 
     def __init__(self, data: ImageSet, batch: int, device: torch.device, *, half: bool) -> None:
-        from diffusers import DDIMScheduler, DDPMScheduler, UNet2DModel
+        from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, UNet2DModel
 
         self.name = "diffusers " + ("bf16 channels_last" if half else "fp32")
         self.name += " compile" if half and device.type == "cuda" else ""
@@ -116,7 +116,8 @@ class Diffusers(Peer):
             up_block_types=("AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
         )  # fmt: skip
         self.scheduler = DDPMScheduler(1000, beta_schedule="squaredcos_cap_v2")
-        self.sampler = DDIMScheduler(1000, beta_schedule="squaredcos_cap_v2")
+        kinds = {"ddim": DDIMScheduler, "ddpm": DDPMScheduler, "dpm++": DPMSolverMultistepScheduler}
+        self.samplers = {name: kind(1000, beta_schedule="squaredcos_cap_v2") for name, kind in kinds.items()}
         super().__init__(network, data, batch, device, half=half, fast=half)
 
     def loss(self, x: Tensor) -> Tensor:
@@ -124,21 +125,24 @@ class Diffusers(Peer):
         t = torch.randint(1000, (len(x),), device=x.device)
         return F.mse_loss(self.run(self.scheduler.add_noise(x, noise, t), t).sample, noise)
 
+    def samples(self, count: int) -> dict[str, Pixels]:
+        return {name: self.draw(sampler, count) for name, sampler in self.samplers.items()}
+
     @torch.inference_mode()
-    def sample(self, count: int) -> Pixels:
+    def draw(self, sampler: Any, count: int) -> Pixels:
         x = torch.randn(count, self.data.shape[3], *self.data.shape[1:3], generator=generator_for("cpu", 0, "draw")).to(
             self.device
         )
-        self.sampler.set_timesteps(50)
-        for t in self.sampler.timesteps:
+        sampler.set_timesteps(20)
+        for t in sampler.timesteps:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
                 predicted = torch.cat([self.averaged(part, t.to(self.device)).sample for part in x.split(64)])
-            x = self.sampler.step(predicted.float(), t, x).prev_sample
+            x = sampler.step(predicted.float(), t, x).prev_sample
         return to_uint8(x)
 
 
 class Lucidrains(Peer):
-    """denoising-diffusion-pytorch as its README builds it, at a width that MNIST needs; DDIM in 50 evaluations."""
+    """denoising-diffusion-pytorch as its README builds it, at a width that MNIST needs; DDIM in 20 evaluations."""
 
     name = "denoising-diffusion-pytorch"
     rate = 8e-5
@@ -147,25 +151,33 @@ class Lucidrains(Peer):
         from denoising_diffusion_pytorch import GaussianDiffusion, Unet
 
         network = Unet(dim=32, dim_mults=(1, 2, 4), channels=data.channels)
-        diffusion = GaussianDiffusion(network, image_size=data.side, timesteps=1000, sampling_timesteps=50)
+        diffusion = GaussianDiffusion(network, image_size=data.side, timesteps=1000, sampling_timesteps=20)
         super().__init__(diffusion, data, batch, device, half=False, fast=False)
 
     def loss(self, x: Tensor) -> Tensor:
         return torch.as_tensor(self.run((x + 1) / 2))  # it scales to [-1, 1] itself
 
     @torch.inference_mode()
-    def sample(self, count: int) -> Pixels:
+    def samples(self, count: int) -> dict[str, Pixels]:
         drawn = [self.averaged.module.sample(batch_size=min(64, count - first)) for first in range(0, count, 64)]
-        return to_uint8(torch.cat(drawn) * 2 - 1)
+        return {"ddim": to_uint8(torch.cat(drawn) * 2 - 1)}
 
 
-def contestants(data: ImageSet, data_dir: str, batch: int, steps: int, device: str) -> list[Contestant]:
-    """Ours first; a peer that is not installed is left out with a word."""
+NAMES = ("fast", "reference", "diffusers-fp32", "diffusers-bf16", "denoising-diffusion-pytorch")
+
+
+def contestants(names: Sequence[str], data: ImageSet, data_dir: str, batch: int, seconds: int, device: str) -> list[Contestant]:
+    """Those of NAMES that were asked for; a peer that is not installed is left out with a word."""
     place = choose_compute(device, "fp32").device
-    found: list[Contestant] = [Ours(model, data, data_dir, batch, steps, device) for model in ("fast", "reference")]
-    found += [Diffusers(data, batch, place, half=half) for half in (False, True)]
-    try:
-        found.append(Lucidrains(data, batch, place))
-    except ImportError:
-        print("denoising-diffusion-pytorch is not installed: left out (pip install '.[bench]')")
+    found: list[Contestant] = []
+    for name in names:
+        try:
+            if name.startswith("diffusers"):
+                found.append(Diffusers(data, batch, place, half=name.endswith("bf16")))
+            elif name.startswith("denoising"):
+                found.append(Lucidrains(data, batch, place))
+            else:
+                found.append(Ours(name, data, data_dir, batch, seconds, device))
+        except ImportError:
+            print(f"{name} is not installed: left out (pip install '.[bench]')")
     return found

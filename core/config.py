@@ -19,6 +19,9 @@ MODELS = ("fast", "reference", "tiny")
 OPTIMIZERS = ("adamw", "muon")
 LR_SCHEDULES = ("linear", "cosine", "constant")
 SAMPLERS = ("ddpm", "ddim", "euler", "heun", "dpmpp_2m", "unipc")
+GUIDANCE = 1.5
+"""Scale for models that know classes, where none is asked for; by measurement, benchmarks/RESULTS.md."""
+INTERVALS = ("middle", "all")
 SPACINGS = ("trailing", "leading", "linspace")
 VARIANCES = ("small", "large", "learned")
 ON_NAN = ("stop", "rollback")
@@ -202,9 +205,12 @@ class SampleConfig:
     label: int = setting(-1, "class to draw, of a conditional model; -1 takes all classes in turn", low=-1)
     guidance_scale: float = setting(
         -1.0,
-        "classifier-free guidance: 1 is plain conditional, negative what suits the model (default: 2 where it knows classes)",
+        f"classifier-free guidance: 1 is none, negative what suits the model (default: {GUIDANCE} where it knows classes)",
         low=-1.0,
         high=100.0,
+    )
+    guidance_interval: str = setting(
+        "middle", "noise levels that guidance works at: sigma 1 to 4 (cheaper, more varied images), or all", choices=INTERVALS
     )
     start: str = setting(
         "noise", "start from noise, on the way between two noises, from test images, or inpaint test images", choices=STARTS
@@ -244,7 +250,10 @@ class SampleConfig:
 
     def resolve(self, config: TrainConfig, classes: int) -> Self:
         """Fill in the sampler and steps that suit the model's objective, and the guidance of one that knows classes."""
-        sampler = self.sampler or ("euler" if config.objective == "flow" else "dpmpp_2m")
-        steps = self.steps or min(config.timesteps, 1000 if sampler == "ddpm" else 20)
-        guidance = self.guidance_scale if self.guidance_scale >= 0 else 2.0 if classes else 1.0
+        exact = "euler" if config.objective == "flow" else "dpmpp_2m"
+        # Fresh noise mends what a network got wrong; it would also tear apart what lies between two noises.
+        best = exact if config.objective != "flow" or self.start == "interpolate" or self.steps == 1 else "ddpm"
+        sampler = self.sampler or best
+        steps = self.steps or min(config.timesteps, 1000 if self.sampler == "ddpm" else 20)
+        guidance = self.guidance_scale if self.guidance_scale >= 0 else GUIDANCE if classes else 1.0
         return dataclasses.replace(self, sampler=sampler, steps=steps, guidance_scale=guidance)

@@ -5,6 +5,7 @@ unknowns. Two equations, two unknowns: any network output can be turned into x_0
 target it was trained on.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -142,17 +143,19 @@ class Diffusion:
         *,
         labels: Tensor | None = None,
         guidance_scale: float = 1.0,
+        guidance_interval: tuple[float, float] = (0.0, math.inf),
         clip: bool = True,
     ) -> Denoise:
         """Wrap `model` as denoise(x_t, t) -> x_0, clamped to [-1, 1] unless told otherwise.
 
         With labels (N,) and guidance_scale s other than 1: u + s (c - u) of the unconditional and conditional output (Ho &
-        Salimans 2022, with s = 1 + w); both go through the network as one batch.
+        Salimans 2022, with s = 1 + w); both go through the network as one batch. Guided is only where the noise level sigma =
+        s_t / a_t lies within guidance_interval (Kynkaanniemi et al. 2024).
         """
         null = getattr(model, "null_label", 0)
 
-        def evaluate(x: Tensor, t: Tensor) -> Tensor:
-            if labels is None or guidance_scale == 1.0:
+        def evaluate(x: Tensor, t: Tensor, guided: bool) -> Tensor:
+            if labels is None or not guided:
                 return model(x, t, labels).float()  # type: ignore[no-any-return]
             both = torch.cat([labels, torch.full_like(labels, null)])
             conditional, unconditional = model(x.repeat(2, 1, 1, 1), t.repeat(2), both).float().chunk(2)
@@ -160,7 +163,9 @@ class Diffusion:
 
         def denoise(x: Tensor, t: int) -> Prediction:
             steps = torch.full((x.shape[0],), t, device=x.device)
-            output, variance = split_variance(evaluate(x, steps), self.learn_variance)
+            low, high = guidance_interval
+            guided = guidance_scale != 1.0 and low <= float(self.schedule.s[t] / self.schedule.a[t]) <= high
+            output, variance = split_variance(evaluate(x, steps, guided), self.learn_variance)
             x0 = self.to_x0(output, x, steps)
             return Prediction(x0.clamp(-1, 1) if clip else x0, variance)
 

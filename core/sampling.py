@@ -20,6 +20,7 @@ from core.seeds import SampleNoise
 from core.starts import interpolated, keep_outside, noised, region
 from core.world import World
 
+MIDDLE = (1.0, 4.0)  # sigma; guidance above it costs variety, below it nothing is left to decide
 BATCH = 64  # always cut alike, so that image k does not hang on how many are drawn after it
 
 
@@ -54,7 +55,10 @@ def generate(
         count = min(BATCH, options.num_images - first)
         noise = SampleNoise(options.seed, first, count, model.shape, compute.device)
         labels = labels_for(model, options, first, count, compute.device)
-        denoise = model.diffusion.denoiser(model.network, labels=labels, guidance_scale=options.guidance_scale)
+        interval = MIDDLE if options.guidance_interval == "middle" else (0.0, math.inf)
+        denoise = model.diffusion.denoiser(
+            model.network, labels=labels, guidance_scale=options.guidance_scale, guidance_interval=interval
+        )
         known = None if source is None else to_float(source[first : first + count].to(compute.device))
         x_T, denoise = _start(model, options, denoise, noise, first, known, timesteps[0])
         frames = SAMPLERS[options.sampler](

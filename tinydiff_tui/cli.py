@@ -122,12 +122,15 @@ def _sample(parser: argparse.ArgumentParser) -> None:
     _plain(parser)
 
 
+EVALUATED = ("sampler", "steps", "spacing", "eta", "variance", "seed", "guidance_scale", "guidance_interval")
+
+
 def _evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", required=True, help="file written by train")
     parser.add_argument("--num-images", type=int, default=5000, metavar="N", help="images to draw and judge (default: 5000)")
     parser.add_argument("--output", default="", help="JSON file to write the figures to as well (default: none)")
     parser.add_argument("--data-dir", default="", help="folder of the data sets (default: the one of the training)")
-    _add_fields(parser, SampleConfig, only=("sampler", "steps", "spacing", "eta", "variance", "seed", "guidance_scale"))
+    _add_fields(parser, SampleConfig, only=EVALUATED)
     _add_compute(parser)
     _plain(parser)
 

@@ -197,6 +197,12 @@ def test_guidance_is_unconditional_plus_s_times_the_difference() -> None:
         x0 = diffusion.denoiser(ByLabel(), labels=labels, guidance_scale=scale, clip=False)(x, 500).x0
         expected = 10 + scale * (labels - 10)
         assert torch.allclose(x0[:, 0, 0, 0], expected.float(), atol=1e-4)
+    sigma = diffusion.schedule.s / diffusion.schedule.a
+    denoise = diffusion.denoiser(ByLabel(), labels=labels, guidance_scale=2.5, guidance_interval=(1.0, 4.0), clip=False)
+    for t in range(0, 1000, 7):
+        scale = 2.5 if 1 <= sigma[t] <= 4 else 1.0
+        expected = 10 + scale * (labels - 10)
+        assert torch.allclose(denoise(x, t).x0[:, 0, 0, 0], expected.float(), atol=1e-4), t
 
 
 @pytest.mark.parametrize(

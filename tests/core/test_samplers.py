@@ -281,14 +281,30 @@ def test_heun_spends_no_more_than_it_was_given(tiny_run: Path) -> None:
         assert steps - 1 <= last.evaluations <= steps
 
 
-def test_guidance_is_2_where_a_model_knows_classes_and_none_is_asked_for() -> None:
+def test_a_model_that_knows_classes_is_guided_where_a_model_knows_classes_and_none_is_asked_for() -> None:
     config = TrainConfig.of(model="tiny", conditional=True)
-    assert SampleConfig().resolve(config, 10).guidance_scale == 2.0
+    assert SampleConfig().resolve(config, 10).guidance_scale == 1.5
     assert SampleConfig().resolve(config, 0).guidance_scale == 1.0  # a folder without classes
     assert SampleConfig(guidance_scale=1.0).resolve(config, 10).guidance_scale == 1.0
     assert SampleConfig(guidance_scale=0.0).resolve(config, 10).guidance_scale == 0.0
+    assert SampleConfig(guidance_scale=0.0).resolve(config, 10).guidance_interval == "middle"
     with pytest.raises(UserError, match="--class must be between 0 and 9 for this model, got 10"):
         SampleConfig(label=10).check(config, 10)
+
+
+def test_the_sampler_that_suits_a_model() -> None:
+    flow, epsilon = TrainConfig.of(model="tiny"), TrainConfig.of(model="reference")
+
+    def chosen(config: TrainConfig, **options: object) -> tuple[str, int]:
+        resolved = SampleConfig(**options).resolve(config, 0)  # type: ignore[arg-type]
+        return resolved.sampler, resolved.steps
+
+    assert chosen(flow) == ("ddpm", 20)
+    assert chosen(flow, steps=7) == ("ddpm", 7)
+    assert chosen(flow, steps=1) == ("euler", 1), "ddpm needs two"
+    assert chosen(flow, start="interpolate") == ("euler", 20), "fresh noise would tear the images apart"
+    assert chosen(epsilon) == ("dpmpp_2m", 20)
+    assert chosen(flow, sampler="ddpm") == chosen(epsilon, sampler="ddpm") == ("ddpm", 1000), "asked for by name, the paper's"
 
 
 @pytest.mark.parametrize(

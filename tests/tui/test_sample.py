@@ -184,13 +184,13 @@ async def test_class_and_guidance_are_for_conditional_models(place: Path, condit
         assert label.region
         label.value = 3
         slider = screen.query_one("#guidance_scale", Slider)
-        assert slider.number == 2.0
+        assert slider.number == 1.5
         slider.focus()
         await pilot.press(*["right"] * 6, "left", "escape")
         await pilot.press("g")
         await until(pilot, lambda: "images in" in status(screen))
         assert screen.drawn is not None
-        assert (screen.drawn.options.label, screen.drawn.options.guidance_scale) == (3, 2.5)
+        assert (screen.drawn.options.label, screen.drawn.options.guidance_scale) == (3, 2.0)
 
 
 async def test_options_are_shown_where_they_have_a_use(place: Path) -> None:

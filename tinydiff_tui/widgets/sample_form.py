@@ -9,7 +9,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Select
 
-from core.config import REGIONS, SAMPLERS, SPACINGS, STARTS, VARIANCES, SampleConfig
+from core.config import GUIDANCE, INTERVALS, REGIONS, SAMPLERS, SPACINGS, STARTS, VARIANCES, SampleConfig
 from core.errors import UserError
 from tinydiff_tui.widgets.slider import Slider
 
@@ -57,7 +57,8 @@ class SampleForm(VerticalScroll):
         yield _row("seed", Input("0", type="integer", id="seed", compact=True))
         yield _row("images", Input("16", type="integer", id="num_images", compact=True))
         yield _row("class", Select[int]([], prompt="all in turn", id="label", compact=True), "-conditional")
-        yield _row("guidance", Slider(2.0, 8.0, 80, id="guidance_scale"), "-conditional")
+        yield _row("guidance", Slider(GUIDANCE, 8.0, 80, id="guidance_scale"), "-conditional")
+        yield _row("guided at", _choice("guidance_interval", INTERVALS, ("middle noise", "all noise")), "-conditional")
         yield _row("eta", Slider(0.0, 1.0, 20, id="eta"), "-eta")
         yield _row("variance", _choice("variance", VARIANCES), "-variance")
         yield _row("spacing", _choice("spacing", SPACINGS))
@@ -114,7 +115,7 @@ class SampleForm(VerticalScroll):
         for slider in self.query(Slider):
             if slider.id and isinstance(slider.parent, Horizontal) and slider.parent.display:
                 given[slider.id] = slider.number
-        for name in ("sampler", "label", "spacing", "start", "variance", "region"):
+        for name in ("sampler", "label", "spacing", "start", "variance", "region", "guidance_interval"):
             value = self.query_one(f"#{name}", Select).value
             if isinstance(value, (str, int)) and not isinstance(value, bool):
                 given[name] = value

@@ -103,10 +103,10 @@ class Peer:
 
 
 class Diffusers(Peer):
-    """The U-Net and training of diffusers' course, without classes; drawn in 20 evaluations by DDIM, DDPM or DPM-Solver++."""
+    """The U-Net and training of diffusers' course, without classes; drawn in 20 evaluations by DDPM or DPM-Solver++."""
 
     def __init__(self, data: ImageSet, batch: int, device: torch.device, *, half: bool) -> None:
-        from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, UNet2DModel
+        from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, UNet2DModel
 
         self.name = "diffusers " + ("bf16 channels_last" if half else "fp32")
         self.name += " compile" if half and device.type == "cuda" else ""
@@ -116,7 +116,7 @@ class Diffusers(Peer):
             up_block_types=("AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
         )  # fmt: skip
         self.scheduler = DDPMScheduler(1000, beta_schedule="squaredcos_cap_v2")
-        kinds = {"ddim": DDIMScheduler, "ddpm": DDPMScheduler, "dpm++": DPMSolverMultistepScheduler}
+        kinds = {"ddpm": DDPMScheduler, "dpm++": DPMSolverMultistepScheduler}
         self.samplers = {name: kind(1000, beta_schedule="squaredcos_cap_v2") for name, kind in kinds.items()}
         super().__init__(network, data, batch, device, half=half, fast=half)
 

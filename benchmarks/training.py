@@ -22,7 +22,7 @@ from core.datasets import ImageSet, open_dataset
 from core.device import Compute, choose_compute
 from core.quality import load_judge
 
-MARKS = (0.25, 0.5, 1.0)
+MARKS = (0.5, 1.0)
 WEEK = 7 * 24 * 3600
 SLICE_SECONDS = 20
 

@@ -252,7 +252,7 @@ class SampleConfig:
         """Fill in the sampler and steps that suit the model's objective, and the guidance of one that knows classes."""
         exact = "euler" if config.objective == "flow" else "dpmpp_2m"
         # Fresh noise mends what a network got wrong; it would also tear apart what lies between two noises.
-        best = exact if config.objective != "flow" or self.start == "interpolate" or self.steps == 1 else "ddpm"
+        best = exact if self.start == "interpolate" or self.steps == 1 else "ddpm"
         sampler = self.sampler or best
         steps = self.steps or min(config.timesteps, 1000 if self.sampler == "ddpm" else 20)
         guidance = self.guidance_scale if self.guidance_scale >= 0 else GUIDANCE if classes else 1.0

@@ -303,7 +303,8 @@ def test_the_sampler_that_suits_a_model() -> None:
     assert chosen(flow, steps=7) == ("ddpm", 7)
     assert chosen(flow, steps=1) == ("euler", 1), "ddpm needs two"
     assert chosen(flow, start="interpolate") == ("euler", 20), "fresh noise would tear the images apart"
-    assert chosen(epsilon) == ("dpmpp_2m", 20)
+    assert chosen(epsilon) == ("ddpm", 20)
+    assert chosen(epsilon, start="interpolate") == ("dpmpp_2m", 20)
     assert chosen(flow, sampler="ddpm") == chosen(epsilon, sampler="ddpm") == ("ddpm", 1000), "asked for by name, the paper's"
 
 

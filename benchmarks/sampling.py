@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.plots import save_distances
 from core.checkpoint import Model, load_model
-from core.config import SampleConfig
+from core.config import INTERVALS, SampleConfig
 from core.device import Compute, choose_compute
 from core.images import Pixels, to_uint8
 from core.quality import Judge, load_judge
@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--num-images", type=int, default=1000)
     parser.add_argument("--most", type=int, default=200, help="images of a row of more than 50 evaluations")
     parser.add_argument("--guidance-scale", type=float, default=1.0)
+    parser.add_argument("--guidance-interval", choices=INTERVALS, default="middle")
     parser.add_argument("--data-dir")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--output", default="sampling")
@@ -74,7 +75,10 @@ def main() -> None:
                 continue
             count = options.num_images if evaluations <= MANY else options.most
             guidance = options.guidance_scale if model.label_count else -1.0
-            wanted = SampleConfig(num_images=count, sampler=sampler, steps=evaluations, guidance_scale=guidance)
+            wanted = SampleConfig(
+                num_images=count, sampler=sampler, steps=evaluations, guidance_scale=guidance,
+                guidance_interval=options.guidance_interval,
+            )  # fmt: skip
             images, seconds = draw(model, wanted, compute)
             row = {"sampler": sampler, "evaluations": evaluations, "seconds": seconds}
             row |= {

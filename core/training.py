@@ -107,7 +107,7 @@ class Trainer:
     @property
     def epochs(self) -> int:
         """Epochs of the whole run, the last of which a budget may cut short."""
-        return math.ceil(self.total_steps / self.steps_per_epoch)
+        return -(-self.total_steps // self.steps_per_epoch)
 
     def describe(self) -> str:
         """One line: what is trained on what, where."""

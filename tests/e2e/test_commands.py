@@ -16,9 +16,11 @@ import pytest
 import torch
 from PIL import Image
 
+from core.config import TrainConfig
 from core.runs import RunDir, read_run
 from tests.core.compare import metrics, same_tensors
 from tests.e2e.terminal import Terminal
+from tinydiff_tui import cli
 from tinydiff_tui.commands.train import stop_signals
 
 TINY = ("--model", "tiny", "--batch-size", "256", "--threads", "1", "--precision", "fp32", "--device", "cpu")
@@ -151,6 +153,7 @@ BAD = {
     "beta reaches 1": (["train", "--objective", "epsilon", "--timesteps", "20"], "at least 21 timesteps"),
     "beta reaches 1 in visualize": (["visualize", "--timesteps", "10"], "at least 21 timesteps"),
     "batch too large": (["train", "--batch-size", "30000"], "larger than glyphs, which has 20000"),
+    "budget without a unit": (["train", "--budget", "5"], "--budget takes a time such as 90s, 5m or 1h30m"),
     "zero epochs": (["train", "--epochs", "0"], "--epochs must be at least 1"),
     "nothing to resume": (["train", "--resume"], "holds no run to resume"),
     "unwritable folder": (["train", "--output-dir", "file/run"], "cannot be written"),
@@ -304,6 +307,18 @@ def test_pictures_are_not_written_through_a_link(tmp_path: Path, run: Path) -> N
     result = tinydiff("sample", *arguments, cwd=tmp_path)
     assert result.returncode == 2 and "is a link" in result.stderr
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["step_0001.png"]
+
+
+@pytest.mark.usefixtures("small_glyphs")
+def test_a_run_by_budget_goes_on_by_epochs(tiny_config: Callable[..., TrainConfig], tmp_path: Path) -> None:
+    from core.training import Trainer
+
+    list(Trainer(tiny_config(tmp_path / "run", budget="1s", sample_interval=0)))
+    done = read_run(tmp_path / "run").step
+    epochs = done // 6 + 1
+    assert cli.run(["train", "--resume", "--plain", "--epochs", str(epochs), "--output-dir", str(tmp_path / "run")]) == 0
+    info = read_run(tmp_path / "run")
+    assert (info.step, info.config.budget, info.config.epochs) == (epochs * 6, "", epochs)
 
 
 @pytest.mark.slow

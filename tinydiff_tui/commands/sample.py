@@ -53,7 +53,8 @@ def run(options: argparse.Namespace) -> int:
     finished: list[tuple[int, images.Pixels]] = []
     steps: list[tuple[int, images.Pixels]] = []
     started = time.monotonic()
-    guidance = f"guidance {wanted.guidance_scale:g}, " if model.label_count else ""
+    levels = f" at {wanted.guidance_interval} noise levels" if wanted.guidance_scale != 1 else ""
+    guidance = f"guidance {wanted.guidance_scale:g}{levels}, " if model.label_count else ""
     with make_progress(plain=options.plain, silent=not world.first) as progress:
         progress.say(
             f"{wanted.num_images} images, {wanted.sampler}, {wanted.steps} evaluations, {guidance}{model.config.objective} "

@@ -63,6 +63,8 @@ def run(options: argparse.Namespace) -> int:
 def _checked_config(options: argparse.Namespace) -> TrainConfig:
     """Everything that can be wrong with the flags is found here, before torch is imported."""
     fields = given(options, TrainConfig)
+    if "epochs" in fields:
+        fields.setdefault("budget", "")  # whoever continues a run by epochs is done with its budget
     root = Path(fields["data_dir"]) if "data_dir" in fields else None
     run_dir = RunDir(fields.get("output_dir", TrainConfig.output_dir))
     check_share(fields.get("batch_size", TrainConfig.batch_size))

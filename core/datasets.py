@@ -80,6 +80,14 @@ def default_data_dir() -> Path:
     return Path(os.environ.get("TINYDIFF_DATA_DIR") or platformdirs.user_data_path("tinydiff-tui"))
 
 
+def data_root(asked: str, trained_on: str) -> Path | None:
+    """The folder asked for, else that of a model's training while it is there; None for the default one."""
+    if asked:
+        return Path(asked).expanduser()
+    own = Path(trained_on).expanduser()
+    return own if trained_on and own.is_dir() else None
+
+
 def describe(name: str, root: Path | None = None) -> SetInfo:
     """Where a named data set stands. Raises UserError for an unknown name."""
     if name == "glyphs":

@@ -3,14 +3,13 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from core.checkpoint import Model
 from core.config import SampleConfig
-from core.datasets import open_dataset
+from core.datasets import data_root, open_dataset
 from core.device import Compute
 from core.diffusion import Denoise
 from core.errors import UserError
@@ -110,8 +109,7 @@ def source_pictures(model: Model, options: SampleConfig, data_dir: str = "") -> 
     if options.start not in ("image", "inpaint"):
         return None
     config = model.config
-    root = Path(data_dir or config.data_dir).expanduser() if data_dir or config.data_dir else None
-    data = open_dataset(config.dataset, "test", root, config.image_size)
+    data = open_dataset(config.dataset, "test", data_root(data_dir, config.data_dir), config.image_size)
     if options.num_images > len(data):
         raise UserError(f"{config.dataset} has {len(data)} test images to start from; ask for that many with --num-images")
     return data.images[: options.num_images]

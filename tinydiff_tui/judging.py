@@ -3,13 +3,13 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from rich.table import Table
 
 from core.checkpoint import Model
 from core.config import SampleConfig
+from core.datasets import data_root
 from core.device import Compute
 from core.images import to_uint8
 from core.quality import NEAREST, SURE, Ready, Report, prepare_judge
@@ -31,9 +31,9 @@ def judging(model: Model, options: SampleConfig, compute: Compute, data_dir: str
     """Stages, and the report as the last item; closing stops within one step. Raises UserError."""
     options.check(model.config, model.label_count)
     options = options.resolve(model.config, model.label_count)
-    folder = data_dir or model.config.data_dir
+    root = data_root(data_dir, model.config.data_dir)
     ready: Ready | None = None
-    for event in prepare_judge(model.config.dataset, Path(folder).expanduser() if folder else None, compute.device):
+    for event in prepare_judge(model.config.dataset, root, compute.device):
         if isinstance(event, Ready):
             ready = event
         else:

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core import datasets, folder
-from core.datasets import default_dataset, describe, list_datasets, open_dataset, require
+from core.datasets import data_root, default_dataset, describe, list_datasets, open_dataset, require
 from core.download import Progress, download
 from core.errors import UserError
 from core.folder import open_folder
@@ -679,3 +679,10 @@ def test_glyphs_need_no_download_and_an_unknown_set_has_none(tmp_path: Path) -> 
     assert list(download("glyphs", tmp_path)) == []
     with pytest.raises(UserError, match="unknown data set"):
         list(download("nothing", tmp_path))
+
+
+def test_where_a_model_s_data_are_looked_for(tmp_path: Path) -> None:
+    there, gone = str(tmp_path), str(tmp_path / "gone")
+    assert data_root("mine", there) == Path("mine")
+    assert data_root("", there) == tmp_path
+    assert data_root("", gone) is None and data_root("", "") is None

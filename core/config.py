@@ -19,7 +19,7 @@ MODELS = ("fast", "reference", "tiny")
 OPTIMIZERS = ("adamw", "muon")
 LR_SCHEDULES = ("linear", "cosine", "constant")
 SAMPLERS = ("ddpm", "ddim", "euler", "heun", "dpmpp_2m", "unipc")
-GUIDANCE = 1.5
+GUIDANCE = 1.75
 """Scale for models that know classes, where none is asked for; by measurement, benchmarks/RESULTS.md."""
 INTERVALS = ("middle", "all")
 SPACINGS = ("trailing", "leading", "linspace")
@@ -210,7 +210,7 @@ class SampleConfig:
         high=100.0,
     )
     guidance_interval: str = setting(
-        "middle", "noise levels that guidance works at: sigma 1 to 4 (cheaper, more varied images), or all", choices=INTERVALS
+        "middle", "noise levels that guidance works at: sigma 1/4 to 4 (cheaper, more varied images), or all", choices=INTERVALS
     )
     start: str = setting(
         "noise", "start from noise, on the way between two noises, from test images, or inpaint test images", choices=STARTS
@@ -250,10 +250,14 @@ class SampleConfig:
 
     def resolve(self, config: TrainConfig, classes: int) -> Self:
         """Fill in the sampler and steps that suit the model's objective, and the guidance of one that knows classes."""
-        exact = "euler" if config.objective == "flow" else "dpmpp_2m"
-        # Fresh noise mends what a network got wrong; it would also tear apart what lies between two noises.
-        best = exact if self.start == "interpolate" or self.steps == 1 else "ddpm"
-        sampler = self.sampler or best
-        steps = self.steps or min(config.timesteps, 1000 if self.sampler == "ddpm" else 20)
         guidance = self.guidance_scale if self.guidance_scale >= 0 else GUIDANCE if classes else 1.0
-        return dataclasses.replace(self, sampler=sampler, steps=steps, guidance_scale=guidance)
+        if self.sampler:
+            best, spent = self.sampler, 1000 if self.sampler == "ddpm" else 20
+        elif config.objective == "flow" and guidance != 1:
+            best, spent = "unipc", 10
+        elif self.start == "interpolate" or self.steps == 1:
+            best, spent = "euler" if config.objective == "flow" else "dpmpp_2m", 20
+        else:  # fresh noise mends what a network got wrong; it would also tear apart what lies between two noises
+            best, spent = "ddpm", 20
+        steps = self.steps or min(config.timesteps, spent)
+        return dataclasses.replace(self, sampler=best, steps=steps, guidance_scale=guidance)

@@ -283,7 +283,7 @@ def test_heun_spends_no_more_than_it_was_given(tiny_run: Path) -> None:
 
 def test_a_model_that_knows_classes_is_guided_where_a_model_knows_classes_and_none_is_asked_for() -> None:
     config = TrainConfig.of(model="tiny", conditional=True)
-    assert SampleConfig().resolve(config, 10).guidance_scale == 1.5
+    assert SampleConfig().resolve(config, 10).guidance_scale == 1.75
     assert SampleConfig().resolve(config, 0).guidance_scale == 1.0  # a folder without classes
     assert SampleConfig(guidance_scale=1.0).resolve(config, 10).guidance_scale == 1.0
     assert SampleConfig(guidance_scale=0.0).resolve(config, 10).guidance_scale == 0.0
@@ -295,11 +295,13 @@ def test_a_model_that_knows_classes_is_guided_where_a_model_knows_classes_and_no
 def test_the_sampler_that_suits_a_model() -> None:
     flow, epsilon = TrainConfig.of(model="tiny"), TrainConfig.of(model="reference")
 
-    def chosen(config: TrainConfig, **options: object) -> tuple[str, int]:
-        resolved = SampleConfig(**options).resolve(config, 0)  # type: ignore[arg-type]
+    def chosen(config: TrainConfig, classes: int = 0, **options: object) -> tuple[str, int]:
+        resolved = SampleConfig(**options).resolve(config, classes)  # type: ignore[arg-type]
         return resolved.sampler, resolved.steps
 
-    assert chosen(flow) == ("ddpm", 20)
+    assert chosen(flow) == chosen(flow, 10, guidance_scale=1.0) == ("ddpm", 20)
+    assert chosen(flow, 10) == chosen(flow, 10, guidance_scale=3.0) == ("unipc", 10)
+    assert chosen(epsilon, 10) == ("ddpm", 20)
     assert chosen(flow, steps=7) == ("ddpm", 7)
     assert chosen(flow, steps=1) == ("euler", 1), "ddpm needs two"
     assert chosen(flow, start="interpolate") == ("euler", 20), "fresh noise would tear the images apart"

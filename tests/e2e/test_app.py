@@ -72,7 +72,7 @@ def train_tiny(app: Terminal) -> None:
     app.until("Dismiss menu")
     app.send("tiny", ENTER)
     app.until(lambda: re.search(r"model +tiny", app.text))
-    app.send(TAB, TAB, "32")
+    app.send(TAB, TAB, TAB, "32")
     app.until(lambda: re.search(r"batch size +32 ", app.text))
     app.send(CTRL_S)
     app.until(lambda: LOSS.search(app.text))

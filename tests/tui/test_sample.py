@@ -184,7 +184,7 @@ async def test_class_and_guidance_are_for_conditional_models(place: Path, condit
         assert label.region
         label.value = 3
         slider = screen.query_one("#guidance_scale", Slider)
-        assert slider.number == 1.5
+        assert slider.number == 1.75
         slider.focus()
         await pilot.press(*["right"] * 6, "left", "escape")
         await pilot.press("g")

@@ -57,7 +57,7 @@ class SampleForm(VerticalScroll):
         yield _row("seed", Input("0", type="integer", id="seed", compact=True))
         yield _row("images", Input("16", type="integer", id="num_images", compact=True))
         yield _row("class", Select[int]([], prompt="all in turn", id="label", compact=True), "-conditional")
-        yield _row("guidance", Slider(GUIDANCE, 8.0, 80, id="guidance_scale"), "-conditional")
+        yield _row("guidance", Slider(GUIDANCE, 8.0, 160, id="guidance_scale"), "-conditional")
         yield _row("guided at", _choice("guidance_interval", INTERVALS, ("middle noise", "all noise")), "-conditional")
         yield _row("eta", Slider(0.0, 1.0, 20, id="eta"), "-eta")
         yield _row("variance", _choice("variance", VARIANCES), "-variance")

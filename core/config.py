@@ -210,7 +210,7 @@ class SampleConfig:
         high=100.0,
     )
     guidance_interval: str = setting(
-        "middle", "noise levels that guidance works at: sigma 1/4 to 4 (cheaper, more varied images), or all", choices=INTERVALS
+        "middle", "noise levels that guidance works at: sigma 1/4 to 10 (cheaper, more varied images), or all", choices=INTERVALS
     )
     start: str = setting(
         "noise", "start from noise, on the way between two noises, from test images, or inpaint test images", choices=STARTS

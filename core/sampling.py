@@ -19,7 +19,7 @@ from core.seeds import SampleNoise
 from core.starts import interpolated, keep_outside, noised, region
 from core.world import World
 
-MIDDLE = (0.25, 4.0)  # sigma; guidance above it costs variety, below it nothing is left to decide
+MIDDLE = (0.25, 10.0)  # sigma; guidance above it costs variety, below it nothing is left to decide
 BATCH = 64  # always cut alike, so that image k does not hang on how many are drawn after it
 
 

@@ -224,11 +224,10 @@ def test_the_lr_of_an_extended_run_follows_its_new_length(tiny_config: Config, t
 
 def test_a_budget_ends_the_schedule_of_the_lr_when_it_ends(tiny_config: Config, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    events = list(Trainer(tiny_config(folder, budget="1s", warmup=2)))
+    events = list(Trainer(tiny_config(folder, budget="2s", warmup=2)))
     steps = [event for event in events if isinstance(event, Step)]
-    assert 1 <= steps[-1].seconds < 1 + 2 * max(b.seconds - a.seconds for a, b in pairwise(steps)), "ends with the step in hand"
-    rates = [step.lr for step in steps[len(steps) // 2 :]]
-    assert rates[-1] < 0.5 * rates[0], "falls towards 0"
+    assert 2 <= steps[-1].seconds < 2 + 2 * max(b.seconds - a.seconds for a, b in pairwise(steps)), "ends with the step in hand"
+    assert steps[-1].lr < 0.5 * max(step.lr for step in steps), "falls towards 0"
     assert isinstance(events[-1], Finished) and isinstance(events[-2], Samples)
     info = read_run(folder)
     assert (info.status, info.total_steps, info.step) == ("finished", len(steps), len(steps))

@@ -112,6 +112,12 @@ class TrainConfig:
         return config
 
     @classmethod
+    def continued(cls, saved: dict[str, Any], given: dict[str, Any]) -> Self:
+        """A run's own config with what is asked of its continuation; epochs asked for take the place of a budget."""
+        by_epochs = {"budget": ""} if "epochs" in given else {}
+        return cls.of(**(saved | by_epochs | given))
+
+    @classmethod
     def from_dict(cls, values: object) -> Self:
         """The config of a file. Raises UserError when it is not one of ours."""
         known = {f.name for f in dataclasses.fields(cls)}

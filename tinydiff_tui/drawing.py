@@ -96,7 +96,7 @@ def read_facts(path: Path) -> Iterator[ModelFacts]:
     config = model.config
     yield ModelFacts(
         path, config.objective, config.schedule, config.timesteps, config.dataset, model.classes, model.label_count,
-        model.step, SampleConfig().resolve(config, 0).sampler, compute().describe(),
+        model.step, SampleConfig().resolve(config, model.label_count).sampler, compute().describe(),
     )  # fmt: skip
 
 

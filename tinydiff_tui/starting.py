@@ -27,9 +27,8 @@ def check_data(config: TrainConfig) -> None:
 def resumed(asked: TrainConfig, given: dict[str, Any]) -> TrainConfig:
     """The config of the run in asked.output_dir with what the form changed of it. Raises UserError."""
     own = read_run(Path(asked.output_dir)).config.to_dict()
-    own |= {"budget": ""} if "epochs" in given else {}
-    own |= {name: value for name, value in given.items() if name not in ("dataset", "output_dir", "data_dir")}
-    return TrainConfig.of(**(own | {"output_dir": asked.output_dir, "data_dir": asked.data_dir}))
+    given = {name: value for name, value in given.items() if name not in ("dataset", "output_dir", "data_dir")}
+    return TrainConfig.continued(own, given | {"output_dir": asked.output_dir, "data_dir": asked.data_dir})
 
 
 def changes(config: TrainConfig) -> dict[str, Any]:

@@ -35,7 +35,6 @@ def run(options: argparse.Namespace) -> int:
         getattr(options, "device", "auto"), getattr(options, "precision", "auto"), getattr(options, "threads", 0)
     )
     model = load_model(checkpoint, device=compute.device)
-    wanted.check(model.config, model.label_count)
     wanted = wanted.resolve(model.config, model.label_count)
     report, title = None, ""
     with make_progress(plain=options.plain) as progress:

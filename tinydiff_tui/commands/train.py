@@ -63,15 +63,13 @@ def run(options: argparse.Namespace) -> int:
 def _checked_config(options: argparse.Namespace) -> TrainConfig:
     """Everything that can be wrong with the flags is found here, before torch is imported."""
     fields = given(options, TrainConfig)
-    if "epochs" in fields:
-        fields.setdefault("budget", "")  # whoever continues a run by epochs is done with its budget
     root = Path(fields["data_dir"]) if "data_dir" in fields else None
     run_dir = RunDir(fields.get("output_dir", TrainConfig.output_dir))
     check_share(fields.get("batch_size", TrainConfig.batch_size))
     if options.resume:
         run_dir.check_free(resume=True, overwrite=False)
         # A resume needs no flag but --output-dir: the rest is the run's own.
-        config = TrainConfig.of(**(_saved_config(run_dir) | fields | {"output_dir": str(run_dir.path)}))
+        config = TrainConfig.continued(_saved_config(run_dir), fields | {"output_dir": str(run_dir.path)})
     else:
         fields.setdefault("dataset", default_dataset(root))
         config = TrainConfig.of(**fields)

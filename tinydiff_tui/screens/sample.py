@@ -17,6 +17,7 @@ from core.errors import UserError
 from tinydiff_tui.messages import JobFinished, JobUpdate
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.screens.verdict import IMAGES, Verdict
+from tinydiff_tui.text import bar
 from tinydiff_tui.widgets.sample_form import SampleForm
 from tinydiff_tui.widgets.trajectory import Trajectory
 
@@ -225,9 +226,8 @@ class SampleScreen(ModeScreen):
         self.drawn = drawn
         self.trajectory.show(drawn.frames, drawn.newest)
         left = "" if math.isnan(drawn.seconds_left) else f", {drawn.seconds_left:.0f} s left"
-        done = round(20 * drawn.done / max(drawn.evaluations, 1))
-        bar = "━" * done + "─" * (20 - done)
-        self._say(f"{bar} {drawn.done}/{drawn.evaluations} evaluations{left}  x cancels")
+        done = bar(drawn.done / max(drawn.evaluations, 1), 20)
+        self._say(f"{done} {drawn.done}/{drawn.evaluations} evaluations{left}  x cancels")
         self._show_formula()
 
     # --- looking

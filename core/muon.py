@@ -32,45 +32,64 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Update every parameter that has a gradient."""
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    update = self._muon(p, p.grad) if group["kernels"] else self._adam(p, p.grad)
-                    p.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"])
+            parameters = [p for p in group["params"] if p.grad is not None]
+            if not parameters:
+                continue
+            gradients = [p.grad for p in parameters]
+            updates = (self._muon if group["kernels"] else self._adam)(parameters, gradients)
+            torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+            torch._foreach_add_(parameters, updates, alpha=-group["lr"])
 
-    def _muon(self, p: Tensor, gradient: Tensor) -> Tensor:
-        state: dict[str, Tensor] = self.state[p]
-        if not state:
-            state["momentum"] = torch.zeros_like(p)
-        state["momentum"].lerp_(gradient, 1 - MOMENTUM)
-        matrix = torch.lerp(gradient, state["momentum"], MOMENTUM).flatten(1)
-        scale = 0.2 * math.sqrt(max(matrix.shape))
-        update: Tensor = orthogonalized(matrix) * scale
-        return update.reshape(p.shape)
+    def _muon(self, parameters: list[Tensor], gradients: list[Tensor]) -> list[Tensor]:
+        states = [self.state[p] for p in parameters]
+        for p, state in zip(parameters, states, strict=True):
+            if not state:
+                state["momentum"] = torch.zeros_like(p)
+        momenta = [state["momentum"] for state in states]
+        torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
+        # The columns of a matrix may stand in any order: with the inputs last, no channels_last kernel is copied.
+        moved = [m.movedim(1, -1) for m in torch._foreach_lerp(gradients, momenta, MOMENTUM)]
+        updates = list(moved)
+        for shape in dict.fromkeys(m.shape for m in moved):
+            members = [index for index, m in enumerate(moved) if m.shape == shape]
+            stack = torch.stack([moved[index].flatten(1) for index in members])
+            scale = 0.2 * math.sqrt(max(stack.shape[1:]))
+            for index, update in zip(members, orthogonalized(stack) * scale, strict=True):
+                updates[index] = update.reshape(shape)
+        return [update.movedim(-1, 1) for update in updates]
 
-    def _adam(self, p: Tensor, gradient: Tensor) -> Tensor:
-        state: dict[str, Any] = self.state[p]
-        if not state:
-            state |= {"step": 0, "mean": torch.zeros_like(p), "square": torch.zeros_like(p)}
-        state["step"] += 1
-        state["mean"].lerp_(gradient, 1 - BETAS[0])
-        state["square"].lerp_(gradient.square(), 1 - BETAS[1])
-        mean = state["mean"] / (1 - BETAS[0] ** state["step"])
-        root = (state["square"] / (1 - BETAS[1] ** state["step"])).sqrt()
-        update: Tensor = mean / (root + EPS)
-        return update
+    def _adam(self, parameters: list[Tensor], gradients: list[Tensor]) -> list[Tensor]:
+        states: list[dict[str, Any]] = [self.state[p] for p in parameters]
+        for p, state in zip(parameters, states, strict=True):
+            if not state:
+                state |= {"step": 0, "mean": torch.zeros_like(p), "square": torch.zeros_like(p)}
+            state["step"] += 1
+        means, squares = [state["mean"] for state in states], [state["square"] for state in states]
+        torch._foreach_lerp_(means, gradients, 1 - BETAS[0])
+        torch._foreach_lerp_(squares, torch._foreach_mul(gradients, gradients), 1 - BETAS[1])
+        roots = torch._foreach_sqrt(torch._foreach_div(squares, [1 - BETAS[1] ** state["step"] for state in states]))
+        torch._foreach_add_(roots, EPS)
+        updates = torch._foreach_div(means, [1 - BETAS[0] ** state["step"] for state in states])
+        torch._foreach_div_(updates, roots)
+        return list(updates)
 
 
-def orthogonalized(matrix: Tensor, steps: int = 5) -> Tensor:
-    """A matrix with the singular vectors of the given one and singular values near 1 (between about 0.7 and 1.2).
+def orthogonalized(matrices: Tensor, steps: int = 5) -> Tensor:
+    """Matrices with the singular vectors of the given ones and singular values near 1 (between about 0.7 and 1.2).
 
-    matrix: (rows, columns), any float type; so is the result.
+    matrices: (N, rows, columns), any float type; so is the result. Every iteration of Jordan et al. multiplies x by a
+    polynomial of its Gram matrix from the left; the product of these polynomials is gathered on the short side alone.
     """
     a, b, c = _COEFFICIENTS
-    wide = matrix.shape[0] <= matrix.shape[1]
-    x = matrix if wide else matrix.T
-    x = x / (x.norm() + 1e-7)
+    wide = matrices.shape[-2] <= matrices.shape[-1]
+    x = matrices if wide else matrices.mT
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    gram = x @ x.mT
+    product = torch.eye(x.shape[-2], dtype=x.dtype, device=x.device)
     for _ in range(steps):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    result: Tensor = x if wide else x.T
-    return result
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal(dim1=-2, dim2=-1).add_(a)
+        gram = factor @ gram @ factor  # all of them are polynomials of one symmetric matrix: symmetric, and they commute
+        product = factor @ product
+    result: Tensor = product @ x
+    return result if wide else result.mT

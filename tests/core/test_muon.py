@@ -13,11 +13,40 @@ def test_orthogonalized_has_singular_values_near_one() -> None:
     generator = torch.Generator().manual_seed(0)
     for shape in ((16, 144), (64, 64), (96, 24)):
         matrix = torch.randn(shape, generator=generator)
-        result = orthogonalized(matrix)
+        other, result = orthogonalized(torch.stack([torch.randn(shape, generator=generator), matrix]))
+        assert not torch.allclose(other, result)
         values = torch.linalg.svdvals(result)
         assert values.min() > 0.3 and values.max() < 1.3
         u, _, v = torch.linalg.svd(matrix, full_matrices=False)
         assert (result * (u @ v)).sum() / (result.norm() * (u @ v).norm()) > 0.95
+
+
+def test_orthogonalized_is_the_iteration_of_jordan_et_al() -> None:
+    """Equation and coefficients as published, x by x; ours gathers the polynomials on the short side, at half the products."""
+    generator = torch.Generator().manual_seed(1)
+    for shape in ((24, 216), (32, 32), (48, 12)):
+        matrix = torch.randn(shape, generator=generator, dtype=torch.float64)
+        matrix *= torch.logspace(0, -3, shape[1], dtype=torch.float64)  # badly conditioned, as gradients are
+        x = matrix / matrix.norm()
+        for _ in range(5):
+            gram = x @ x.T
+            x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+        assert (orthogonalized(matrix[None])[0] - x).abs().max() < 1e-6
+        assert (orthogonalized(matrix.float()[None])[0] - x).norm() < 1e-3 * x.norm()
+
+
+def test_a_kernel_moves_alike_in_either_memory_format() -> None:
+    torch.manual_seed(0)
+    plain = nn.Conv2d(8, 16, 3)
+    moved = nn.Conv2d(8, 16, 3).to(memory_format=torch.channels_last)
+    moved.load_state_dict(plain.state_dict())
+    images = torch.randn(4, 8, 6, 6)
+    for layer in (plain, moved):
+        optimizer = Muon(layer.parameters(), [], lr=1e-2, weight_decay=0.0)
+        layer(images).square().mean().backward()
+        optimizer.step()
+    assert torch.allclose(plain.weight, moved.weight, atol=1e-5)
+    assert moved.weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_kernels_go_by_muon_and_the_rest_by_adamw() -> None:

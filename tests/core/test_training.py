@@ -228,7 +228,8 @@ def test_a_budget_ends_the_schedule_of_the_lr_when_it_ends(tiny_config: Config, 
     steps = [event for event in events if isinstance(event, Step)]
     assert 2 <= steps[-1].seconds < 2 + 2 * max(b.seconds - a.seconds for a, b in pairwise(steps)), "ends with the step in hand"
     assert steps[-1].lr < 0.5 * max(step.lr for step in steps), "falls towards 0"
-    assert isinstance(events[-1], Finished) and isinstance(events[-2], Samples)
+    assert isinstance(events[-1], Finished)
+    assert any(isinstance(event, Samples) for event in events[-3:]), "a checkpoint comes between at the end of an epoch"
     info = read_run(folder)
     assert (info.status, info.total_steps, info.step) == ("finished", len(steps), len(steps))
     assert metrics(folder)[-1]["step"] == len(steps)

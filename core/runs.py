@@ -10,13 +10,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, Any
 
 from core.config import REQUESTS, TrainConfig
 from core.errors import UserError, printable
 from core.files import read_text, write_failure, write_json
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 STATUSES = ("running", "paused", "stopped", "finished", "diverged")
 MOST_STEPS = 2**53
@@ -90,13 +91,15 @@ class RunDir:
     def _taken(self) -> str:
         return f"another process is training in {self.path}; wait for it, or choose another --output-dir"
 
-    def lock(self) -> FileLock:
+    def lock(self) -> "FileLock":
         """The lock of the one writer of this folder, acquired; the system frees it when the process dies."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(write_failure(self.path, error)) from error
         self.check_inside()
+        from filelock import FileLock, Timeout  # not before the app's first paint
+
         lock = FileLock(self.path / ".lock")
         try:
             lock.acquire(timeout=1)
@@ -113,6 +116,8 @@ class RunDir:
         """Whether a process holds the lock of this folder now."""
         if not (self.path / ".lock").exists():
             return False
+        from filelock import FileLock, Timeout
+
         try:
             with FileLock(self.path / ".lock", timeout=0):
                 return False

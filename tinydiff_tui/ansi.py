@@ -1,15 +1,20 @@
 """Cells as the bytes that a terminal takes: cursor moves over what stays, and a colour only where it changes."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.color import ColorSystem
 
+from tinydiff_tui.deferred import np
 from tinydiff_tui.pixels import NONE, NUMBERED, Cells, Colours, colour_of
 
-Bytes = NDArray[np.uint8]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Bytes = NDArray[np.uint8]
 
 # Greys of the terminal's 256 that are exactly a colour of their own: shorter to write. Not 16, which some themes redefine.
 _SHORT = {0x0A0A0A * k + 0x080808: 232 + k for k in range(24)} | {0xFFFFFF: 231}

@@ -19,7 +19,7 @@ from textual.screen import Screen
 from core.datasets import default_dataset
 from core.errors import UserError
 from core.runs import RunDir, read_run
-from tinydiff_tui.commands.detach import start_detached
+from tinydiff_tui.deferred import np
 from tinydiff_tui.jobs import Jobs
 from tinydiff_tui.messages import EngineLoaded
 from tinydiff_tui.palette import BindingCommands
@@ -114,6 +114,7 @@ class TinydiffApp(App[None]):
     def _load_engine(self) -> None:
         error = None
         try:
+            np.ndarray  # noqa: B018 (loaded as the app wants it, before torch asks for it)
             for mode in self.MODES:
                 import_module(f"tinydiff_tui.screens.{mode}")  # the first look at a mode does not wait for its import
             import core.training  # noqa: F401
@@ -182,6 +183,8 @@ class TinydiffApp(App[None]):
         threading.Thread(target=self._stop_jobs, args=(keep,), name="leave", daemon=True).start()
 
     def _stop_jobs(self, keep: Path | None) -> None:
+        from tinydiff_tui.commands.detach import start_detached
+
         self.jobs.stop_all()
         try:
             if keep is not None and read_run(keep).status == "stopped":  # it may have come to its end meanwhile

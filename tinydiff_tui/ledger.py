@@ -1,13 +1,17 @@
 """What stands on the screen, cell by cell, so that only what differs is painted."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from tinydiff_tui.deferred import np
 from tinydiff_tui.pixels import NONE, Cells, Pixels
 
-Mask = NDArray[np.bool_]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Mask = NDArray[np.bool_]
+else:
+    Mask = object
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,19 @@
 """Data sets as the screens hold them: numpy arrays, opened once in a worker thread and shared by the modes."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+from tinydiff_tui.deferred import np
 
-from tinydiff_tui.pixels import Pixels
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tinydiff_tui.pixels import Pixels
 
 HISTOGRAM_IMAGES = 2000
 

@@ -1,20 +1,29 @@
 """From uint8 pictures to terminal cells: pure functions over numpy arrays.
 
 A cell is a character with two colours. Colours are int32: 0xRRGGBB, NUMBERED | n for colour n of the terminal's 256, or NONE.
+Importing this module does not touch numpy, which comes after the first paint.
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 
-Pixels = NDArray[np.uint8]
-Colours = NDArray[np.int32]
+from tinydiff_tui.deferred import np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Pixels = NDArray[np.uint8]
+    Colours = NDArray[np.int32]
+else:
+    Pixels = Colours = object
 Run = tuple[str, int, int]
 
 NONE = -1
@@ -24,11 +33,20 @@ UPPER, LOWER = "▀", "▄"
 # Bit 0 upper left, 1 upper right, 2 lower left, 3 lower right.
 QUADRANTS = " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"
 
-_SHADES = np.array([ord(c) for c in ASCII_SHADES], dtype=np.uint32)
-_QUADS = np.array([ord(c) for c in QUADRANTS], dtype=np.uint32)
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+LUMA = (0.299, 0.587, 0.114)
 
 
+@lru_cache(maxsize=2)
+def _code_points(characters: str) -> NDArray[np.uint32]:
+    return np.array([ord(c) for c in characters], dtype=np.uint32)
+
+
+def _luma(pixels: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Brightness of (..., C) with C = 1 or 3."""
+    return pixels[..., 0] if pixels.shape[-1] == 1 else pixels @ np.array(LUMA, dtype=np.float32)
+
+
+@lru_cache(maxsize=1)
 def _grey_numbers() -> Colours:
     """Grey level 0 .. 255 -> the nearest of xterm's 26 greys: 16 (black), 232 .. 255, 231 (white)."""
     numbers = np.array([16, *range(232, 256), 231])
@@ -36,9 +54,6 @@ def _grey_numbers() -> Colours:
     nearest = np.abs(np.arange(256)[:, None] - levels[None, :]).argmin(axis=1)
     table: Colours = (NUMBERED | numbers[nearest]).astype(np.int32)
     return table
-
-
-_GREYS = _grey_numbers()
 
 
 @dataclass(frozen=True)
@@ -58,12 +73,12 @@ def pack(picture: Pixels, *, greys: bool = False) -> Colours:
     """(H, W, C) with C = 1 or 3 -> colours (H, W). With `greys`, grey pixels become numbers of the terminal's 256."""
     if picture.shape[2] == 1:
         level = picture[:, :, 0]
-        packed: Colours = _GREYS[level] if greys else level.astype(np.int32) * 0x010101
+        packed: Colours = _grey_numbers()[level] if greys else level.astype(np.int32) * 0x010101
         return packed
     r, g, b = (picture[:, :, k].astype(np.int32) for k in range(3))
     packed = (r << 16) | (g << 8) | b
     if greys:
-        packed = np.where((r == g) & (g == b), _GREYS[picture[:, :, 0]], packed)
+        packed = np.where((r == g) & (g == b), _grey_numbers()[picture[:, :, 0]], packed)
     return packed
 
 
@@ -84,9 +99,9 @@ def quadrant_cells(picture: Pixels, *, greys: bool = False) -> Cells:
     """Four pixels a cell in the two colours that fit them best: sorted by luminance and cut where the error is least."""
     picture = np.pad(picture, ((0, picture.shape[0] % 2), (0, picture.shape[1] % 2), (0, 0)), mode="edge")
     rows, columns, channels = picture.shape[0] // 2, picture.shape[1] // 2, picture.shape[2]
-    four = picture.reshape(rows, 2, columns, 2, channels).transpose(0, 2, 1, 3, 4).reshape(rows, columns, 4, channels)
-    four = four.astype(np.float32)
-    luma = four[..., 0] if channels == 1 else four @ _LUMA
+    blocks = picture.astype(np.float32).reshape(rows, 2, columns, 2, channels).transpose(0, 2, 1, 3, 4)
+    four = blocks.reshape(rows, columns, 4, channels)
+    luma = _luma(four)
     order = np.argsort(luma, axis=2, kind="stable")
     rising = np.take_along_axis(luma, order, axis=2)
     # The best cut of four sorted values in two groups leaves the largest n m (mean difference)^2 between the groups.
@@ -100,7 +115,7 @@ def quadrant_cells(picture: Pixels, *, greys: bool = False) -> Cells:
     weights = lit[..., None].astype(np.float32)
     on = (four * weights).sum(axis=2) / np.maximum(weights.sum(axis=2), 1)
     off = (four * (1 - weights)).sum(axis=2) / (1 - weights).sum(axis=2)
-    chars = _QUADS[(lit * np.array([1, 2, 4, 8])).sum(axis=2)]
+    chars = _code_points(QUADRANTS)[(lit * np.array([1, 2, 4, 8])).sum(axis=2)]
     fg = np.where(flat, NONE, pack(on.round().astype(np.uint8), greys=greys)).astype(np.int32)
     return Cells(chars, fg, pack(off.round().astype(np.uint8), greys=greys))
 
@@ -109,10 +124,9 @@ def shade_cells(picture: Pixels) -> Cells:
     """Two pixels a cell, one above the other, as an ASCII shade of their mean, without colours."""
     if picture.shape[0] % 2:
         picture = np.concatenate([picture, picture[-1:]])
-    level = picture.astype(np.float32)
-    level = level[..., 0] if picture.shape[2] == 1 else level @ _LUMA
+    level = _luma(picture.astype(np.float32))
     mean = (level[0::2] + level[1::2]) / 2
-    chars = _SHADES[(mean / 256 * len(_SHADES)).astype(np.intp)]
+    chars = _code_points(ASCII_SHADES)[(mean / 256 * len(ASCII_SHADES)).astype(np.intp)]
     none = np.full(chars.shape, NONE, dtype=np.int32)
     return Cells(chars, none, none)
 

@@ -13,7 +13,6 @@ import platformdirs
 
 from core.errors import UserError
 from core.runs import RunDir, read_run
-from tinydiff_tui.progress import print_line
 
 
 class ScreenOutput(io.TextIOWrapper):
@@ -60,6 +59,8 @@ def run_app(start: str = "data", cwd: Path | None = None) -> int:
         app.driver_class = ScreenDriver
     app.run()
     app.jobs.stop_all()  # after a crash they still run
+    from tinydiff_tui.progress import print_line
+
     for line in app.summary():
         print_line(line)
     return app.return_code or 0

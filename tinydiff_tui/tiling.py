@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
-
+from tinydiff_tui.deferred import np
 from tinydiff_tui.pixels import Pixels
 
 SMALLEST_TILE = 4  # cells high; a smaller digit cannot be told from another

@@ -123,9 +123,42 @@ async def test_q_leaves_at_once_when_nothing_trains(tmp_path: Path) -> None:
     assert app.summary() == []
 
 
-def test_the_app_draws_before_torch_is_imported() -> None:
-    code = "import sys, tinydiff_tui.app; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+def test_the_app_draws_before_torch_and_numpy_are_imported(tmp_path: Path) -> None:
+    """Each of them takes as long as a third of the first screen or more."""
+    code = f"""
+import asyncio, sys
+from pathlib import Path
+from tinydiff_tui.app import TinydiffApp
+
+def ready(app):  # right after the first paint, in place of loading the engine
+    app.exit(return_code=sum(name in sys.modules for name in ("torch", "numpy", "rich.progress", "filelock")))
+
+TinydiffApp.on_ready = ready
+
+async def main():
+    app = TinydiffApp(cwd=Path({str(tmp_path)!r}))
+    await app.run_async(headless=True, size=(120, 40))
+    sys.exit(app.return_code)
+
+asyncio.run(main())
+"""
+    run = subprocess.run([sys.executable, "-c", code], timeout=60, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+def test_deferred_numpy_is_numpy_and_leaves_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = """
+import os
+from tinydiff_tui.deferred import np
+assert np.arange(3).tolist() == [0, 1, 2]
+import numpy
+assert np.ndarray is numpy.ndarray
+print(os.environ.get("OPENBLAS_NUM_THREADS"))
+"""
+    for asked in ("3", ""):
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", asked) if asked else monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+        run = subprocess.run([sys.executable, "-c", code], timeout=60, capture_output=True, text=True, check=True)
+        assert run.stdout.strip() == (asked or "None")
 
 
 def test_a_dumb_terminal_is_refused_in_one_sentence() -> None:

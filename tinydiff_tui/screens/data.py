@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 from rich.text import Text
 from textual import events, on
 from textual.app import ComposeResult
@@ -22,6 +21,9 @@ from tinydiff_tui.widgets.data_side import SetAbout, SetList
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from core.download import Progress
 
 TILE = (12, 6)  # cells of an image on a page of quadrants
@@ -72,7 +74,6 @@ class DataScreen(ModeScreen):
         self.opened: OpenedSet | None = None
         self.opening_name = ""
         self.label: int | None = None
-        self.chosen = np.arange(0)
         self.first = 0
         self.zoomed: int | None = None
         self.download_name = ""
@@ -199,13 +200,18 @@ class DataScreen(ModeScreen):
     def _choose_class(self, label: int | None) -> None:
         assert self.opened is not None
         self.label, self.first = label, 0
-        self.chosen = self.opened.of_class(label)
         if self.zoomed is not None:
             self.zoomed = 0
         self._show_page()
 
+    @property
+    def chosen(self) -> "NDArray[np.intp]":
+        """Indices of the images of the class that is shown."""
+        assert self.opened is not None
+        return self.opened.of_class(self.label)
+
     def action_page(self, step: int) -> None:
-        count = len(self.chosen)
+        count = len(self.chosen) if self.opened else 0
         if not count:
             return
         if self.zoomed is not None:
@@ -219,7 +225,7 @@ class DataScreen(ModeScreen):
         self._show_page()
 
     def action_zoom(self) -> None:
-        if len(self.chosen):
+        if self.opened and len(self.chosen):
             self.zoomed = self.first if self.zoomed is None else None
             self._show_page()
             self.refresh_bindings()

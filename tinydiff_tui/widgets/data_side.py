@@ -1,10 +1,10 @@
 """The side of the Data mode: the list of sets with where they stand, and what the open one holds."""
 
-from pathlib import Path
-from typing import ClassVar
+from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widgets import OptionList, Static
@@ -12,6 +12,10 @@ from textual.widgets.option_list import Option
 
 from core.datasets import SetInfo, list_datasets
 from tinydiff_tui.opened import OpenedSet, bars, pixel_histogram
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class SetList(OptionList, inherit_bindings=False):

@@ -1,11 +1,12 @@
 """Pictures in a widget: a page of images as large as fits, or one of them alone, repainting only the cells that changed."""
 
+from __future__ import annotations
+
 import asyncio
 import sys
 from functools import partial
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from textual import events
 from textual.geometry import Region
 from textual.reactive import reactive
@@ -13,11 +14,15 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tinydiff_tui.ansi import paint, row_text
+from tinydiff_tui.deferred import np
 from tinydiff_tui.ledger import Drawing, Ledger, Mask
 from tinydiff_tui.line import line_of
 from tinydiff_tui.pixels import NONE, Pixels, half_cells, pack, quadrant_cells, segments_of, shade_cells
 from tinydiff_tui.tiling import Layout, compose, fit, shrunk
 from tinydiff_tui.widgets.row_strip import RowStrip
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 REST_SECONDS = 0.4
 TOLERANCE = 5  # of 255, in a picture that moves: 38 dB, half the bytes
@@ -52,7 +57,7 @@ class PixelGrid(Widget):
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
-        self.images: Pixels = np.zeros((0, 1, 1, 1), dtype=np.uint8)
+        self._images: Pixels | None = None
         self.columns = 0
         self.shown = 0
         self.zoomed: int | None = None
@@ -62,9 +67,14 @@ class PixelGrid(Widget):
         self._rest: asyncio.TimerHandle | None = None
         self._next_row = 0
 
+    @property
+    def images(self) -> Pixels:
+        """What was last given to `show`."""
+        return np.zeros((0, 1, 1, 1), dtype=np.uint8) if self._images is None else self._images
+
     def show(self, images: Pixels, columns: int = 0) -> None:
         """Show images in reading order, `columns` in a row (0: what fits). A zoomed index stays zoomed while it exists."""
-        self.images, self.columns = images, columns
+        self._images, self.columns = images, columns
         if self.zoomed is not None and self.zoomed >= len(images):
             self.zoomed = None
         self._redraw()
@@ -144,7 +154,7 @@ class PixelGrid(Widget):
 
     def _redraw(self) -> None:
         """Draw anew: exactly at once on a fast line, when the picture rests on a slow one or in motion."""
-        if not self.is_attached or not self.size.width or not self.size.height:
+        if self._images is None or not self.is_attached or not self.size.width or not self.size.height:
             return
         line = line_of(self.app)
         self._wanted = self._drawing(by_number=line is not None and line.pace.slow)

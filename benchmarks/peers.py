@@ -22,13 +22,15 @@ from core.training import Trainer
 class Contestant(Protocol):
     """Something that learns to draw."""
 
+    key: str  # one of NAMES
     name: str
+    samplers: Sequence[str]  # those that may be its best
 
     def step(self) -> Tensor:
         """Train on one batch; the loss, on the device."""
 
-    def samples(self, count: int) -> dict[str, Pixels]:
-        """uint8 (N, H, W, C) of the averaged weights, by the samplers that may be its best."""
+    def draw(self, sampler: str, count: int) -> Pixels:
+        """uint8 (N, H, W, C) of the averaged weights."""
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -38,7 +40,7 @@ class Ours:
     """A model of this project; its learning rate falls to 0 after so many seconds of training."""
 
     def __init__(self, model: str, data: ImageSet, data_dir: str, batch: int, seconds: int, device: str) -> None:
-        self.name = f"ours {model}"
+        self.key, self.name, self.samplers = model, f"ours {model}", ("default",)
         self._folder = tempfile.TemporaryDirectory()
         config = TrainConfig.of(
             model=model, dataset=data.name, data_dir=data_dir, batch_size=batch, budget=f"{seconds}s", device=device,
@@ -54,9 +56,9 @@ class Ours:
                 return event.loss
         raise AssertionError("more steps than were asked for")
 
-    def samples(self, count: int) -> dict[str, Pixels]:
+    def draw(self, sampler: str, count: int) -> Pixels:
         drawn = generate(self.trainer.model(), SampleConfig(num_images=count), self.trainer.compute)
-        return {"default": to_uint8(torch.cat([batch.frame.x.cpu() for batch in drawn if batch.frame.t < 0]))}
+        return to_uint8(torch.cat([batch.frame.x.cpu() for batch in drawn if batch.frame.t < 0]))
 
     def close(self) -> None:
         self._events.close()  # type: ignore[attr-defined]
@@ -66,7 +68,8 @@ class Ours:
 class Peer:
     """What the peers share: batches cut from the data on the device, AdamW or Adam, an average of the weights."""
 
-    name = ""
+    key = name = ""
+    samplers: Sequence[str] = ()
     rate = 1e-3
     average = 0.999
 
@@ -108,6 +111,7 @@ class Diffusers(Peer):
     def __init__(self, data: ImageSet, batch: int, device: torch.device, *, half: bool) -> None:
         from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, UNet2DModel
 
+        self.key = "diffusers-bf16" if half else "diffusers-fp32"
         self.name = "diffusers " + ("bf16 channels_last" if half else "fp32")
         self.name += " compile" if half and device.type == "cuda" else ""
         network = UNet2DModel(
@@ -117,7 +121,8 @@ class Diffusers(Peer):
         )  # fmt: skip
         self.scheduler = DDPMScheduler(1000, beta_schedule="squaredcos_cap_v2")
         kinds = {"ddpm": DDPMScheduler, "dpm++": DPMSolverMultistepScheduler}
-        self.samplers = {name: kind(1000, beta_schedule="squaredcos_cap_v2") for name, kind in kinds.items()}
+        self.schedulers = {name: kind(1000, beta_schedule="squaredcos_cap_v2") for name, kind in kinds.items()}
+        self.samplers = tuple(kinds)
         super().__init__(network, data, batch, device, half=half, fast=half)
 
     def loss(self, x: Tensor) -> Tensor:
@@ -125,26 +130,25 @@ class Diffusers(Peer):
         t = torch.randint(1000, (len(x),), device=x.device)
         return F.mse_loss(self.run(self.scheduler.add_noise(x, noise, t), t).sample, noise)
 
-    def samples(self, count: int) -> dict[str, Pixels]:
-        return {name: self.draw(sampler, count) for name, sampler in self.samplers.items()}
-
     @torch.inference_mode()
-    def draw(self, sampler: Any, count: int) -> Pixels:
+    def draw(self, sampler: str, count: int) -> Pixels:
+        scheduler = self.schedulers[sampler]
         x = torch.randn(count, self.data.shape[3], *self.data.shape[1:3], generator=generator_for("cpu", 0, "draw")).to(
             self.device
         )
-        sampler.set_timesteps(20)
-        for t in sampler.timesteps:
+        scheduler.set_timesteps(20)
+        for t in scheduler.timesteps:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
                 predicted = torch.cat([self.averaged(part, t.to(self.device)).sample for part in x.split(64)])
-            x = sampler.step(predicted.float(), t, x).prev_sample
+            x = scheduler.step(predicted.float(), t, x).prev_sample
         return to_uint8(x)
 
 
 class Lucidrains(Peer):
     """denoising-diffusion-pytorch as its README builds it, at a width that MNIST needs; DDIM in 20 evaluations."""
 
-    name = "denoising-diffusion-pytorch"
+    key = name = "denoising-diffusion-pytorch"
+    samplers = ("ddim",)
     rate = 8e-5
 
     def __init__(self, data: ImageSet, batch: int, device: torch.device) -> None:
@@ -158,9 +162,9 @@ class Lucidrains(Peer):
         return torch.as_tensor(self.run((x + 1) / 2))  # it scales to [-1, 1] itself
 
     @torch.inference_mode()
-    def samples(self, count: int) -> dict[str, Pixels]:
+    def draw(self, sampler: str, count: int) -> Pixels:
         drawn = [self.averaged.module.sample(batch_size=min(64, count - first)) for first in range(0, count, 64)]
-        return {"ddim": to_uint8(torch.cat(drawn) * 2 - 1)}
+        return to_uint8(torch.cat(drawn) * 2 - 1)
 
 
 NAMES = ("fast", "reference", "diffusers-fp32", "diffusers-bf16", "denoising-diffusion-pytorch")

@@ -3,14 +3,18 @@
     python -m benchmarks.training [--device cuda] [--dataset mnist] [--batch-size 128] [--rounds 3] [--seconds 10] [--minutes 0]
 
 Every round gives each contestant the machine for --seconds: images/s (the median of the rounds), GFLOP/s by torch's own counter,
-and their share of what a bf16 matrix product reaches here. With --minutes each is then trained anew for so long, in slices that
-take turns; its pictures are judged at a tenth, a quarter, half and the end of it (Frechet distance by the project's own judge),
-and OUTPUT.png draws them. The data's images are the same, and on the device, for all.
+their share of what a bf16 matrix product reaches here, the time that 20 epochs take at that rate, the seconds for 64 images by
+its fastest sampler, and the peak memory of a process that trains it alone. With --minutes each is then trained anew for so long,
+in slices that take turns; its pictures are judged at a tenth, a quarter, half and the end of it (Frechet distance by the
+project's own judge), the first mark at which the first contestant has passed what each other has at the end is named, and
+OUTPUT.png draws them. The data's images are the same, and on the device, for all.
 """
 
 import argparse
+import resource
 import statistics
 import time
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -22,7 +26,8 @@ from core.datasets import ImageSet, open_dataset
 from core.device import Compute, choose_compute
 from core.quality import load_judge
 
-MARKS = (0.5, 1.0)
+MARKS = (0.1, 0.25, 0.5, 1.0)
+EPOCHS, IMAGES = 20, 64
 WEEK = 7 * 24 * 3600
 SLICE_SECONDS = 20
 
@@ -67,6 +72,36 @@ def flops(contestant: Contestant) -> int:
     return int(counter.get_total_flops())
 
 
+def seconds_for_images(contestant: Contestant, device: torch.device) -> float:
+    """For IMAGES images, the least of two turns of its fastest sampler."""
+    spent = []
+    for _ in range(2):
+        for sampler in contestant.samplers:
+            wait(device)
+            started = time.perf_counter()
+            contestant.draw(sampler, IMAGES)
+            wait(device)
+            spent.append(time.perf_counter() - started)
+    return min(spent)
+
+
+def peak_memory(name: str, options: argparse.Namespace) -> float:
+    """MiB at the peak of three steps by a process of its own, its libraries and data included; on a GPU those of its tensors."""
+    with get_context("spawn").Pool(1) as pool:
+        return pool.apply(_peak_of_three_steps, (name, options))
+
+
+def _peak_of_three_steps(name: str, options: argparse.Namespace) -> float:
+    data = open_dataset(options.dataset, "train", Path(options.data_dir) if options.data_dir else None)
+    [contestant] = contestants([name], data, options.data_dir, options.batch_size, WEEK, options.device)
+    for _ in range(3):
+        contestant.step()
+    contestant.close()
+    if torch.cuda.is_initialized():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
@@ -96,16 +131,21 @@ def main() -> None:
         for contestant in field:
             steps, seconds = train(contestant, options.seconds, compute.device)
             rates[contestant.name].append(steps / seconds)
-    for contestant in field:
-        contestant.close()
     best = peak(compute.device)
-    print(f"a bf16 matrix product reaches {best / 1e9:.0f} GFLOP/s\n\n| contestant | images/s | of ours | GFLOP/s | of that |")
-    print("|---|---|---|---|---|")
+    print(f"a bf16 matrix product reaches {best / 1e9:.0f} GFLOP/s\n")
+    print(f"| contestant | images/s | of ours | GFLOP/s | of that | {EPOCHS} epochs | {IMAGES} images | peak memory |")
+    print("|---|---|---|---|---|---|---|---|")
     ours = statistics.median(rates[field[0].name])
-    for name, found in rates.items():
-        rate = statistics.median(found)
-        speed = rate * work[name]
-        print(f"| {name} | {rate * options.batch_size:.0f} | {rate / ours:.3f} | {speed / 1e9:.0f} | {speed / best:.1%} |")
+    for contestant in field:
+        rate = statistics.median(rates[contestant.name])
+        images, speed = rate * options.batch_size, rate * work[contestant.name]
+        drawn = seconds_for_images(contestant, compute.device)
+        contestant.close()
+        print(
+            f"| {contestant.name} | {images:.0f} | {rate / ours:.3f} | {speed / 1e9:.0f} | {speed / best:.1%} "
+            f"| {EPOCHS * len(data) / images:.0f} s | {drawn:.2f} s | {peak_memory(contestant.key, options):.0f} MiB |",
+            flush=True,
+        )
     if options.minutes:
         judged(options, compute, data)
 
@@ -127,7 +167,7 @@ def judged(options: argparse.Namespace, compute: Compute, data: ImageSet) -> Non
                 if left > 0:
                     spent[contestant.name] += train(contestant, min(SLICE_SECONDS, left), compute.device)[1]
         for contestant in field:
-            reports = {name: judge.report(images) for name, images in contestant.samples(options.num_images).items()}
+            reports = {s: judge.report(contestant.draw(s, options.num_images)) for s in contestant.samplers}
             sampler, report = min(reports.items(), key=lambda item: item[1].samples.distance)
             found = report.samples
             distances[contestant.name].append((mark * budget, found.distance))
@@ -135,6 +175,11 @@ def judged(options: argparse.Namespace, compute: Compute, data: ImageSet) -> Non
             print(f"| {contestant.name} | {mark * budget:.0f} s | {sampler} | {text} | {found.sure:.1%} |", flush=True)
     for contestant in field:
         contestant.close()
+    ours, *others = distances
+    for name in others:
+        goal = distances[name][-1][1]
+        seconds = next((f"after {s:.0f} s at the latest" for s, distance in distances[ours] if distance <= goal), "never")
+        print(f"\n{ours} passes the {goal:.2f} that {name} has after {budget:.0f} s {seconds}")
     save_distances(Path(f"{options.output}.png"), distances, "seconds of training", "Frechet distance")
 
 

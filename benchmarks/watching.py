@@ -88,7 +88,7 @@ def press_keys(terminal: Terminal, latencies: dict[str, list[float]]) -> None:
     terminal.until("g generates")
     terminal.send("g")
     terminal.until("at t = ")
-    while re.search(r" (\d|1[0-3])/20 evaluations", terminal.text):
+    while (found := re.search(r" (\d+)/(\d+) evaluations", terminal.text)) and int(found[1]) < 0.7 * int(found[2]):
         latencies["sampling"].append(latency(terminal, "v", b"predicted x0"))
         latencies["sampling"].append(latency(terminal, "v", b"x_t at t"))
 

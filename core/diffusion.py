@@ -129,7 +129,8 @@ class Diffusion:
         network's mean is held fixed in it).
         """
         x_t = self.q_sample(x0, t, noise)
-        output, variance = split_variance(model(x_t, t, labels).float(), self.learn_variance)
+        inputs = (x_t, t) if labels is None else (x_t, t, labels)  # a CUDA graph takes tensors alone
+        output, variance = split_variance(model(*inputs).float(), self.learn_variance)
         error = (output - self.target(x0, t, noise)).square().flatten(1).mean(1)
         loss = self.weight(t, x0) * error
         if variance is not None:

@@ -6,7 +6,7 @@ AdamW's (Liu et al. 2025, equation 4), so that one learning rate serves both.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -49,14 +49,9 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
         # The columns of a matrix may stand in any order: with the inputs last, no channels_last kernel is copied.
         moved = [m.movedim(1, -1) for m in torch._foreach_lerp(gradients, momenta, MOMENTUM)]
-        updates = list(moved)
-        for shape in dict.fromkeys(m.shape for m in moved):
-            members = [index for index, m in enumerate(moved) if m.shape == shape]
-            stack = torch.stack([moved[index].flatten(1) for index in members])
-            scale = 0.2 * math.sqrt(max(stack.shape[1:]))
-            for index, update in zip(members, orthogonalized(stack) * scale, strict=True):
-                updates[index] = update.reshape(shape)
-        return [update.movedim(-1, 1) for update in updates]
+        updates = orthogonalized([m.flatten(1) for m in moved])
+        torch._foreach_mul_(updates, [0.2 * math.sqrt(max(update.shape)) for update in updates])
+        return [update.reshape(m.shape).movedim(-1, 1) for update, m in zip(updates, moved, strict=True)]
 
     def _adam(self, parameters: list[Tensor], gradients: list[Tensor]) -> list[Tensor]:
         states: list[dict[str, Any]] = [self.state[p] for p in parameters]
@@ -74,22 +69,27 @@ class Muon(torch.optim.Optimizer):
         return list(updates)
 
 
-def orthogonalized(matrices: Tensor, steps: int = 5) -> Tensor:
+def orthogonalized(matrices: Sequence[Tensor], steps: int = 5) -> list[Tensor]:
     """Matrices with the singular vectors of the given ones and singular values near 1 (between about 0.7 and 1.2).
 
-    matrices: (N, rows, columns), any float type; so is the result. Every iteration of Jordan et al. multiplies x by a
-    polynomial of its Gram matrix from the left; the product of these polynomials is gathered on the short side alone.
+    matrices: (rows, columns) each, any float type; so are the results. An iteration of Jordan et al. multiplies x by a polynomial
+    of its Gram matrix from the left; the product of these polynomials is gathered on the short side alone, for all matrices of
+    one short side together.
     """
     a, b, c = _COEFFICIENTS
-    wide = matrices.shape[-2] <= matrices.shape[-1]
-    x = matrices if wide else matrices.mT
-    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    gram = x @ x.mT
-    product = torch.eye(x.shape[-2], dtype=x.dtype, device=x.device)
-    for _ in range(steps):
-        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-        factor.diagonal(dim1=-2, dim2=-1).add_(a)
-        gram = factor @ gram @ factor  # all of them are polynomials of one symmetric matrix: symmetric, and they commute
-        product = factor @ product
-    result: Tensor = product @ x
-    return result if wide else result.mT
+    wide = [m if m.shape[0] <= m.shape[1] else m.T for m in matrices]
+    norms = [norm + 1e-7 for norm in torch._foreach_norm(wide)]
+    unit = torch._foreach_div(wide, norms)
+    products: list[Tensor] = list(unit)
+    for side in dict.fromkeys(len(x) for x in unit):
+        members = [index for index, x in enumerate(unit) if len(x) == side]
+        gram = torch.stack([unit[index] @ unit[index].T for index in members])
+        product = torch.eye(side, dtype=gram.dtype, device=gram.device)
+        for _ in range(steps):
+            factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+            factor.diagonal(dim1=-2, dim2=-1).add_(a)
+            gram = factor @ gram @ factor  # all are polynomials of one symmetric matrix: symmetric, and they commute
+            product = factor @ product
+        for index, gathered in zip(members, product, strict=True):
+            products[index] = gathered @ unit[index]
+    return [x if m.shape[0] <= m.shape[1] else x.T for x, m in zip(products, matrices, strict=True)]

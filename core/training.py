@@ -27,7 +27,7 @@ from core.checkpoint import (
 )
 from core.config import SampleConfig, TrainConfig, check_batch
 from core.datasets import open_dataset
-from core.device import choose_compute
+from core.device import choose_compute, with_graphs
 from core.errors import Diverged, UserError
 from core.events import EpochEnd, Event, Finished, RolledBack, Sampling, Saved, Step
 from core.events import Samples as SamplesEvent
@@ -76,6 +76,10 @@ class Trainer:
             self.state.restore(saved, self.resumed_from)
         self.batches = Batches(config, self.data, self.compute.device, self.world)
         self.network = self.world.wrap(self.state.network)
+        if self.compute.device.type == "cuda" and self.world.size == 1:
+            x0, t, _, labels = self._draw()
+            inputs = (x0, t) if labels is None else (x0, t, labels)
+            self.network, self.compute = with_graphs(self.network, inputs, self.compute)
         self.steps_per_epoch = len(self.data) // config.batch_size
         self.total_steps = self._length()
         self._session_start = self.state.step

@@ -1,6 +1,7 @@
 """The CUDA path, on a machine that has one: trained, resumed and drawn there, and equal to the CPU's up to rounding."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,19 @@ def test_data_weights_and_losses_stay_on_the_device(tmp_path: Path, tiny_config:
     assert trainer.batches.images.is_cuda
     event = next(event for event in trainer if isinstance(event, Step))
     assert event.loss.is_cuda and event.grad_norm.is_cuda and event.quartiles.is_cuda
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("dataset_options", [{}, {"conditional": True}, {"objective": "epsilon", "learn_variance": True}])
+def test_graphs_train_as_the_network_does(
+    tmp_path: Path, tiny_config: Callable[..., Any], precision: str, dataset_options: dict[str, Any]
+) -> None:
+    config = tiny_config(tmp_path / "graphs", device="cuda", precision=precision, epochs=50, sample_interval=0, **dataset_options)
+    graphed = Trainer(config)
+    assert graphed.compute.why.endswith("CUDA graphs") and "no CUDA graphs" not in graphed.compute.why
+    eager = Trainer(replace(config, output_dir=str(tmp_path / "eager")))
+    eager.network.forward = type(eager.state.network).forward.__get__(eager.state.network)  # type: ignore[method-assign]
+    assert losses(graphed, 20) == pytest.approx(losses(eager, 20), rel=1e-3 if precision == "fp32" else 2e-2)
 
 
 @pytest.mark.parametrize("model", ["tiny", "fast", "reference"])

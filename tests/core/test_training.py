@@ -19,7 +19,7 @@ from core.batches import lr_fraction
 from core.checkpoint import load_model
 from core.config import SampleConfig, TrainConfig
 from core.datasets import open_dataset
-from core.device import Compute
+from core.device import Compute, with_graphs
 from core.ema import EMA
 from core.errors import Diverged, UserError
 from core.events import EpochEnd, Event, Finished, Samples, Sampling, Saved, Step
@@ -387,6 +387,15 @@ def test_a_scaled_learning_rate_survives_a_resume(tiny_config: Config, tmp_path:
 
 
 # --- kinds of runs
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without CUDA")
+def test_a_network_whose_graphs_cannot_be_captured_stays_as_it_is() -> None:
+    network = make_unet("tiny", 28, 1)
+    inputs = (torch.zeros(2, 1, 28, 28), torch.zeros(2, dtype=torch.long))
+    same, compute = with_graphs(network, inputs, Compute(torch.device("cpu"), "fp32", 2, "as asked"))
+    assert same is network and same(*inputs).shape == inputs[0].shape
+    assert compute.why.startswith("as asked; no CUDA graphs: ") and "\n" not in compute.describe()
 
 
 def test_a_conditional_model_draws_the_class_that_it_is_asked_for(tiny_config: Config, tmp_path: Path) -> None:

@@ -260,3 +260,22 @@ async def test_in_motion_the_widget_is_nearly_right_until_it_rests(terminal: typ
         grid._settle()
         await finished(app)
         assert (shown(app)[:30, :40] == 100 + TOLERANCE).all()
+
+
+@pytest.mark.parametrize("side", ["width", "height"])
+async def test_a_picture_that_comes_to_rest_without_room_waits_for_some(terminal: type[Terminal], side: str) -> None:
+    app = GridApp()
+    async with app.run_test(size=(60, 20)) as pilot:
+        grid = app.query_one(PixelGrid)
+        for images in np.random.default_rng(0).integers(0, 256, (2, 1, 30, 40, 1), dtype=np.uint8):
+            grid.show(images)
+        setattr(grid.styles, side, 0)
+        await pilot.pause()
+        assert not grid.size
+        for _ in range(2):
+            grid._settle()
+            await pilot.pause()
+        setattr(grid.styles, side, "1fr")
+        await pilot.pause()
+        await finished(app)
+        assert np.array_equal(shown(app), np.broadcast_to(grid._wanted.canvas, (2 * grid.size.height, grid.size.width, 3)))

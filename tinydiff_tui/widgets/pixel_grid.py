@@ -86,7 +86,7 @@ class PixelGrid(Widget):
 
     def capacity(self, side: tuple[int, int], wanted: int) -> int:
         """How many images of side (height, width) can be shown at once, at most `wanted`."""
-        if not self.size.width or not self.size.height:
+        if not self.size:
             return 0
         return min(wanted, fit(wanted, side, (self.size.width, self.size.height), self.mode).room)
 
@@ -148,13 +148,18 @@ class PixelGrid(Widget):
     # --- what goes straight to the line
 
     @property
+    def _drawable(self) -> bool:
+        """Whether there are images and room for them; while the terminal is resized a widget may have no width."""
+        return self._images is not None and self.is_attached and bool(self.size)
+
+    @property
     def _moving(self) -> bool:
         """Whether another picture followed within REST_SECONDS."""
         return self._rest is not None
 
     def _redraw(self) -> None:
         """Draw anew: exactly at once on a fast line, when the picture rests on a slow one or in motion."""
-        if self._images is None or not self.is_attached or not self.size.width or not self.size.height:
+        if not self._drawable:
             return
         line = line_of(self.app)
         self._wanted = self._drawing(by_number=line is not None and line.pace.slow)
@@ -166,7 +171,7 @@ class PixelGrid(Widget):
 
     def _settle(self) -> None:
         self._rest = None
-        if self.is_attached and self._wanted is not None:
+        if self._drawable:
             self._wanted = self._drawing()
             self._draw()
 

@@ -2,8 +2,10 @@
 
 import os
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import cast
 
 import torch
@@ -12,10 +14,12 @@ from torch import Tensor, nn
 from core.config import DEVICES, PRECISIONS
 from core.errors import UserError
 
+_ALL_THREADS = torch.get_num_threads()  # before anyone asked for fewer
+
 
 @dataclass(frozen=True)
 class Compute:
-    """Where and in what precision a network runs. `why` says how the precision was chosen."""
+    """Where and in what precision a network runs. `why` says how precision and threads were chosen."""
 
     device: torch.device
     precision: str
@@ -29,12 +33,12 @@ class Compute:
     def describe(self) -> str:
         """One line: device, precision, threads, and why."""
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
-        threads = f", {self.threads} threads" if self.device.type == "cpu" else ""
+        threads = f", {_threads(self.threads)}" if self.device.type == "cpu" else ""
         return f"{name}, {self.precision}{threads} ({self.why})"
 
 
 def choose_compute(device: str = "auto", precision: str = "auto", threads: int = 0) -> Compute:
-    """Resolve `auto` to what this machine has and does best; threads 0 keeps torch's choice.
+    """Resolve `auto` to what this machine has and does best; threads 0 takes what is fastest.
 
     Raises UserError for a device that is not there or an unknown name.
     """
@@ -42,9 +46,12 @@ def choose_compute(device: str = "auto", precision: str = "auto", threads: int =
         raise UserError(f"unknown precision '{precision}'; choose one of {', '.join(PRECISIONS)}")
     if threads < 0:
         raise UserError(f"threads must be 0 (automatic) or more, got {threads}")
+    chosen = _device(device)
+    threads_why = ""
+    if not threads and chosen.type == "cpu":
+        threads, threads_why = _measure_cpu_threads()
     if threads:
         torch.set_num_threads(threads)
-    chosen = _device(device)
     if precision != "auto":
         why = "as asked"
     elif chosen.type == "cuda":
@@ -53,8 +60,8 @@ def choose_compute(device: str = "auto", precision: str = "auto", threads: int =
     elif chosen.type == "mps":
         precision, why = "fp32", "bf16 is not reliable on MPS"
     else:
-        precision, why = _measure_cpu_precision()
-    return Compute(chosen, precision, torch.get_num_threads(), why)
+        precision, why = _measure_cpu_precision(torch.get_num_threads())
+    return Compute(chosen, precision, torch.get_num_threads(), why + threads_why)
 
 
 def with_graphs(network: nn.Module, inputs: tuple[Tensor, ...], compute: Compute) -> tuple[nn.Module, Compute]:
@@ -90,24 +97,51 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _measure_cpu_precision() -> tuple[str, str]:
-    """Time a convolution like those of the network, forward and backward, in fp32 and bf16 (about 0.3 s).
+def _threads(count: int) -> str:
+    return f"{count} thread{'s' * (count != 1)}"
 
-    bf16 is taken only when it wins by a clear half, as it does where the processor has matrix units for it: a near tie must
-    not flip between two runs of one seed.
+
+@lru_cache(maxsize=1)
+def _measure_cpu_threads() -> tuple[int, str]:
+    """How many threads to take: all that torch has, unless half of them, a quarter and so on are faster (about 0.3 s).
+
+    Fewer must win by a clear quarter, as where some share a core or another process keeps one busy: a near tie must not flip
+    between two runs of one seed. OMP_NUM_THREADS is an answer, and ends the question.
     """
+    most = _ALL_THREADS
+    if most == 1 or "OMP_NUM_THREADS" in os.environ:
+        return most, ""
+    counts = [most]
+    while counts[-1] > 1:
+        counts.append(counts[-1] // 2)
+    seconds = dict(zip(counts, _least_seconds([(count, "fp32") for count in counts]), strict=True))
+    chosen = min(counts, key=lambda count: seconds[count] * (1.0 if count == most else 1.25))
+    other = most if chosen < most else counts[1]
+    return chosen, f", {_threads(other)} {seconds[chosen] / seconds[other]:.1f}x"
+
+
+@lru_cache(maxsize=1)
+def _measure_cpu_precision(threads: int) -> tuple[str, str]:
+    """fp32, unless bf16 is faster by a clear half, as it is where the processor has matrix units for it (about 0.3 s)."""
+    fp32, bf16 = _least_seconds([(threads, "fp32"), (threads, "bf16")])
+    if fp32 / bf16 > 1.5:
+        return "bf16", f"measured: fp32 {bf16 / fp32:.1f}x as fast"
+    return "fp32", f"measured: bf16 {fp32 / bf16:.1f}x as fast"
+
+
+def _least_seconds(settings: Sequence[tuple[int, str]]) -> list[float]:
+    """Seconds of a convolution like those of the network, forward and backward, for each (threads, precision)."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(32, 64, 14, 14, generator=generator).to(memory_format=torch.channels_last)
-    weight = torch.randn(64, 64, 3, 3, generator=generator)
     convolution = nn.Conv2d(64, 64, 3, padding=1).to(memory_format=torch.channels_last)
-    convolution.weight.data.copy_(weight)
-    seconds = {"fp32": float("inf"), "bf16": float("inf")}
-    for _ in range(8):  # in turns, best of eight: another busy process must not decide it
-        for precision, best in seconds.items():
-            start = time.perf_counter()
-            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-                output = convolution(images)
-            output.float().square().sum().backward()
-            seconds[precision] = min(best, time.perf_counter() - start)
-    ratio = seconds["fp32"] / seconds["bf16"]
-    return ("bf16" if ratio > 1.5 else "fp32"), f"bf16 measured at {ratio:.1f}x the speed of fp32"
+    seconds = [float("inf")] * len(settings)
+    for _ in range(4):  # in turns, the best of all: another busy process must not decide it
+        for index, (threads, precision) in enumerate(settings):
+            torch.set_num_threads(threads)
+            for _ in range(3):
+                start = time.perf_counter()
+                with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+                    output = convolution(images)
+                output.float().square().sum().backward()
+                seconds[index] = min(seconds[index], time.perf_counter() - start)
+    return seconds

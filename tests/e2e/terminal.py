@@ -113,8 +113,10 @@ class Terminal:
             pass
 
     def resize(self, columns: int, rows: int) -> None:
-        """Change the size as a window does."""
+        """Change the size as a window does, with nothing kept: pyte leaves the cursor below a screen that has shrunk."""
         self.columns, self.rows = columns, rows
+        self.screen.erase_in_display(2)
+        self.screen.cursor_position()
         self.screen.resize(rows, columns)
         self.screen.resize(rows + MARGIN, columns + MARGIN)
         self._size(rows, columns)

@@ -109,7 +109,7 @@ async def test_the_theme_is_remembered(tmp_path: Path) -> None:
 async def test_a_small_terminal_shows_a_notice(tmp_path: Path) -> None:
     async with at_mode("train", tmp_path, (50, 12)) as pilot:
         notice = pilot.app.screen.query_one("#small", Static)
-        assert notice.display
+        assert notice.display and "50 x 12 cells" in str(notice.content)
         await pilot.resize_terminal(80, 24)
         await until(pilot, lambda: not notice.display)
 

@@ -53,7 +53,7 @@ class ModeScreen(Screen[None]):
         yield ModeBar(self.MODE)
         with Container(id="body"):
             yield from self.compose_mode()
-        yield Static(f"The terminal is too small: tinydiff-tui needs {LEAST_WIDTH} x {LEAST_HEIGHT} cells.\nq quits.", id="small")
+        yield Static(id="small")
         yield KeyBar()
 
     def compose_mode(self) -> ComposeResult:
@@ -77,4 +77,8 @@ class ModeScreen(Screen[None]):
         return {}
 
     def on_resize(self, event: events.Resize) -> None:
-        self.set_class(event.size.width < LEAST_WIDTH or event.size.height < LEAST_HEIGHT, "-small")
+        width, height = event.size
+        self.set_class(width < LEAST_WIDTH or height < LEAST_HEIGHT, "-small")
+        self.query_one("#small", Static).update(
+            f"The terminal is too small: {width} x {height} cells.\ntinydiff-tui needs {LEAST_WIDTH} x {LEAST_HEIGHT}.\nq quits."
+        )

@@ -1,0 +1,62 @@
+"""What is chosen for a machine: threads and precision by measurement, and one line that says so."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from core import device
+from core.device import choose_compute
+from core.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+    device._measure_cpu_threads.cache_clear()
+
+
+def test_threads_are_measured_once_and_come_back_after_a_run_with_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr(device, "_ALL_THREADS", 2)
+    device._measure_cpu_threads.cache_clear()
+    first = choose_compute("cpu")
+    assert first.threads == torch.get_num_threads() and first.threads in (1, 2)
+    measured = r"\(measured: (bf16|fp32) \d\.\dx as fast, \d threads? \d\.\dx\)"
+    assert re.fullmatch(r"cpu, (fp32|bf16), \d threads? " + measured, first.describe())
+    one = choose_compute("cpu", "fp32", 1)
+    assert one.describe() == "cpu, fp32, 1 thread (as asked)" and torch.get_num_threads() == 1
+    assert choose_compute("cpu") == first and torch.get_num_threads() == first.threads
+
+
+@pytest.mark.parametrize(
+    ("seconds", "chosen", "why"),
+    [
+        ([1.0, 1.7, 3.0], 4, ", 2 threads 0.6x"),
+        ([1.0, 0.9, 1.5], 4, ", 2 threads 1.1x"),
+        ([1.0, 0.7, 1.5], 2, ", 4 threads 0.7x"),
+        ([3.0, 2.0, 1.0], 1, ", 4 threads 0.3x"),
+    ],
+)
+def test_fewer_threads_must_win_clearly(monkeypatch: pytest.MonkeyPatch, seconds: list[float], chosen: int, why: str) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr(device, "_ALL_THREADS", 4)
+    monkeypatch.setattr(device, "_least_seconds", lambda _: seconds)
+    device._measure_cpu_threads.cache_clear()
+    assert device._measure_cpu_threads() == (chosen, why)
+
+
+def test_threads_of_the_environment_are_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setattr(device, "_ALL_THREADS", 2)
+    device._measure_cpu_threads.cache_clear()
+    assert choose_compute("cpu", "fp32").describe() == "cpu, fp32, 2 threads (as asked)"
+
+
+@pytest.mark.parametrize("asked", [("nowhere", "auto", 0), ("cpu", "fp8", 0), ("cpu", "auto", -1)])
+def test_what_is_not_there_is_said(asked: tuple[str, str, int]) -> None:
+    with pytest.raises(UserError):
+        choose_compute(*asked)

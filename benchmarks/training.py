@@ -4,20 +4,20 @@
 
 Every round gives each contestant the machine for --seconds: images/s (the median of the rounds), GFLOP/s by torch's own counter,
 their share of what a bf16 matrix product reaches here, the time that 20 epochs take at that rate, the seconds for 64 images by
-its fastest sampler, and the peak memory of a process that trains it alone. With --minutes each is then trained anew for so long,
-in slices that take turns; its pictures are judged at a tenth, a quarter, half and the end of it (Frechet distance by the
-project's own judge), the first mark at which the first contestant has passed what each other has at the end is named, and
-OUTPUT.png draws them. The data's images are the same, and on the device, for all.
+its fastest sampler, the peak memory of a process that trains it alone, and how much of a step a GPU has a kernel to run. With
+--minutes each is then trained anew for so long, in slices that take turns; its pictures are judged at a tenth, a quarter, half
+and the end of it (Frechet distance by the project's own judge), the first mark at which the first contestant has passed what
+each other has at the end is named, and OUTPUT.png draws them. The data's images are the same, and on the device, for all.
 """
 
 import argparse
-import resource
 import statistics
 import time
 from multiprocessing import get_context
 from pathlib import Path
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.peers import NAMES, Contestant, contestants
@@ -40,14 +40,12 @@ def wait(device: torch.device) -> None:
 
 def train(contestant: Contestant, seconds: float, device: torch.device) -> tuple[int, float]:
     """Train for about so long; steps, and the seconds that they took."""
+    at_once = 10 if device.type == "cuda" else 1  # or a GPU's queue would take thousands of steps ahead
     wait(device)
     started, steps = time.perf_counter(), 0
     while time.perf_counter() - started < seconds:
-        contestant.step()
-        steps += 1
-        if steps % 10 == 0:
-            wait(device)  # or the queue would take thousands of steps ahead
-    wait(device)
+        train_steps(contestant, at_once, device)
+        steps += at_once
     return steps, time.perf_counter() - started
 
 
@@ -70,6 +68,22 @@ def flops(contestant: Contestant) -> int:
     with FlopCounterMode(display=False) as counter:
         contestant.step()
     return int(counter.get_total_flops())
+
+
+def busy(contestant: Contestant, rate: float, device: torch.device) -> str:
+    """The share of a step's seconds, at `rate` steps a second, in which a GPU has a kernel to run."""
+    if device.type != "cuda":
+        return "-"
+    with profile(activities=[ProfilerActivity.CUDA]) as profiler:
+        train_steps(contestant, 10, device)
+    return f"{sum(event.self_device_time_total for event in profiler.key_averages()) / 10e6 * rate:.0%}"
+
+
+def train_steps(contestant: Contestant, count: int, device: torch.device) -> None:
+    """So many steps, done when this returns."""
+    for _ in range(count):
+        contestant.step()
+    wait(device)
 
 
 def seconds_for_images(contestant: Contestant, device: torch.device) -> float:
@@ -99,7 +113,8 @@ def _peak_of_three_steps(name: str, options: argparse.Namespace) -> float:
     contestant.close()
     if torch.cuda.is_initialized():
         return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = Path("/proc/self/status").read_text()  # ru_maxrss would count the process that started this one
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def main() -> None:
@@ -133,17 +148,18 @@ def main() -> None:
             rates[contestant.name].append(steps / seconds)
     best = peak(compute.device)
     print(f"a bf16 matrix product reaches {best / 1e9:.0f} GFLOP/s\n")
-    print(f"| contestant | images/s | of ours | GFLOP/s | of that | {EPOCHS} epochs | {IMAGES} images | peak memory |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(f"| contestant | images/s | of ours | GFLOP/s | of that | {EPOCHS} epochs | {IMAGES} images | peak memory | GPU busy |")
+    print("|---|---|---|---|---|---|---|---|---|")
     ours = statistics.median(rates[field[0].name])
     for contestant in field:
         rate = statistics.median(rates[contestant.name])
+        share = busy(contestant, rate, compute.device)
         images, speed = rate * options.batch_size, rate * work[contestant.name]
         drawn = seconds_for_images(contestant, compute.device)
         contestant.close()
         print(
             f"| {contestant.name} | {images:.0f} | {rate / ours:.3f} | {speed / 1e9:.0f} | {speed / best:.1%} "
-            f"| {EPOCHS * len(data) / images:.0f} s | {drawn:.2f} s | {peak_memory(contestant.key, options):.0f} MiB |",
+            f"| {EPOCHS * len(data) / images:.0f} s | {drawn:.2f} s | {peak_memory(contestant.key, options):.0f} MiB | {share} |",
             flush=True,
         )
     if options.minutes:

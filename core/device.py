@@ -109,7 +109,7 @@ def _measure_cpu_threads() -> tuple[int, str]:
     between two runs of one seed. OMP_NUM_THREADS is an answer, and ends the question.
     """
     most = _ALL_THREADS
-    if most == 1 or "OMP_NUM_THREADS" in os.environ:
+    if most == 1 or os.environ.get("OMP_NUM_THREADS"):
         return most, ""
     counts = [most]
     while counts[-1] > 1:

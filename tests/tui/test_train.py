@@ -289,7 +289,7 @@ def test_a_long_series_is_thinned_and_keeps_its_mean() -> None:
 def test_the_chart_draws_any_numbers_in_any_room(losses: list[float], size: tuple[int, int], log_scale: bool) -> None:
     curve = LossCurve("a [b]", np.arange(1.0, len(losses) + 1), np.array(losses))
     for curves in ([], [curve], [curve, curve]):
-        lines = draw(curves, *size, log_scale).plain.split("\n")
+        lines = ["".join(text for text, _ in row) for row in draw(curves, *size, log_scale)]
         assert len(lines) <= max(size[1], 1)
         assert all(len(line) <= max(size[0], 0) for line in lines)
 

@@ -96,7 +96,10 @@ class Dashboard(Vertical):
         self.query_one(LossChart).show([LossCurve("loss", view.steps, view.losses)])
 
     def say(self, headline: str) -> None:
-        self.query_one("#headline", Static).update(headline)
+        """Another headline; an update lays the whole screen out anew, so not for the same one."""
+        line = self.query_one("#headline", Static)
+        if line.content != headline:
+            line.update(headline)
 
     def fail(self, sentence: str) -> None:
         """A sentence in the colour of errors; empty hides it."""

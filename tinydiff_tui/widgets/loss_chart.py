@@ -1,21 +1,32 @@
-"""Loss curves with axes, in braille dots: raw values faint, smoothed ones as lines, on a linear or logarithmic scale."""
+"""Loss curves with axes, in braille dots: raw values faint, smoothed ones as lines, on a linear or logarithmic scale.
+
+The rows become segments here: a curve has hundreds of spans, and Textual's own way from text to cells takes 30 times as long.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
 from rich.text import Text
+from textual.geometry import Size
+from textual.strip import Strip
 from textual.widget import Widget
 
 from tinydiff_tui.text import short_count
 
 Values = NDArray[np.float64]
+Row = list[tuple[str, str]]  # texts and their styles
 
 COLOURS = ("#4ea1ff", "#ffb000", "#3ddc84", "#ff6b8b", "#b48cff", "#40d0d0")
 RAW = "#7a7a7a"
 LABEL = 8  # columns of the y axis
+MARK = " ━ "
 _BLANK = 0x2800
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 
@@ -38,19 +49,34 @@ class LossChart(Widget):
         super().__init__(id=id)
         self.curves: tuple[LossCurve, ...] = ()
         self.log_scale = False
+        self._drawn: tuple[Size, list[Strip]] | None = None
 
     def show(self, curves: Sequence[LossCurve]) -> None:
         self.curves = tuple(curves)
-        self.refresh()
+        self._draw_anew()
 
     def toggle_log(self) -> None:
         """Switch between the linear and the logarithmic scale."""
         self.log_scale = not self.log_scale
+        self._draw_anew()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._draw_anew()
+
+    def _draw_anew(self) -> None:
+        self._drawn = None
         self.refresh()
 
-    def render(self) -> Text:
-        """The chart, exactly as large as the widget."""
-        return draw(self.curves, self.size.width, self.size.height, self.log_scale)
+    def render_line(self, y: int) -> Strip:
+        """One row of the chart."""
+        if self._drawn is None or self._drawn[0] != self.size:
+            base, (width, height) = self.rich_style, self.size
+            rows = draw(self.curves, width, height, self.log_scale)
+            rows += [[]] * (height - len(rows))
+            strips = [Strip(Segment(text, base + Style.parse(style)) for text, style in row) for row in rows]
+            self._drawn = (self.size, [strip.adjust_cell_length(width, base) for strip in strips])
+        return self._drawn[1][y]
 
 
 def smooth(values: Values) -> Values:
@@ -63,16 +89,15 @@ def smooth(values: Values) -> Values:
     return out
 
 
-def draw(curves: Sequence[LossCurve], width: int, height: int, log_scale: bool) -> Text:
-    """Curves in width x height characters."""
+def draw(curves: Sequence[LossCurve], width: int, height: int, log_scale: bool) -> list[Row]:
+    """Curves in at most width x height characters."""
     prepared = [(curve.name, *_clean(curve, log_scale)) for curve in curves]
     prepared = [item for item in prepared if len(item[1])]
-    text = Text(no_wrap=True, end="")
     columns, rows = width - LABEL, height - 1 - (len(prepared) > 1)
     if columns < 8 or rows < 2:
-        return text
+        return []
     if not prepared:
-        return text.append("\n" * (rows // 2) + " " * LABEL + "no loss yet"[:columns], "dim")
+        return [[] for _ in range(rows // 2)] + [[(" " * LABEL + "no loss yet"[:columns], "dim")]]
     lines = [(name, steps, smooth(values)) for name, steps, values in prepared]
     single = len(prepared) == 1
     everything = np.concatenate([values for _, _, values in (prepared if single else lines)])
@@ -84,13 +109,11 @@ def draw(curves: Sequence[LossCurve], width: int, height: int, log_scale: bool) 
     layers += [
         (_line(steps, values, box, columns, rows), COLOURS[i % len(COLOURS)]) for i, (_, steps, values) in enumerate(lines)
     ]
-    if not single:
-        text.append(_legend([name for name, _, _ in prepared], width)).append("\n")
-    _append_rows(text, layers, rows, (low, high), log_scale)
     unit = "step · log loss" if log_scale else "step"
     first, last = short_count(left), f"{unit} {short_count(right)}"
-    text.append(f"{'':>{LABEL}}{first}{last:>{max(columns - len(first), 0)}}"[:width], "dim")
-    return text
+    axis = f"{'':>{LABEL}}{first}{last:>{max(columns - len(first), 0)}}"[:width]
+    legend = [] if single else [_legend([name for name, _, _ in prepared], width)]
+    return [*legend, *_rows_of_dots(layers, rows, (low, high), log_scale), [(axis, "dim")]]
 
 
 def _clean(curve: LossCurve, log_scale: bool) -> tuple[Values, Values]:
@@ -131,25 +154,23 @@ def _line(steps: Values, values: Values, box: tuple[float, float, float, float],
     return dots
 
 
-def _append_rows(
-    text: Text, layers: list[tuple[NDArray[np.bool_], str]], rows: int, span: tuple[float, float], log_scale: bool
-) -> None:
+def _rows_of_dots(
+    layers: list[tuple[NDArray[np.bool_], str]], rows: int, span: tuple[float, float], log_scale: bool
+) -> Iterator[Row]:
+    """The layers above each other, the last on top, behind the labels of the y axis."""
     labelled = {round(i * (rows - 1) / (max(2, rows // 3) - 1)) for i in range(max(2, rows // 3))}
     codes = [(dots.reshape(rows, 4, -1, 2).transpose(0, 2, 1, 3) * _DOTS).sum(axis=(2, 3)) for dots, _ in layers]
-    owner = np.full(codes[0].shape, -1)
+    owner = np.zeros(codes[0].shape, dtype=np.int64)
     for i, code in enumerate(codes):
         owner[code > 0] = i
     whole = _BLANK + np.bitwise_or.reduce(np.stack(codes), axis=0)
     for row in range(rows):
         value = span[1] - (row + 0.5) / rows * (span[1] - span[0])
         label = _tick(10**value if log_scale else value) if row in labelled else ""
-        text.append(f"{label:>{LABEL - 1}}", "dim").append("│", "dim")
-        start = 0
-        for end in [*(np.flatnonzero(np.diff(owner[row])) + 1).tolist(), owner.shape[1]]:
-            piece = "".join(chr(code) for code in whole[row, start:end].tolist())
-            text.append(piece, layers[owner[row, start]][1] if owner[row, start] >= 0 else "")
-            start = end
-        text.append("\n")
+        characters = "".join(map(chr, whole[row].tolist()))
+        cuts = [0, *(np.flatnonzero(np.diff(owner[row])) + 1).tolist(), len(characters)]
+        pieces = [(characters[start:end], layers[owner[row, start]][1]) for start, end in pairwise(cuts)]
+        yield [(f"{label:>{LABEL - 1}}", "dim"), ("│", "dim"), *pieces]
 
 
 def _tick(value: float) -> str:
@@ -162,9 +183,14 @@ def _tick(value: float) -> str:
     return f"{value:.0e}"
 
 
-def _legend(names: Sequence[str], width: int) -> Text:
-    text = Text(no_wrap=True, end="")
+def _legend(names: Sequence[str], width: int) -> Row:
+    """The names in their colours, as far as they fit."""
+    row: Row = []
     for i, name in enumerate(names):
-        text.append(" ━ ", COLOURS[i % len(COLOURS)]).append(name)
-    text.truncate(width, overflow="ellipsis")
-    return text
+        left = width - sum(cell_len(text) for text, _ in row) - len(MARK)
+        if left < 1:
+            break
+        fitted = Text(name)
+        fitted.truncate(left, overflow="ellipsis")
+        row += [(MARK, COLOURS[i % len(COLOURS)]), (fitted.plain, "")]
+    return row

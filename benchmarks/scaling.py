@@ -9,7 +9,7 @@ Trains on glyphs as files of a folder: four steps a turn at 28, 32 and 64 pixels
 import argparse
 import statistics
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from itertools import islice
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def write_glyphs(folder: Path, count: int) -> str:
     return f"folder:{folder}"
 
 
-def step_seconds(config: TrainConfig) -> Iterator[float]:
+def step_seconds(config: TrainConfig) -> Generator[float, None, None]:
     """What each step of a run takes."""
     before = 0.0
     for event in Trainer(config):
@@ -63,6 +63,8 @@ def main() -> None:
         for _ in range(1 + options.rounds):  # the first turn warms up
             for side, run in runs.items():
                 turns[side].append(sum(islice(run, TURN)) / TURN / options.batch_size)
+        for run in runs.values():
+            run.close()
         cost = {side: statistics.median(found[1:]) for side, found in turns.items()}
         print("| side | ms an image | of 28 | pixels, of 28 |\n|---|---|---|---|")
         for side, spent in cost.items():

@@ -56,7 +56,8 @@ def terminal(command: list[str], columns: int, rows: int, **environment: str) ->
     """Start a program in a pseudo-terminal; the process and the other end."""
     controller, inner = pty.openpty()
     fcntl.ioctl(controller, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    env = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "SSH_CONNECTION")}
+    unlike = ("NO_COLOR", "SSH_CONNECTION", "PYTHONDONTWRITEBYTECODE")  # no user's
+    env = {key: value for key, value in os.environ.items() if key not in unlike}
     env |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"} | environment
     process = subprocess.Popen(command, stdin=inner, stdout=inner, stderr=inner, env=env, start_new_session=True)
     os.close(inner)
@@ -169,7 +170,7 @@ def start() -> list[Row]:
 
 
 def first_paint(program: list[str]) -> tuple[float, float]:
-    """Seconds of CPU and by the clock until a program has painted the word Runs."""
+    """Seconds of CPU and by the clock until a program has painted the word Runs, of bytecode as an installer leaves it."""
     with tempfile.TemporaryDirectory() as name:
         began = time.monotonic()
         process, controller = terminal([sys.executable, *program], 120, 40, XDG_CACHE_HOME=name)

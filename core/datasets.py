@@ -7,7 +7,7 @@ downloads: core.download does, and only when asked.
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import platformdirs
 
@@ -41,28 +41,29 @@ class ImageSet:
         return self.images.shape[3]
 
 
-@dataclass(frozen=True)
-class SetInfo:
-    """What can be said of a data set without opening it. `status` is embedded, on disk, or can be downloaded."""
+class SetInfo(NamedTuple):
+    """What can be said of a data set without opening it.
+
+    `status` is embedded, on disk, or can be downloaded; `size` counts the training images.
+    """
 
     name: str
     title: str
     shape: tuple[int, int, int]
-    count: int
+    size: int
     classes: int
     status: str
     where: str
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """A torchvision data set: its class there, the file that shows it is on disk, and its shape."""
 
     title: str
     torchvision_class: str
     marker: str
     shape: tuple[int, int, int]
-    count: int
+    size: int
 
 
 KNOWN: dict[str, Known] = {
@@ -98,7 +99,7 @@ def describe(name: str, root: Path | None = None) -> SetInfo:
         raise UserError(f"unknown data set '{name}'; choose one of {', '.join(NAMES)} or folder:PATH")
     root = root or default_data_dir()
     status = "on disk" if (root / known.marker).exists() else "can be downloaded"
-    return SetInfo(name, known.title, known.shape, known.count, 10, status, str((root / known.marker).parent))
+    return SetInfo(name, known.title, known.shape, known.size, 10, status, str((root / known.marker).parent))
 
 
 def list_datasets(root: Path | None = None) -> list[SetInfo]:

@@ -263,7 +263,7 @@ def _some_of(data: ImageSet) -> tuple[Tensor, Tensor]:
 def _identity(dataset: str) -> dict[str, object]:
     """What a cached judge must be of."""
     info = describe(dataset)
-    return {"version": VERSION, "dataset": dataset, "shape": list(info.shape), "count": info.count}
+    return {"version": VERSION, "dataset": dataset, "shape": list(info.shape), "count": info.size}
 
 
 def _write(path: Path, judge: Judge) -> None:

@@ -18,13 +18,11 @@ from textual.screen import Screen
 
 from core.datasets import default_dataset
 from core.errors import UserError
-from core.runs import RunDir, read_run
 from tinydiff_tui.deferred import np
 from tinydiff_tui.jobs import Jobs
 from tinydiff_tui.messages import EngineLoaded
 from tinydiff_tui.palette import BindingCommands
 from tinydiff_tui.screens.base import ModeScreen
-from tinydiff_tui.screens.panels import Ask, Explain, Help, key_groups
 from tinydiff_tui.settings import DARK, LIGHT, load_theme, save_theme
 from tinydiff_tui.start import run_app, summary_of
 
@@ -92,6 +90,9 @@ class TinydiffApp(App[None]):
         self._leave_code = 0
 
     # --- starting
+
+    def on_load(self) -> None:
+        self.stylesheet.apply(self)  # so that the first screen, which inherits from it, is styled once
 
     def on_mount(self) -> None:
         theme = load_theme()
@@ -183,6 +184,7 @@ class TinydiffApp(App[None]):
         threading.Thread(target=self._stop_jobs, args=(keep,), name="leave", daemon=True).start()
 
     def _stop_jobs(self, keep: Path | None) -> None:
+        from core.runs import RunDir, read_run
         from tinydiff_tui.commands.detach import start_detached
 
         self.jobs.stop_all()
@@ -199,6 +201,8 @@ class TinydiffApp(App[None]):
         self.exit(return_code=self._leave_code)
 
     def action_ask_quit(self) -> None:
+        from tinydiff_tui.screens.panels import Ask
+
         if isinstance(self.screen, Ask) and self.screen.name == "quit":
             self.leave()  # asked a second time
         elif self.jobs.running("train") and not self._leaving:
@@ -243,9 +247,13 @@ class TinydiffApp(App[None]):
             raise
 
     def action_help(self) -> None:
+        from tinydiff_tui.screens.panels import Help, key_groups
+
         self.push_screen(Help(key_groups(self.screen)))
 
     def action_explain(self) -> None:
+        from tinydiff_tui.screens.panels import Explain
+
         if isinstance(self.screen, ModeScreen):
             self.push_screen(Explain(self.screen.MODE, self.screen.explain_values()))
 

@@ -33,10 +33,6 @@ def run(arguments: Sequence[str]) -> int:
     try:
         options = _parser().parse_args(arguments)
         options.arguments = arguments
-        if options.command is None:
-            from tinydiff_tui.start import run_app
-
-            return run_app()
         command = import_module(f"tinydiff_tui.commands.{options.command}").run
         return int(command(options))
     except UserError as error:
@@ -77,7 +73,7 @@ def _parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
-    commands = parser.add_subparsers(dest="command", metavar="command", parser_class=Parser)
+    commands = parser.add_subparsers(dest="command", metavar="command", required=True, parser_class=Parser)
     _train(commands.add_parser("train", help="train a model; Ctrl-C stops and leaves a checkpoint"))
     _sample(commands.add_parser("sample", help="draw images from a checkpoint"))
     _evaluate(commands.add_parser("evaluate", help="say in figures how good a checkpoint's images are"))

@@ -1,7 +1,6 @@
 """What stands on the screen, cell by cell, so that only what differs is painted."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tinydiff_tui.deferred import np
 from tinydiff_tui.pixels import NONE, Cells, Pixels
@@ -14,8 +13,7 @@ else:
     Mask = object
 
 
-@dataclass(frozen=True)
-class Drawing:
+class Drawing(NamedTuple):
     """A picture and its cells: `canvas` has two pixels a cell above each other, and one or two side by side."""
 
     canvas: Pixels

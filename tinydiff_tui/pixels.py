@@ -6,10 +6,9 @@ Importing this module does not touch numpy, which comes after the first paint.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.color import Color
 from rich.segment import Segment
@@ -56,8 +55,7 @@ def _grey_numbers() -> Colours:
     return table
 
 
-@dataclass(frozen=True)
-class Cells:
+class Cells(NamedTuple):
     """What a rectangle of the screen shows: code points and two colours, each of shape (rows, columns)."""
 
     chars: NDArray[np.uint32]

@@ -12,7 +12,6 @@ from pathlib import Path
 import platformdirs
 
 from core.errors import UserError
-from core.runs import RunDir, read_run
 
 
 class ScreenOutput(io.TextIOWrapper):
@@ -68,6 +67,8 @@ def run_app(start: str = "data", cwd: Path | None = None) -> int:
 
 def summary_of(folder: Path, process: int | None = None) -> list[str]:
     """What a run came to, its folder, and the command to go on with; `process` trains it when it still goes on."""
+    from core.runs import RunDir, read_run
+
     if not RunDir(folder).run_json.exists():
         return []  # it never began
     try:

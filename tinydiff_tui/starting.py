@@ -21,7 +21,7 @@ def check_data(config: TrainConfig) -> None:
     root = Path(config.data_dir) if config.data_dir else None
     require(config.dataset, root)
     if config.dataset != "glyphs" and not config.dataset.startswith("folder:"):
-        check_batch(config.batch_size, config.dataset, describe(config.dataset, root).count)
+        check_batch(config.batch_size, config.dataset, describe(config.dataset, root).size)
 
 
 def resumed(asked: TrainConfig, given: dict[str, Any]) -> TrainConfig:

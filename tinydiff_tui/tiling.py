@@ -1,7 +1,7 @@
 """How a page of images is laid out on a rectangle of cells: pure functions over sizes and arrays."""
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from tinydiff_tui.deferred import np
 from tinydiff_tui.pixels import Pixels
@@ -9,8 +9,7 @@ from tinydiff_tui.pixels import Pixels
 SMALLEST_TILE = 4  # cells high; a smaller digit cannot be told from another
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """How images are tiled: `scale` pixels a pixel for half-blocks, or a tile of `tile` (width, height) pixels for quadrants."""
 
     look: str

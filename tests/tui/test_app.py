@@ -131,7 +131,8 @@ from pathlib import Path
 from tinydiff_tui.app import TinydiffApp
 
 def ready(app):  # right after the first paint, in place of loading the engine
-    app.exit(return_code=sum(name in sys.modules for name in ("torch", "numpy", "rich.progress", "filelock")))
+    late = ("torch", "numpy", "rich.progress", "filelock", "argparse", "core.config")
+    app.exit(return_code=sum(name in sys.modules for name in late))
 
 TinydiffApp.on_ready = ready
 

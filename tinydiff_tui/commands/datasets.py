@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
     table.add_column("what", overflow="fold")
     for info in list_datasets(root):
         height, width, channels = info.shape
-        table.add_row(info.name, f"{info.count:,}", f"{height}x{width}x{channels}", str(info.classes), info.status, info.title)
+        table.add_row(info.name, f"{info.size:,}", f"{height}x{width}x{channels}", str(info.classes), info.status, info.title)
     table.add_row("folder:PATH", "", "", "", "", "any tree of images; its folders are the classes")
     console = Console(highlight=False)
     console.print(table)

@@ -77,7 +77,7 @@ def _checked_config(options: argparse.Namespace) -> TrainConfig:
             run_dir.check_free(resume=False, overwrite=options.overwrite)
     require(config.dataset, Path(config.data_dir) if config.data_dir else None)
     if not config.dataset.startswith("folder:"):
-        check_batch(config.batch_size, config.dataset, describe(config.dataset, root).count)
+        check_batch(config.batch_size, config.dataset, describe(config.dataset, root).size)
     return config
 
 

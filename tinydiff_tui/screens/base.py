@@ -43,6 +43,11 @@ class ModeScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._engine_told = False
+        # What Textual would find out after the first layout is known now: every widget is styled two times less.
+        app = self.app
+        for points, extent in ((app.HORIZONTAL_BREAKPOINTS, app.size.width), (app.VERTICAL_BREAKPOINTS, app.size.height)):
+            self.add_class(*[name for least, name in points or () if extent >= least][-1:], update=False)
+        self._css_update_count = app._css_update_count
 
     @property
     def bench(self) -> "TinydiffApp":

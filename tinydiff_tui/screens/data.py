@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from rich.text import Text
 from textual import events, on
@@ -31,8 +30,7 @@ PAGE, CLASS = Binding.Group("Page"), Binding.Group("Class")
 MANY = 12  # when so many fit as half-blocks, the page is shown in those
 
 
-@dataclass(frozen=True)
-class Downloading:
+class Downloading(NamedTuple):
     """Bytes of the file that is on its way."""
 
     file: str
@@ -87,7 +85,6 @@ class DataScreen(ModeScreen):
             with Vertical():
                 yield Static(id="page")
                 yield PixelGrid(id="images")
-        yield Input(placeholder="folder of images, for example ~/photos; enter opens it, escape leaves", id="folder")
         yield Static(id="status", markup=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -123,10 +120,13 @@ class DataScreen(ModeScreen):
         self.bench.jobs.start("data", lambda: opening(name, root, afresh=afresh), self, lambda opened: opened)
         self._say(f"opening {name} …")
 
-    def action_folder(self) -> None:
+    async def action_folder(self) -> None:
+        if not self.query("#folder"):  # the first screen is painted without it
+            field = Input(placeholder="folder of images, for example ~/photos; enter opens it, escape leaves", id="folder")
+            await self.query_one("#body").mount(field, before="#status")
         self.add_class("-asking")
         self.refresh_bindings()
-        self.query_one("#folder", Input).focus()
+        self.set_focus(self.query_one("#folder"))
 
     @on(Input.Submitted, "#folder")
     def open_folder(self, event: Input.Submitted) -> None:

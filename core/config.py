@@ -260,7 +260,7 @@ class SampleConfig:
         if self.sampler:
             best, spent = self.sampler, 1000 if self.sampler == "ddpm" else 20
         elif config.objective == "flow" and guidance != 1:
-            best, spent = "unipc", 10
+            best, spent = "unipc", 6
         elif self.start == "interpolate" or self.steps == 1:
             best, spent = "euler" if config.objective == "flow" else "dpmpp_2m", 20
         else:  # fresh noise mends what a network got wrong; it would also tear apart what lies between two noises

@@ -300,7 +300,7 @@ def test_the_sampler_that_suits_a_model() -> None:
         return resolved.sampler, resolved.steps
 
     assert chosen(flow) == chosen(flow, 10, guidance_scale=1.0) == ("ddpm", 20)
-    assert chosen(flow, 10) == chosen(flow, 10, guidance_scale=3.0) == ("unipc", 10)
+    assert chosen(flow, 10) == chosen(flow, 10, guidance_scale=3.0) == ("unipc", 6)
     assert chosen(epsilon, 10) == ("ddpm", 20)
     assert chosen(flow, steps=7) == ("ddpm", 7)
     assert chosen(flow, steps=1) == ("euler", 1), "ddpm needs two"

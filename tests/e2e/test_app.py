@@ -192,17 +192,19 @@ def test_every_mode_uses_the_room_of_200x60_with_mnist(start: Start, tmp_path: P
         assert app.end() == 0 and app.restored
 
 
-ENDS: dict[str, tuple[int, Callable[[Terminal], None]]] = {
+SIGNALS: dict[str, tuple[int, Callable[[Terminal], None]]] = {
     "sigterm": (128 + signal.SIGTERM, lambda app: os.kill(app.process.pid, signal.SIGTERM)),
     "closed terminal": (128 + signal.SIGHUP, lambda app: app.hang_up()),
+}
+KEYS: dict[str, tuple[int, Callable[[Terminal], None]]] = {
     "ctrl+c twice": (0, lambda app: (app.send(CTRL_C), app.until("A training is running."), app.send(CTRL_C))[0]),
     "q and the answer": (0, lambda app: (app.send("q"), app.until("Stop, save and quit"), app.send("\x1b[B", ENTER))[0]),
 }
 
 
-@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("end", [*(pytest.param(end, marks=pytest.mark.slow) for end in SIGNALS), *KEYS])
 def test_an_end_in_the_middle_of_training_leaves_a_checkpoint(start: Start, tmp_path: Path, end: str) -> None:
-    code, act = ENDS[end]
+    code, act = (SIGNALS | KEYS)[end]
     with start() as app:
         engine_loaded(app)
         train_tiny(app)
@@ -216,6 +218,7 @@ def test_an_end_in_the_middle_of_training_leaves_a_checkpoint(start: Start, tmp_
         check_resume(tmp_path, step)
 
 
+@pytest.mark.slow
 def test_a_run_outlives_the_app_that_it_was_started_in(start: Start, tmp_path: Path) -> None:
     run = RunDir(tmp_path / "outputs")
     with start() as app:
@@ -282,6 +285,7 @@ def test_a_dumb_terminal_is_one_sentence(start: Start) -> None:
         assert "\x1b" not in said and said.count("\n") == 1 and "TERM=dumb" in said
 
 
+@pytest.mark.slow
 def test_small_terminals_and_storms_of_resizes(start: Start) -> None:
     chance = random.Random(60)
     with start(columns=59, rows=17) as app:

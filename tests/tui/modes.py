@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from textual._wait import wait_for_idle
 from textual.app import App
 from textual.pilot import Pilot
 
@@ -23,6 +24,7 @@ SHORT = {
 ENDLESS = "100000"
 """Epochs of a run that a test stops: no machine gets to their end meanwhile."""
 Pilot._wait_for_screen.__defaults__ = (PATIENCE,)  # its own 30 s for a key were once too few on a loaded machine
+wait_for_idle.__defaults__ = (0.02, 0.2)  # a process that trains is never idle, and a key would take its 2 s every time
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], bool]) -> None:
@@ -30,7 +32,8 @@ async def until(pilot: Pilot[Any], condition: Callable[[], bool]) -> None:
     end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end, "waited in vain"
-        await pilot.pause()
+        await asyncio.sleep(0.01)
+    await pilot.pause()
 
 
 async def left(app: App[Any]) -> None:

@@ -197,7 +197,8 @@ async def test_actions_of_runs(tmp_path: Path, tiny_run: Path) -> None:
         await drive("ask('checkpoint')", lambda: any("saved last.pt" in line for line in train.view.log))  # type: ignore[union-attr]
         await drive("ask('sample')", lambda: any(tmp_path.glob("outputs/samples/*.png")))
         await drive("ask('stop')", lambda: screen.rows[0].cells[0] == "stopped")
-        await drive("refresh", lambda: pilot.app.jobs.running("runs"))  # type: ignore[attr-defined]
+        shutil.copytree(tiny_run, tmp_path / "late")
+        await drive("refresh", lambda: len(screen.rows))
         await drive("log_scale", lambda: screen.query_one(LossChart).log_scale)
         await drive("mark", lambda: len(screen.marked))
         await drive("delete", lambda: pilot.app.screen)

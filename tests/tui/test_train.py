@@ -216,6 +216,7 @@ async def test_quitting_while_it_trains_asks_and_saves(tmp_path: Path) -> None:
     assert read_run(tmp_path / "outputs").status == "stopped"
 
 
+@pytest.mark.slow
 async def test_a_run_can_be_left_to_a_process_of_its_own(tmp_path: Path) -> None:
     folder = tmp_path / "outputs"
     async with at_mode("train", tmp_path) as pilot:
@@ -236,6 +237,7 @@ async def test_a_run_can_be_left_to_a_process_of_its_own(tmp_path: Path) -> None
     assert not any("goes on" in line for line in app.summary())
 
 
+@pytest.mark.slow
 async def test_a_run_can_be_started_detached(tmp_path: Path) -> None:
     folder = tmp_path / "outputs"
     async with at_mode("train", tmp_path) as pilot:

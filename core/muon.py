@@ -7,10 +7,10 @@ AdamW's (Liu et al. 2025, equation 4), so that one learning rate serves both.
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.adamw import adamw
 
 MOMENTUM = 0.95
 BETAS, EPS = (0.9, 0.99), 1e-8
@@ -33,14 +33,11 @@ class Muon(torch.optim.Optimizer):
         """Update every parameter that has a gradient."""
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None]
-            if not parameters:
-                continue
-            gradients = [p.grad for p in parameters]
-            updates = (self._muon if group["kernels"] else self._adam)(parameters, gradients)
-            torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
-            torch._foreach_add_(parameters, updates, alpha=-group["lr"])
+            if parameters:
+                move = self._muon if group["kernels"] else self._adamw
+                move(parameters, [p.grad for p in parameters], group["lr"], group["weight_decay"])
 
-    def _muon(self, parameters: list[Tensor], gradients: list[Tensor]) -> list[Tensor]:
+    def _muon(self, parameters: list[Tensor], gradients: list[Tensor], lr: float, weight_decay: float) -> None:
         states = [self.state[p] for p in parameters]
         for p, state in zip(parameters, states, strict=True):
             if not state:
@@ -49,24 +46,23 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
         # The columns of a matrix may stand in any order: with the inputs last, no channels_last kernel is copied.
         moved = [m.movedim(1, -1) for m in torch._foreach_lerp(gradients, momenta, MOMENTUM)]
-        updates = orthogonalized([m.flatten(1) for m in moved])
-        torch._foreach_mul_(updates, [0.2 * math.sqrt(max(update.shape)) for update in updates])
-        return [update.reshape(m.shape).movedim(-1, 1) for update, m in zip(updates, moved, strict=True)]
+        updates = [
+            update.mul_(0.2 * math.sqrt(max(update.shape))).reshape(m.shape).movedim(-1, 1)
+            for update, m in zip(orthogonalized([m.flatten(1) for m in moved]), moved, strict=True)
+        ]
+        torch._foreach_mul_(parameters, 1 - lr * weight_decay)
+        torch._foreach_add_(parameters, updates, alpha=-lr)
 
-    def _adam(self, parameters: list[Tensor], gradients: list[Tensor]) -> list[Tensor]:
-        states: list[dict[str, Any]] = [self.state[p] for p in parameters]
+    def _adamw(self, parameters: list[Tensor], gradients: list[Tensor], lr: float, weight_decay: float) -> None:
+        states: list[dict[str, Tensor]] = [self.state[p] for p in parameters]
         for p, state in zip(parameters, states, strict=True):
             if not state:
-                state |= {"step": 0, "mean": torch.zeros_like(p), "square": torch.zeros_like(p)}
-            state["step"] += 1
-        means, squares = [state["mean"] for state in states], [state["square"] for state in states]
-        torch._foreach_lerp_(means, gradients, 1 - BETAS[0])
-        torch._foreach_lerp_(squares, torch._foreach_mul(gradients, gradients), 1 - BETAS[1])
-        roots = torch._foreach_sqrt(torch._foreach_div(squares, [1 - BETAS[1] ** state["step"] for state in states]))
-        torch._foreach_add_(roots, EPS)
-        updates = torch._foreach_div(means, [1 - BETAS[0] ** state["step"] for state in states])
-        torch._foreach_div_(updates, roots)
-        return list(updates)
+                state |= {"step": torch.zeros(()), "mean": torch.zeros_like(p), "square": torch.zeros_like(p)}
+        means, squares, steps = ([state[key] for state in states] for key in ("mean", "square", "step"))
+        adamw(
+            parameters, gradients, means, squares, [], steps, foreach=True, amsgrad=False, beta1=BETAS[0], beta2=BETAS[1],
+            lr=lr, weight_decay=weight_decay, eps=EPS, maximize=False,
+        )  # fmt: skip
 
 
 def orthogonalized(matrices: Sequence[Tensor], steps: int = 5) -> list[Tensor]:
@@ -78,18 +74,19 @@ def orthogonalized(matrices: Sequence[Tensor], steps: int = 5) -> list[Tensor]:
     """
     a, b, c = _COEFFICIENTS
     wide = [m if m.shape[0] <= m.shape[1] else m.T for m in matrices]
-    norms = [norm + 1e-7 for norm in torch._foreach_norm(wide)]
-    unit = torch._foreach_div(wide, norms)
-    products: list[Tensor] = list(unit)
-    for side in dict.fromkeys(len(x) for x in unit):
-        members = [index for index, x in enumerate(unit) if len(x) == side]
-        gram = torch.stack([unit[index] @ unit[index].T for index in members])
-        product = torch.eye(side, dtype=gram.dtype, device=gram.device)
-        for _ in range(steps):
+    products: list[Tensor] = list(wide)
+    for side in dict.fromkeys(len(x) for x in wide):
+        members = [index for index, x in enumerate(wide) if len(x) == side]
+        gram = torch.stack([wide[index] @ wide[index].T for index in members])
+        squares = gram.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None] + 1e-14  # of the norms: x / |x| is what is iterated
+        gram /= squares
+        product = squares.rsqrt() * torch.eye(side, dtype=gram.dtype, device=gram.device)
+        for step in range(steps):
             factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
             factor.diagonal(dim1=-2, dim2=-1).add_(a)
-            gram = factor @ gram @ factor  # all are polynomials of one symmetric matrix: symmetric, and they commute
             product = factor @ product
+            if step < steps - 1:
+                gram = factor @ gram @ factor  # all are polynomials of one symmetric matrix: symmetric, and they commute
         for index, gathered in zip(members, product, strict=True):
-            products[index] = gathered @ unit[index]
+            products[index] = gathered @ wide[index]
     return [x if m.shape[0] <= m.shape[1] else x.T for x, m in zip(products, matrices, strict=True)]

@@ -37,15 +37,15 @@ class Contestant(Protocol):
 
 
 class Ours:
-    """A model of this project; its learning rate falls to 0 after so many seconds of training."""
+    """A model of this project: for `seconds` as its recipe says, its learning rate 0 at their end, or for ever (0) by `batch`."""
 
     def __init__(self, model: str, data: ImageSet, data_dir: str, batch: int, seconds: int, device: str) -> None:
         self.key, self.name, self.samplers = model, f"ours {model}", ("default",)
         self._folder = tempfile.TemporaryDirectory()
         config = TrainConfig.of(
-            model=model, dataset=data.name, data_dir=data_dir, batch_size=batch, budget=f"{seconds}s", device=device,
-            sample_interval=0, save_interval=0, checkpoint_seconds=100_000,
-            output_dir=str(Path(self._folder.name) / "run"),
+            model=model, dataset=data.name, data_dir=data_dir, device=device, sample_interval=0, save_interval=0,
+            checkpoint_seconds=100_000, output_dir=str(Path(self._folder.name) / "run"),
+            **({"budget": f"{seconds}s"} if seconds else {"budget": "168h", "batch_size": batch}),
         )  # fmt: skip
         self.trainer = Trainer(config)
         self._events = iter(self.trainer)
@@ -171,7 +171,7 @@ NAMES = ("fast", "reference", "diffusers-fp32", "diffusers-bf16", "denoising-dif
 
 
 def contestants(names: Sequence[str], data: ImageSet, data_dir: str, batch: int, seconds: int, device: str) -> list[Contestant]:
-    """Those of NAMES that were asked for; a peer that is not installed is left out with a word."""
+    """Those of NAMES that were asked for; a peer that is not installed is left out with a word. `seconds` as in `Ours`."""
     place = choose_compute(device, "fp32").device
     found: list[Contestant] = []
     for name in names:

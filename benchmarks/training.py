@@ -2,12 +2,13 @@
 
     python -m benchmarks.training [--device cuda] [--dataset mnist] [--batch-size 128] [--rounds 3] [--seconds 10] [--minutes 0]
 
-Every round gives each contestant the machine for --seconds: images/s (the median of the rounds), GFLOP/s by torch's own counter,
-their share of what a bf16 matrix product reaches here, the time that 20 epochs take at that rate, the seconds for 64 images by
-its fastest sampler, the peak memory of a process that trains it alone, and how much of a step a GPU has a kernel to run. With
---minutes each is then trained anew for so long, in slices that take turns; its pictures are judged at a tenth, a quarter, half
-and the end of it (Frechet distance by the project's own judge), the first mark at which the first contestant has passed what
-each other has at the end is named, and OUTPUT.png draws them. The data's images are the same, and on the device, for all.
+Every round gives each contestant the machine for --seconds, all with one batch size: images/s (the median of the rounds),
+GFLOP/s by torch's own counter, their share of what a bf16 matrix product reaches here, the time that 20 epochs take at that
+rate, the seconds for 64 images by its fastest sampler, the peak memory of a process that trains it alone, and how much of a
+step a GPU has a kernel to run. With --minutes each is then trained anew for so long, ours with the batch of its recipe, in
+slices that take turns; its pictures are judged at a tenth, a quarter, half and the end of it (Frechet distance by the project's
+own judge), the first mark at which the first contestant has passed what each other has at the end is named, and OUTPUT.png
+draws them. The data's images are the same, and on the device, for all.
 """
 
 import argparse
@@ -28,7 +29,6 @@ from core.quality import load_judge
 
 MARKS = (0.1, 0.25, 0.5, 1.0)
 EPOCHS, IMAGES = 20, 64
-WEEK = 7 * 24 * 3600
 SLICE_SECONDS = 20
 
 
@@ -107,7 +107,7 @@ def peak_memory(name: str, options: argparse.Namespace) -> float:
 
 def _peak_of_three_steps(name: str, options: argparse.Namespace) -> float:
     data = open_dataset(options.dataset, "train", Path(options.data_dir) if options.data_dir else None)
-    [contestant] = contestants([name], data, options.data_dir, options.batch_size, WEEK, options.device)
+    [contestant] = contestants([name], data, options.data_dir, options.batch_size, 0, options.device)
     for _ in range(3):
         contestant.step()
     contestant.close()
@@ -136,7 +136,7 @@ def main() -> None:
     root = Path(options.data_dir) if options.data_dir else None
     data = open_dataset(options.dataset, "train", root)
     print(f"{compute.describe()}, torch {torch.__version__}, batch {options.batch_size}, {options.dataset}")
-    field = contestants(options.only, data, options.data_dir, options.batch_size, WEEK, options.device)
+    field = contestants(options.only, data, options.data_dir, options.batch_size, 0, options.device)
     work = {}
     for contestant in field:
         work[contestant.name] = flops(contestant)

@@ -33,16 +33,33 @@ REQUESTS = ("pause", "resume", "checkpoint", "sample", "stop")
 """What may be asked of a run through its folder."""
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "fast": {"objective": "flow", "optimizer": "muon", "lr": 4e-3, "lr_schedule": "linear", "warmup": 20, "conditional": True},
+    "fast": {
+        "objective": "flow",
+        "batch_size": 64,
+        "optimizer": "muon",
+        "lr": 4e-3,
+        "lr_schedule": "linear",
+        "warmup": 20,
+        "conditional": True,
+    },
     "reference": {
         "objective": "epsilon",
+        "batch_size": 128,
         "optimizer": "adamw",
         "lr": 2e-4,
         "lr_schedule": "constant",
         "warmup": 500,
         "conditional": False,
     },
-    "tiny": {"objective": "flow", "optimizer": "muon", "lr": 2e-3, "lr_schedule": "linear", "warmup": 20, "conditional": False},
+    "tiny": {
+        "objective": "flow",
+        "batch_size": 128,
+        "optimizer": "muon",
+        "lr": 2e-3,
+        "lr_schedule": "linear",
+        "warmup": 20,
+        "conditional": False,
+    },
 }
 """Model -> the fields that it sets when they are not given."""
 
@@ -64,7 +81,7 @@ class TrainConfig:
     model: str = setting("fast", "network: fast, reference (as the brief describes it) or tiny", choices=MODELS)
     epochs: int = setting(20, "passes over the data set", low=1)
     budget: str = setting("", "train this long instead: 90s, 5m or 1h30m (default: by epochs)")
-    batch_size: int = setting(128, "images in one training step", low=1)
+    batch_size: int = setting(64, "images in one training step (default: the model's recipe)", low=1)
     optimizer: str = setting(
         "muon", "AdamW, or Muon for kernels and AdamW for the rest (default: the model's recipe)", choices=OPTIMIZERS
     )

@@ -43,7 +43,7 @@ def test_reference_is_the_network_of_the_brief() -> None:
 
 def test_sizes_of_the_presets() -> None:
     assert parameter_count(make_unet("tiny", 28, 1)) < 150_000
-    assert 2_000_000 < parameter_count(make_unet("fast", 28, 1)) < 4_000_000
+    assert 1_000_000 < parameter_count(make_unet("fast", 28, 1)) < 1_500_000
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))

@@ -65,7 +65,6 @@ def _checked_config(options: argparse.Namespace) -> TrainConfig:
     fields = given(options, TrainConfig)
     root = Path(fields["data_dir"]) if "data_dir" in fields else None
     run_dir = RunDir(fields.get("output_dir", TrainConfig.output_dir))
-    check_share(fields.get("batch_size", TrainConfig.batch_size))
     if options.resume:
         run_dir.check_free(resume=True, overwrite=False)
         # A resume needs no flag but --output-dir: the rest is the run's own.
@@ -75,6 +74,7 @@ def _checked_config(options: argparse.Namespace) -> TrainConfig:
         config = TrainConfig.of(**fields)
         if is_first():
             run_dir.check_free(resume=False, overwrite=options.overwrite)
+    check_share(config.batch_size)
     require(config.dataset, Path(config.data_dir) if config.data_dir else None)
     if not config.dataset.startswith("folder:"):
         check_batch(config.batch_size, config.dataset, describe(config.dataset, root).size)

@@ -12,11 +12,15 @@ from torch import Tensor, nn
 from core.config import SampleConfig, TrainConfig
 from core.datasets import ImageSet
 from core.device import choose_compute
+from core.diffusion import Diffusion
 from core.events import Step
 from core.images import Pixels, to_float, to_uint8
+from core.norms import GroupNorm
 from core.sampling import generate
+from core.schedule import NoiseSchedule
 from core.seeds import generator_for
 from core.training import Trainer
+from core.unet import make_unet
 
 
 class Contestant(Protocol):
@@ -105,6 +109,24 @@ class Peer:
         pass
 
 
+class Plain(Peer):
+    """Our `reference` as a plain script trains it: fp32, torch's own GroupNorm and memory format. It is not drawn from."""
+
+    key, name, samplers, rate = "reference-plain", "reference, plain fp32", (), 2e-4
+
+    def __init__(self, data: ImageSet, batch: int, device: torch.device) -> None:
+        network = make_unet("reference", data.side, data.channels)
+        for module in network.modules():
+            if isinstance(module, GroupNorm):
+                module.__class__ = nn.GroupNorm  # type: ignore[assignment]
+        self.diffusion = Diffusion(NoiseSchedule("linear", 1000))
+        super().__init__(network, data, batch, device, half=False, fast=False)
+
+    def loss(self, x: Tensor) -> Tensor:
+        t = torch.randint(1000, (len(x),), device=x.device)
+        return self.diffusion.loss(self.run, x, t, torch.randn_like(x)).mean()
+
+
 class Diffusers(Peer):
     """The U-Net and training of diffusers' course, without classes; drawn in 20 evaluations by DDPM or DPM-Solver++."""
 
@@ -167,7 +189,7 @@ class Lucidrains(Peer):
         return to_uint8(torch.cat(drawn) * 2 - 1)
 
 
-NAMES = ("fast", "reference", "diffusers-fp32", "diffusers-bf16", "denoising-diffusion-pytorch")
+NAMES = ("fast", "reference", "reference-plain", "diffusers-fp32", "diffusers-bf16", "denoising-diffusion-pytorch")
 
 
 def contestants(names: Sequence[str], data: ImageSet, data_dir: str, batch: int, seconds: int, device: str) -> list[Contestant]:
@@ -178,6 +200,8 @@ def contestants(names: Sequence[str], data: ImageSet, data_dir: str, batch: int,
         try:
             if name.startswith("diffusers"):
                 found.append(Diffusers(data, batch, place, half=name.endswith("bf16")))
+            elif name == "reference-plain":
+                found.append(Plain(data, batch, place))
             elif name.startswith("denoising"):
                 found.append(Lucidrains(data, batch, place))
             else:

@@ -87,7 +87,7 @@ def train_steps(contestant: Contestant, count: int, device: torch.device) -> Non
 
 
 def seconds_for_images(contestant: Contestant, device: torch.device) -> float:
-    """For IMAGES images, the least of two turns of its fastest sampler."""
+    """For IMAGES images, the least of two turns of its fastest sampler; not a number where it has none."""
     spent = []
     for _ in range(2):
         for sampler in contestant.samplers:
@@ -96,7 +96,7 @@ def seconds_for_images(contestant: Contestant, device: torch.device) -> float:
             contestant.draw(sampler, IMAGES)
             wait(device)
             spent.append(time.perf_counter() - started)
-    return min(spent)
+    return min(spent, default=float("nan"))
 
 
 def peak_memory(name: str, options: argparse.Namespace) -> float:
@@ -171,6 +171,7 @@ def judged(options: argparse.Namespace, compute: Compute, data: ImageSet) -> Non
     judge = load_judge(options.dataset, Path(options.data_dir) if options.data_dir else None)
     budget = options.minutes * 60
     field = contestants(options.only, data, options.data_dir, options.batch_size, round(budget), options.device)
+    field = [contestant for contestant in field if contestant.samplers]
     spent = {contestant.name: 0.0 for contestant in field}
     distances: dict[str, list[tuple[float, float]]] = {contestant.name: [] for contestant in field}
     print(f"\n{judge.name}, {options.num_images} images\n")

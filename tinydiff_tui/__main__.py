@@ -3,11 +3,17 @@
 import os
 import sys
 
+FOR_TORCH = {
+    "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads starve each other 40-fold beside another busy process
+    "THP_MEM_ALLOC_ENABLE": "1",  # tensors in pages of 2 MiB: a twentieth of a training step
+}
+"""Settings that are read when torch is imported."""
+
 
 def main() -> int:
     """Run the command line, or the app where nothing was asked for; returns the exit code."""
-    # Before torch starts its thread pool: spinning threads starve each other 40-fold beside another busy process.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for name, value in FOR_TORCH.items():
+        os.environ.setdefault(name, value)
     if len(sys.argv) == 1:  # the app: its first paint does not wait for the parser of all commands
         from tinydiff_tui.start import run_app
 

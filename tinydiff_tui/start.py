@@ -38,7 +38,6 @@ def run_app(start: str = "data", cwd: Path | None = None) -> int:
     if os.environ.get("SSH_CONNECTION"):  # read when textual is imported: fewer frames, none of them late
         for name, value in (("TEXTUAL_FPS", "15"), ("TEXTUAL_ANIMATIONS", "none"), ("TEXTUAL_SMOOTH_SCROLL", "0")):
             os.environ.setdefault(name, value)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
         sys.stderr.write(
             "tinydiff-tui: the app needs a terminal that can move the cursor (this is none, or TERM=dumb); "

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from core.errors import UserError
-from core.unet import PRESETS, UNet, UNetConfig, group_norm, make_unet, parameter_count, sinusoidal_embedding
+from core.unet import PRESETS, UNet, UNetConfig, make_unet, parameter_count, sinusoidal_embedding
 
 
 def ready(network: UNet) -> UNet:
@@ -63,11 +63,6 @@ def test_images_smaller_than_a_cell_are_refused(preset: str, least: int) -> None
 def test_an_unknown_preset_is_refused() -> None:
     with pytest.raises(UserError, match="choose one of tiny, fast, reference"):
         make_unet("huge", 28, 1)
-
-
-@pytest.mark.parametrize(("channels", "groups"), [(64, 32), (48, 24), (16, 16), (7, 7), (37, 1), (66, 22), (1, 1)])
-def test_groups_are_the_largest_divisor_not_above_32(channels: int, groups: int) -> None:
-    assert group_norm(channels).num_groups == groups
 
 
 def test_the_embedding_is_cosines_then_sines_of_falling_frequencies() -> None:

@@ -6,8 +6,8 @@ Every round gives each contestant the machine for --seconds, all with one batch 
 GFLOP/s by torch's own counter, their share of what a bf16 matrix product reaches here, the time that 20 epochs take at that
 rate, the seconds for 64 images by its fastest sampler, the peak memory of a process that trains it alone, and how much of a
 step a GPU has a kernel to run. With --minutes each is then trained anew for so long, ours with the batch of its recipe, in
-slices that take turns; its pictures are judged at a tenth, a quarter, half and the end of it (Frechet distance by the project's
-own judge), the first mark at which the first contestant has passed what each other has at the end is named, and OUTPUT.png
+slices that take turns; its pictures are judged at a twentieth, a quarter, half and the end of it (Frechet distance by the
+project's own judge), the first mark at which the first contestant has passed what each other has at the end is named, and OUTPUT.png
 draws them. The data's images are the same, and on the device, for all.
 """
 
@@ -27,7 +27,7 @@ from core.datasets import ImageSet, open_dataset
 from core.device import Compute, choose_compute
 from core.quality import load_judge
 
-MARKS = (0.1, 0.25, 0.5, 1.0)
+MARKS = (0.05, 0.25, 0.5, 1.0)
 EPOCHS, IMAGES = 20, 64
 SLICE_SECONDS = 20
 

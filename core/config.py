@@ -35,7 +35,7 @@ REQUESTS = ("pause", "resume", "checkpoint", "sample", "stop")
 RECIPES: dict[str, dict[str, Any]] = {
     "fast": {
         "objective": "flow",
-        "batch_size": 64,
+        "batch_size": 96,
         "optimizer": "muon",
         "lr": 4e-3,
         "lr_schedule": "linear",
@@ -81,7 +81,7 @@ class TrainConfig:
     model: str = setting("fast", "network: fast, reference (as the brief describes it) or tiny", choices=MODELS)
     epochs: int = setting(20, "passes over the data set", low=1)
     budget: str = setting("", "train this long instead: 90s, 5m or 1h30m (default: by epochs)")
-    batch_size: int = setting(64, "images in one training step (default: the model's recipe)", low=1)
+    batch_size: int = setting(96, "images in one training step (default: the model's recipe)", low=1)
     optimizer: str = setting(
         "muon", "AdamW, or Muon for kernels and AdamW for the rest (default: the model's recipe)", choices=OPTIMIZERS
     )

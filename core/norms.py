@@ -95,7 +95,7 @@ class _Normalized(torch.autograd.Function):
         through_mean = _over_groups(weight * to_bias, ctx.groups) / count
         slope = -deviation.square() * _over_groups(weight * to_weight, ctx.groups) / count
         offset = -deviation * through_mean - mean * slope
-        to_x = torch.addcmul(torch.addcmul(offset[:, None], f, slope[:, None]), g, a[:, None])
+        to_x = torch.addcmul(offset[:, None], f, slope[:, None]).addcmul_(g, a[:, None])
         return to_x.to(flat.dtype).view(ctx.shape).movedim(-1, 1), to_weight, to_bias, None, None, None
 
 

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from core.config import SampleConfig, TrainConfig
 from core.datasets import ImageSet
-from core.device import choose_compute
 from core.diffusion import Diffusion
 from core.events import Step
 from core.images import Pixels, to_float, to_uint8
@@ -26,7 +25,6 @@ from core.unet import make_unet
 class Contestant(Protocol):
     """Something that learns to draw."""
 
-    key: str  # one of NAMES
     name: str
     samplers: Sequence[str]  # those that may be its best
 
@@ -44,7 +42,7 @@ class Ours:
     """A model of this project: for `seconds` as its recipe says, its learning rate 0 at their end, or for ever (0) by `batch`."""
 
     def __init__(self, model: str, data: ImageSet, data_dir: str, batch: int, seconds: int, device: str) -> None:
-        self.key, self.name, self.samplers = model, f"ours {model}", ("default",)
+        self.name, self.samplers = f"ours {model}", ("default",)
         self._folder = tempfile.TemporaryDirectory()
         config = TrainConfig.of(
             model=model, dataset=data.name, data_dir=data_dir, device=device, sample_interval=0, save_interval=0,
@@ -72,7 +70,7 @@ class Ours:
 class Peer:
     """What the peers share: batches cut from the data on the device, AdamW or Adam, an average of the weights."""
 
-    key = name = ""
+    name = ""
     samplers: Sequence[str] = ()
     rate = 1e-3
     average = 0.999
@@ -112,7 +110,7 @@ class Peer:
 class Plain(Peer):
     """Our `reference` as a plain script trains it: fp32, torch's own GroupNorm and memory format. It is not drawn from."""
 
-    key, name, samplers, rate = "reference-plain", "reference, plain fp32", (), 2e-4
+    name, rate = "reference, plain fp32", 2e-4
 
     def __init__(self, data: ImageSet, batch: int, device: torch.device) -> None:
         network = make_unet("reference", data.side, data.channels)
@@ -133,7 +131,6 @@ class Diffusers(Peer):
     def __init__(self, data: ImageSet, batch: int, device: torch.device, *, half: bool) -> None:
         from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, UNet2DModel
 
-        self.key = "diffusers-bf16" if half else "diffusers-fp32"
         self.name = "diffusers " + ("bf16 channels_last" if half else "fp32")
         self.name += " compile" if half and device.type == "cuda" else ""
         network = UNet2DModel(
@@ -169,7 +166,7 @@ class Diffusers(Peer):
 class Lucidrains(Peer):
     """denoising-diffusion-pytorch as its README builds it, at a width that MNIST needs; DDIM in 20 evaluations."""
 
-    key = name = "denoising-diffusion-pytorch"
+    name = "denoising-diffusion-pytorch"
     samplers = ("ddim",)
     rate = 8e-5
 
@@ -192,20 +189,13 @@ class Lucidrains(Peer):
 NAMES = ("fast", "reference", "reference-plain", "diffusers-fp32", "diffusers-bf16", "denoising-diffusion-pytorch")
 
 
-def contestants(names: Sequence[str], data: ImageSet, data_dir: str, batch: int, seconds: int, device: str) -> list[Contestant]:
-    """Those of NAMES that were asked for; a peer that is not installed is left out with a word. `seconds` as in `Ours`."""
-    place = choose_compute(device, "fp32").device
-    found: list[Contestant] = []
-    for name in names:
-        try:
-            if name.startswith("diffusers"):
-                found.append(Diffusers(data, batch, place, half=name.endswith("bf16")))
-            elif name == "reference-plain":
-                found.append(Plain(data, batch, place))
-            elif name.startswith("denoising"):
-                found.append(Lucidrains(data, batch, place))
-            else:
-                found.append(Ours(name, data, data_dir, batch, seconds, device))
-        except ImportError:
-            print(f"{name} is not installed: left out (pip install '.[bench]')")
-    return found
+def contestant(key: str, data: ImageSet, data_dir: str, batch: int, seconds: int, device: str) -> Contestant:
+    """One of NAMES; `seconds` as in `Ours`. Raises ImportError when a peer is not installed."""
+    place = torch.device(device)
+    if key.startswith("diffusers"):
+        return Diffusers(data, batch, place, half=key.endswith("bf16"))
+    if key == "reference-plain":
+        return Plain(data, batch, place)
+    if key.startswith("denoising"):
+        return Lucidrains(data, batch, place)
+    return Ours(key, data, data_dir, batch, seconds, device)

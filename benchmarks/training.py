@@ -2,65 +2,61 @@
 
     python -m benchmarks.training [--device cuda] [--dataset mnist] [--batch-size 128] [--rounds 3] [--seconds 10] [--minutes 0]
 
-Every round gives each contestant the machine for --seconds, all with one batch size: images/s (the median of the rounds),
-GFLOP/s by torch's own counter, their share of what a bf16 matrix product reaches here, the time that 20 epochs take at that
-rate, the seconds for 64 images by its fastest sampler, the peak memory of a process that trains it alone, and how much of a
+Each contestant has a process of its own. A round gives each the machine for --seconds, all with one batch size: images/s (the
+median of the rounds), GFLOP/s by torch's own counter, their share of what a bf16 matrix product reaches here, the time that 20
+epochs take at that rate, the seconds for 64 images by its fastest sampler, the peak memory of its process, and how much of a
 step a GPU has a kernel to run. With --minutes each is then trained anew for so long, ours with the batch of its recipe, in
 slices that take turns; its pictures are judged at a twentieth, a quarter, half and the end of it (Frechet distance by the
-project's own judge), the first mark at which the first contestant has passed what each other has at the end is named, and OUTPUT.png
-draws them. The data's images are the same, and on the device, for all.
+project's own judge), the first mark at which the first contestant has passed what each other has at the end is named, and
+OUTPUT.png draws them. The data's images are the same, and on the device, for all.
 """
 
 import argparse
 import statistics
 import time
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.peers import NAMES, Contestant, contestants
+from benchmarks.apart import Apart
+from benchmarks.peers import NAMES, Contestant
 from benchmarks.plots import save_distances
-from core.datasets import ImageSet, open_dataset
-from core.device import Compute, choose_compute
+from core.datasets import open_dataset
+from core.device import choose_compute
+from core.images import Pixels
 from core.quality import load_judge
 
 MARKS = (0.05, 0.25, 0.5, 1.0)
 EPOCHS, IMAGES = 20, 64
 SLICE_SECONDS = 20
 
-
-def wait(device: torch.device) -> None:
-    """Until the device has done what it was asked."""
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+# --- what a contestant is asked in its own process
 
 
-def train(contestant: Contestant, seconds: float, device: torch.device) -> tuple[int, float]:
+def train(contestant: Contestant, seconds: float) -> tuple[int, float]:
     """Train for about so long; steps, and the seconds that they took."""
-    at_once = 10 if device.type == "cuda" else 1  # or a GPU's queue would take thousands of steps ahead
-    wait(device)
+    at_once = 10 if torch.cuda.is_initialized() else 1  # or a GPU's queue would take thousands of steps ahead
+    wait()
     started, steps = time.perf_counter(), 0
     while time.perf_counter() - started < seconds:
-        train_steps(contestant, at_once, device)
+        train_steps(contestant, at_once)
         steps += at_once
     return steps, time.perf_counter() - started
 
 
-def peak(device: torch.device) -> float:
-    """FLOP/s of a bf16 matrix product, the best of ten."""
-    side = 8192 if device.type == "cuda" else 1024
-    a = torch.randn(side, side, device=device, dtype=torch.bfloat16)
-    best = float("inf")
-    for _ in range(10):
-        wait(device)
-        started = time.perf_counter()
-        a @ a
-        wait(device)
-        best = min(best, time.perf_counter() - started)
-    return 2 * side**3 / best
+def train_steps(contestant: Contestant, count: int) -> None:
+    """So many steps, done when this returns."""
+    for _ in range(count):
+        contestant.step()
+    wait()
+
+
+def wait() -> None:
+    """Until the device has done what it was asked."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def flops(contestant: Contestant) -> int:
@@ -70,51 +66,67 @@ def flops(contestant: Contestant) -> int:
     return int(counter.get_total_flops())
 
 
-def busy(contestant: Contestant, rate: float, device: torch.device) -> str:
+def busy(contestant: Contestant, rate: float) -> str:
     """The share of a step's seconds, at `rate` steps a second, in which a GPU has a kernel to run."""
-    if device.type != "cuda":
+    if not torch.cuda.is_initialized():
         return "-"
     with profile(activities=[ProfilerActivity.CUDA]) as profiler:
-        train_steps(contestant, 10, device)
+        train_steps(contestant, 10)
     return f"{sum(event.self_device_time_total for event in profiler.key_averages()) / 10e6 * rate:.0%}"
 
 
-def train_steps(contestant: Contestant, count: int, device: torch.device) -> None:
-    """So many steps, done when this returns."""
-    for _ in range(count):
-        contestant.step()
-    wait(device)
-
-
-def seconds_for_images(contestant: Contestant, device: torch.device) -> float:
+def seconds_for_images(contestant: Contestant) -> float:
     """For IMAGES images, the least of two turns of its fastest sampler; not a number where it has none."""
     spent = []
     for _ in range(2):
         for sampler in contestant.samplers:
-            wait(device)
+            wait()
             started = time.perf_counter()
             contestant.draw(sampler, IMAGES)
-            wait(device)
+            wait()
             spent.append(time.perf_counter() - started)
     return min(spent, default=float("nan"))
 
 
-def peak_memory(name: str, options: argparse.Namespace) -> float:
-    """MiB at the peak of three steps by a process of its own, its libraries and data included; on a GPU those of its tensors."""
-    with get_context("spawn").Pool(1) as pool:
-        return pool.apply(_peak_of_three_steps, (name, options))
-
-
-def _peak_of_three_steps(name: str, options: argparse.Namespace) -> float:
-    data = open_dataset(options.dataset, "train", Path(options.data_dir) if options.data_dir else None)
-    [contestant] = contestants([name], data, options.data_dir, options.batch_size, 0, options.device)
-    for _ in range(3):
-        contestant.step()
-    contestant.close()
+def peak_memory(_: Contestant) -> float:
+    """MiB at the peak so far of its process, its libraries and data included; on a GPU those of its tensors."""
     if torch.cuda.is_initialized():
         return torch.cuda.max_memory_allocated() / 2**20
     status = Path("/proc/self/status").read_text()  # ru_maxrss would count the process that started this one
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def draw(contestant: Contestant, sampler: str, count: int) -> Pixels:
+    """Images of its averaged weights."""
+    return contestant.draw(sampler, count)
+
+
+# --- the tables
+
+
+def peak(device: torch.device) -> float:
+    """FLOP/s of a bf16 matrix product, the best of ten."""
+    side = 8192 if device.type == "cuda" else 1024
+    a = torch.randn(side, side, device=device, dtype=torch.bfloat16)
+    best = float("inf")
+    for _ in range(10):
+        wait()
+        started = time.perf_counter()
+        a @ a
+        wait()
+        best = min(best, time.perf_counter() - started)
+    return 2 * side**3 / best
+
+
+def enter(options: argparse.Namespace, seconds: int) -> list[Apart]:
+    """Those that were asked for; a peer that is not installed is left out with a word. `seconds` as in peers.Ours."""
+    field = []
+    for key in options.only:
+        try:
+            field.append(Apart(key, options.dataset, options.data_dir, options.batch_size, seconds, options.device))
+        except ImportError:
+            print(f"{key} is not installed: left out (pip install '.[bench]')")
+    return field
 
 
 def main() -> None:
@@ -132,46 +144,50 @@ def main() -> None:
     parser.add_argument("--num-images", type=int, default=1000, help="images that are judged at each mark")
     parser.add_argument("--output", default="training")
     options = parser.parse_args()
+    open_dataset(options.dataset, "train", Path(options.data_dir) if options.data_dir else None)  # or one clear sentence
+    print(f"torch {torch.__version__}, batch {options.batch_size}, {options.dataset}")
+    rated(options)
+    if options.minutes:
+        judged(options)
+
+
+def rated(options: argparse.Namespace) -> None:
+    """Print what each trains and draws in a second."""
     compute = choose_compute(options.device)
-    root = Path(options.data_dir) if options.data_dir else None
-    data = open_dataset(options.dataset, "train", root)
-    print(f"{compute.describe()}, torch {torch.__version__}, batch {options.batch_size}, {options.dataset}")
-    field = contestants(options.only, data, options.data_dir, options.batch_size, 0, options.device)
+    field = enter(options, 0)
     work = {}
     for contestant in field:
-        work[contestant.name] = flops(contestant)
-        train(contestant, options.seconds / 2, compute.device)  # compiled and warm
+        work[contestant.name] = contestant.ask(flops)
+        contestant.ask(train, options.seconds / 2)  # compiled and warm
     rates: dict[str, list[float]] = {contestant.name: [] for contestant in field}
     for _ in range(options.rounds):
         for contestant in field:
-            steps, seconds = train(contestant, options.seconds, compute.device)
+            steps, seconds = contestant.ask(train, options.seconds)
             rates[contestant.name].append(steps / seconds)
     best = peak(compute.device)
-    print(f"a bf16 matrix product reaches {best / 1e9:.0f} GFLOP/s\n")
+    print(f"{compute.describe()}; a bf16 matrix product reaches {best / 1e9:.0f} GFLOP/s\n")
     print(f"| contestant | images/s | of ours | GFLOP/s | of that | {EPOCHS} epochs | {IMAGES} images | peak memory | GPU busy |")
     print("|---|---|---|---|---|---|---|---|---|")
     ours = statistics.median(rates[field[0].name])
+    count = len(open_dataset(options.dataset, "train", Path(options.data_dir) if options.data_dir else None))
     for contestant in field:
         rate = statistics.median(rates[contestant.name])
-        share = busy(contestant, rate, compute.device)
         images, speed = rate * options.batch_size, rate * work[contestant.name]
-        drawn = seconds_for_images(contestant, compute.device)
+        memory, share = contestant.ask(peak_memory), contestant.ask(busy, rate)
+        drawn = contestant.ask(seconds_for_images)
         contestant.close()
         print(
             f"| {contestant.name} | {images:.0f} | {rate / ours:.3f} | {speed / 1e9:.0f} | {speed / best:.1%} "
-            f"| {EPOCHS * len(data) / images:.0f} s | {drawn:.2f} s | {peak_memory(contestant.key, options):.0f} MiB | {share} |",
+            f"| {EPOCHS * count / images:.0f} s | {drawn:.2f} s | {memory:.0f} MiB | {share} |",
             flush=True,
         )
-    if options.minutes:
-        judged(options, compute, data)
 
 
-def judged(options: argparse.Namespace, compute: Compute, data: ImageSet) -> None:
+def judged(options: argparse.Namespace) -> None:
     """Train anew for the minutes asked, in turns, and print the least distance of its samplers at the marks."""
     judge = load_judge(options.dataset, Path(options.data_dir) if options.data_dir else None)
     budget = options.minutes * 60
-    field = contestants(options.only, data, options.data_dir, options.batch_size, round(budget), options.device)
-    field = [contestant for contestant in field if contestant.samplers]
+    field = [contestant for contestant in enter(options, round(budget)) if contestant.samplers]
     spent = {contestant.name: 0.0 for contestant in field}
     distances: dict[str, list[tuple[float, float]]] = {contestant.name: [] for contestant in field}
     print(f"\n{judge.name}, {options.num_images} images\n")
@@ -182,9 +198,9 @@ def judged(options: argparse.Namespace, compute: Compute, data: ImageSet) -> Non
             for contestant in field:
                 left = mark * budget - spent[contestant.name]
                 if left > 0:
-                    spent[contestant.name] += train(contestant, min(SLICE_SECONDS, left), compute.device)[1]
+                    spent[contestant.name] += contestant.ask(train, min(SLICE_SECONDS, left))[1]
         for contestant in field:
-            reports = {s: judge.report(contestant.draw(s, options.num_images)) for s in contestant.samplers}
+            reports = {s: judge.report(contestant.ask(draw, s, options.num_images)) for s in contestant.samplers}
             sampler, report = min(reports.items(), key=lambda item: item[1].samples.distance)
             found = report.samples
             distances[contestant.name].append((mark * budget, found.distance))

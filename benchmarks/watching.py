@@ -86,7 +86,7 @@ def press_keys(terminal: Terminal, latencies: dict[str, list[float]]) -> None:
     terminal.until("o Open in Sample")
     terminal.send("4")
     terminal.until("g generates")
-    terminal.send("g")
+    terminal.send("\t\t\t\t", "300", "\r")  # so many steps, which last as long as the keys do
     terminal.until("at t = ")
     while (found := re.search(r" (\d+)/(\d+) evaluations", terminal.text)) and int(found[1]) < 0.7 * int(found[2]):
         latencies["sampling"].append(latency(terminal, "v", b"predicted x0"))

@@ -2,7 +2,7 @@
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # both are read when torch is imported, which is later
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # both are read when torch is imported, which is later
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 from collections.abc import Callable, Iterator

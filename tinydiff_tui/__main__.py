@@ -4,7 +4,7 @@ import os
 import sys
 
 FOR_TORCH = {
-    "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads starve each other 40-fold beside another busy process
+    "GOMP_SPINCOUNT": "3000",  # a wait this short is not slept through, a longer one leaves the core to another process
     "THP_MEM_ALLOC_ENABLE": "1",  # tensors in pages of 2 MiB: a twentieth of a training step
 }
 """Settings that are read when torch is imported."""

@@ -118,12 +118,12 @@ def peak(device: torch.device) -> float:
     return 2 * side**3 / best
 
 
-def enter(options: argparse.Namespace, seconds: int) -> list[Apart]:
+def enter(options: argparse.Namespace, seconds: int, device: str) -> list[Apart]:
     """Those that were asked for; a peer that is not installed is left out with a word. `seconds` as in peers.Ours."""
     field = []
     for key in options.only:
         try:
-            field.append(Apart(key, options.dataset, options.data_dir, options.batch_size, seconds, options.device))
+            field.append(Apart(key, options.dataset, options.data_dir, options.batch_size, seconds, device))
         except ImportError:
             print(f"{key} is not installed: left out (pip install '.[bench]')")
     return field
@@ -154,10 +154,12 @@ def main() -> None:
 def rated(options: argparse.Namespace) -> None:
     """Print what each trains and draws in a second."""
     compute = choose_compute(options.device)
-    field = enter(options, 0)
-    work = {}
+    field = enter(options, 0, options.device)
+    on_cpu = field if options.device == "cpu" else enter(options, 0, "cpu")  # what a CUDA graph replays is not counted
+    work = {contestant.name: counted.ask(flops) for contestant, counted in zip(field, on_cpu, strict=True)}
+    for counted in set(on_cpu) - set(field):
+        counted.close()
     for contestant in field:
-        work[contestant.name] = contestant.ask(flops)
         contestant.ask(train, options.seconds / 2)  # compiled and warm
     rates: dict[str, list[float]] = {contestant.name: [] for contestant in field}
     for _ in range(options.rounds):
@@ -187,7 +189,7 @@ def judged(options: argparse.Namespace) -> None:
     """Train anew for the minutes asked, in turns, and print the least distance of its samplers at the marks."""
     judge = load_judge(options.dataset, Path(options.data_dir) if options.data_dir else None)
     budget = options.minutes * 60
-    field = [contestant for contestant in enter(options, round(budget)) if contestant.samplers]
+    field = [contestant for contestant in enter(options, round(budget), options.device) if contestant.samplers]
     spent = {contestant.name: 0.0 for contestant in field}
     distances: dict[str, list[tuple[float, float]]] = {contestant.name: [] for contestant in field}
     print(f"\n{judge.name}, {options.num_images} images\n")

@@ -5,9 +5,11 @@ How memory is freed and how threads wait belong to a process, so contestants tha
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
+from unittest.mock import patch
 
 from benchmarks.peers import Contestant, contestant
 from core.config import MODELS
@@ -24,21 +26,19 @@ class Apart:
     """One of benchmarks.peers.NAMES. Raises ImportError when it is not installed."""
 
     def __init__(self, key: str, dataset: str, data_dir: str, batch: int, seconds: int, device: str) -> None:
-        before = dict(os.environ)
-        os.environ.update(FOR_TORCH if key in MODELS else {})
-        self._pool = get_context("spawn").Pool(1)
-        os.environ.clear()
-        os.environ.update(before)
-        self.name, self.samplers = self._pool.apply(_enter, (key, dataset, data_dir, batch, seconds, device))
+        self._process = ProcessPoolExecutor(1, get_context("spawn"))
+        with patch.dict(os.environ, FOR_TORCH if key in MODELS else {}):
+            entered = self._process.submit(_enter, key, dataset, data_dir, batch, seconds, device)
+            self.name, self.samplers = entered.result()
 
     def ask(self, question: Callable[Concatenate[Contestant, P], T], *arguments: P.args, **named: P.kwargs) -> T:
         """What a function of a module says of the contestant, there."""
-        return self._pool.apply(_answer, (question, arguments, named))
+        return self._process.submit(_answer, question, *arguments, **named).result()
 
     def close(self) -> None:
         """Leave nothing behind."""
         self.ask(_close)
-        self._pool.terminate()
+        self._process.shutdown()
 
 
 def _enter(key: str, dataset: str, data_dir: str, batch: int, seconds: int, device: str) -> tuple[str, tuple[str, ...]]:
@@ -48,7 +48,7 @@ def _enter(key: str, dataset: str, data_dir: str, batch: int, seconds: int, devi
     return _here.name, tuple(_here.samplers)
 
 
-def _answer(question: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+def _answer(question: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     return question(_here, *arguments, **named)
 
 

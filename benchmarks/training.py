@@ -144,15 +144,16 @@ def main() -> None:
     parser.add_argument("--num-images", type=int, default=1000, help="images that are judged at each mark")
     parser.add_argument("--output", default="training")
     options = parser.parse_args()
-    open_dataset(options.dataset, "train", Path(options.data_dir) if options.data_dir else None)  # or one clear sentence
+    options.device = choose_compute(options.device).device.type
+    count = len(open_dataset(options.dataset, "train", Path(options.data_dir) if options.data_dir else None))
     print(f"torch {torch.__version__}, batch {options.batch_size}, {options.dataset}")
-    rated(options)
+    rated(options, count)
     if options.minutes:
         judged(options)
 
 
-def rated(options: argparse.Namespace) -> None:
-    """Print what each trains and draws in a second."""
+def rated(options: argparse.Namespace, count: int) -> None:
+    """Print what each trains and draws in a second, and how long it takes for so many images of an epoch."""
     compute = choose_compute(options.device)
     field = enter(options, 0, options.device)
     on_cpu = field if options.device == "cpu" else enter(options, 0, "cpu")  # what a CUDA graph replays is not counted
@@ -171,7 +172,6 @@ def rated(options: argparse.Namespace) -> None:
     print(f"| contestant | images/s | of ours | GFLOP/s | of that | {EPOCHS} epochs | {IMAGES} images | peak memory | GPU busy |")
     print("|---|---|---|---|---|---|---|---|---|")
     ours = statistics.median(rates[field[0].name])
-    count = len(open_dataset(options.dataset, "train", Path(options.data_dir) if options.data_dir else None))
     for contestant in field:
         rate = statistics.median(rates[contestant.name])
         images, speed = rate * options.batch_size, rate * work[contestant.name]

@@ -2,7 +2,9 @@
 
 import os
 
-os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # both are read when torch is imported, which is later
+from tinydiff_tui.__main__ import FOR_TORCH
+
+os.environ.setdefault("GOMP_SPINCOUNT", FOR_TORCH["GOMP_SPINCOUNT"])  # both are read when torch is imported, which is later
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 from collections.abc import Callable, Iterator

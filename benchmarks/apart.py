@@ -25,10 +25,10 @@ _here: Contestant
 class Apart:
     """One of benchmarks.peers.NAMES. Raises ImportError when it is not installed."""
 
-    def __init__(self, key: str, dataset: str, data_dir: str, batch: int, seconds: int, device: str) -> None:
+    def __init__(self, key: str, dataset: str, data_dir: str, batch: int, seconds: int, device: str, seed: int) -> None:
         self._process = ProcessPoolExecutor(1, get_context("spawn"))
         with patch.dict(os.environ, FOR_TORCH if key in MODELS else {}):
-            entered = self._process.submit(_enter, key, dataset, data_dir, batch, seconds, device)
+            entered = self._process.submit(_enter, key, dataset, data_dir, batch, seconds, device, seed)
             self.name, self.samplers = entered.result()
 
     def ask(self, question: Callable[Concatenate[Contestant, P], T], *arguments: P.args, **named: P.kwargs) -> T:
@@ -41,10 +41,12 @@ class Apart:
         self._process.shutdown()
 
 
-def _enter(key: str, dataset: str, data_dir: str, batch: int, seconds: int, device: str) -> tuple[str, tuple[str, ...]]:
+def _enter(
+    key: str, dataset: str, data_dir: str, batch: int, seconds: int, device: str, seed: int
+) -> tuple[str, tuple[str, ...]]:
     global _here  # noqa: PLW0603 (the only thing that this process is for)
     data = open_dataset(dataset, "train", Path(data_dir) if data_dir else None)
-    _here = contestant(key, data, data_dir, batch, seconds, device)
+    _here = contestant(key, data, data_dir, batch, seconds, device, seed)
     return _here.name, tuple(_here.samplers)
 
 

@@ -41,12 +41,12 @@ class Contestant(Protocol):
 class Ours:
     """A model of this project: for `seconds` as its recipe says, its learning rate 0 at their end, or for ever (0) by `batch`."""
 
-    def __init__(self, model: str, data: ImageSet, data_dir: str, batch: int, seconds: int, device: str) -> None:
+    def __init__(self, model: str, data: ImageSet, data_dir: str, batch: int, seconds: int, device: str, seed: int) -> None:
         self.name, self.samplers = f"ours {model}", ("default",)
         self._folder = tempfile.TemporaryDirectory()
         config = TrainConfig.of(
             model=model, dataset=data.name, data_dir=data_dir, device=device, sample_interval=0, save_interval=0,
-            checkpoint_seconds=100_000, output_dir=str(Path(self._folder.name) / "run"),
+            seed=seed, checkpoint_seconds=100_000, output_dir=str(Path(self._folder.name) / "run"),
             **({"budget": f"{seconds}s"} if seconds else {"budget": "168h", "batch_size": batch}),
         )  # fmt: skip
         self.trainer = Trainer(config)
@@ -86,7 +86,7 @@ class Peer:
         self.averaged = torch.optim.swa_utils.AveragedModel(
             self.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(self.average)
         )
-        self.generator = generator_for("cpu", 0, "peer")
+        self.generator = generator_for("cpu", torch.initial_seed(), "peer")
 
     def step(self) -> Tensor:
         index = torch.randint(len(self.data), (self.batch,), generator=self.generator)
@@ -189,13 +189,14 @@ class Lucidrains(Peer):
 NAMES = ("fast", "reference", "reference-plain", "diffusers-fp32", "diffusers-bf16", "denoising-diffusion-pytorch")
 
 
-def contestant(key: str, data: ImageSet, data_dir: str, batch: int, seconds: int, device: str) -> Contestant:
+def contestant(key: str, data: ImageSet, data_dir: str, batch: int, seconds: int, device: str, seed: int) -> Contestant:
     """One of NAMES; `seconds` as in `Ours`. Raises ImportError when a peer is not installed."""
     place = torch.device(device)
+    torch.manual_seed(seed)
     if key.startswith("diffusers"):
         return Diffusers(data, batch, place, half=key.endswith("bf16"))
     if key == "reference-plain":
         return Plain(data, batch, place)
     if key.startswith("denoising"):
         return Lucidrains(data, batch, place)
-    return Ours(key, data, data_dir, batch, seconds, device)
+    return Ours(key, data, data_dir, batch, seconds, device, seed)

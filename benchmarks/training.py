@@ -123,7 +123,7 @@ def enter(options: argparse.Namespace, seconds: int, device: str) -> list[Apart]
     field = []
     for key in options.only:
         try:
-            field.append(Apart(key, options.dataset, options.data_dir, options.batch_size, seconds, device))
+            field.append(Apart(key, options.dataset, options.data_dir, options.batch_size, seconds, device, options.seed))
         except ImportError:
             print(f"{key} is not installed: left out (pip install '.[bench]')")
     return field
@@ -141,6 +141,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--minutes", type=float, default=0)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--num-images", type=int, default=1000, help="images that are judged at each mark")
     parser.add_argument("--output", default="training")
     options = parser.parse_args()

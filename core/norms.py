@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 MOST_GROUPS = 32
+WHOLE, PART = 2**21, 2**19  # values up to which a pass of GroupNorm takes them all, and otherwise takes at a time
 
 
 class GroupNorm(nn.GroupNorm):
@@ -63,40 +64,52 @@ class _Normalized(torch.autograd.Function):
     """GroupNorm of x (N, C, H, W) with a weight and a bias for every image, (N, C), then silu where asked.
 
     With statistics by image and channel it is y = x a + b, and its gradient for x is one more such line: whole passes over
-    memory instead of one group after the other.
+    memory instead of one group after the other, over a few images at a time so that the next pass finds them in the cache.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float, silu: bool) -> Tensor:
         n, c, height, width = x.shape
         flat = x.movedim(1, -1).reshape(n, height * width, c)
-        f = flat.float()
-        mean, square = (_over_groups(moment, groups) for moment in (f.mean(1), f.square().mean(1)))
-        deviation = (square - mean.square()).clamp(min=0).add(eps).rsqrt()  # its inverse
-        a = deviation * weight
-        b = bias - mean * a
-        y = torch.addcmul(b[:, None], f, a[:, None])
+        mean, deviation, a, b = (torch.empty_like(weight, memory_format=torch.contiguous_format) for _ in range(4))
+        y = torch.empty_like(flat)
+        for part in _parts(flat):
+            f = flat[part].float()
+            mean[part], square = (_over_groups(moment, groups) for moment in (f.mean(1), f.square().mean(1)))
+            deviation[part] = (square - mean[part].square()).clamp(min=0).add(eps).rsqrt()  # its inverse
+            a[part] = deviation[part] * weight[part]
+            b[part] = bias[part] - mean[part] * a[part]
+            line = torch.addcmul(b[part, None], f, a[part, None])
+            y[part] = F.silu(line, inplace=True) if silu else line
         ctx.save_for_backward(flat, mean, deviation, weight, a, b)
         ctx.groups, ctx.silu, ctx.shape = groups, silu, (n, height, width, c)
-        y = F.silu(y, inplace=True) if silu else y
-        return y.to(x.dtype).view(ctx.shape).movedim(-1, 1)
+        return y.view(ctx.shape).movedim(-1, 1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         flat, mean, deviation, weight, a, b = ctx.saved_tensors
-        f = flat.float()
-        g = gradients[0].movedim(1, -1).reshape(flat.shape).float()
-        if ctx.silu:
-            g = torch.ops.aten.silu_backward(g, torch.addcmul(b[:, None], f, a[:, None]))
-        to_bias = g.sum(1)
-        to_weight = ((g * f).sum(1) - mean * to_bias) * deviation
-        # Through the statistics: -deviation (mean of w g + x^ mean of w g x^), with x^ = (x - mean) deviation.
+        gradient = gradients[0].movedim(1, -1).reshape(flat.shape)
+        to_weight, to_bias, to_x = torch.empty_like(a), torch.empty_like(a), torch.empty_like(flat)
         count = flat.shape[1]
-        through_mean = _over_groups(weight * to_bias, ctx.groups) / count
-        slope = -deviation.square() * _over_groups(weight * to_weight, ctx.groups) / count
-        offset = -deviation * through_mean - mean * slope
-        to_x = torch.addcmul(offset[:, None], f, slope[:, None]).addcmul_(g, a[:, None])
-        return to_x.to(flat.dtype).view(ctx.shape).movedim(-1, 1), to_weight, to_bias, None, None, None
+        for part in _parts(flat):
+            f, g = flat[part].float(), gradient[part].float()
+            if ctx.silu:
+                g = torch.ops.aten.silu_backward(g, torch.addcmul(b[part, None], f, a[part, None]))
+            to_bias[part] = g.sum(1)
+            to_weight[part] = ((g * f).sum(1) - mean[part] * to_bias[part]) * deviation[part]
+            # Through the statistics: -deviation (mean of w g + x^ mean of w g x^), with x^ = (x - mean) deviation.
+            through_mean = _over_groups(weight[part] * to_bias[part], ctx.groups) / count
+            slope = -deviation[part].square() * _over_groups(weight[part] * to_weight[part], ctx.groups) / count
+            offset = -deviation[part] * through_mean - mean[part] * slope
+            to_x[part] = torch.addcmul(offset[:, None], f, slope[:, None]).addcmul_(g, a[part, None])
+        return to_x.view(ctx.shape).movedim(-1, 1), to_weight, to_bias, None, None, None
+
+
+def _parts(flat: Tensor) -> list[slice]:
+    """Of the images of (N, H W, C): so many at a time as a cache holds in float32, or all where they are few."""
+    n, values = len(flat), flat.numel()
+    size = n if values <= WHOLE else max(1, PART * n // values)
+    return [slice(first, first + size) for first in range(0, n, size)]
 
 
 def _over_groups(values: Tensor, groups: int) -> Tensor:

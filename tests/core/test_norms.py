@@ -1,5 +1,6 @@
 """Normalisation against torch's own."""
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -32,6 +33,7 @@ def group_by_torch(norm: nn.Module, x: Tensor) -> Tensor:
     return F.group_norm(x, norm.num_groups, norm.weight, norm.bias, norm.eps)
 
 
+@pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize("modulated", [False, True])
 @pytest.mark.parametrize("silu", [False, True])
 @pytest.mark.parametrize("memory", [torch.channels_last, torch.contiguous_format])
@@ -44,7 +46,12 @@ def test_values_and_gradients(
     memory: torch.memory_format,
     silu: bool,
     modulated: bool,
+    whole: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if not whole:  # two images at a time
+        monkeypatch.setattr("core.norms.WHOLE", 0)
+        monkeypatch.setattr("core.norms.PART", 2 * math.prod(shape[1:]))
     g = torch.Generator().manual_seed(1)
     norm = filled(kind(shape[1]))
     x = (3 + torch.randn(shape, generator=g)).contiguous(memory_format=memory).requires_grad_()

@@ -19,7 +19,7 @@ from core.sampling import generate
 from core.schedule import NoiseSchedule
 from core.seeds import generator_for
 from core.training import Trainer
-from core.unet import make_unet
+from core.unet import Grow, make_unet
 
 
 class Contestant(Protocol):
@@ -107,6 +107,13 @@ class Peer:
         pass
 
 
+class PlainGrow(nn.Conv2d):
+    """core.unet.Grow by its definition."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(F.interpolate(input, scale_factor=2.0, mode="nearest"))
+
+
 class Plain(Peer):
     """Our `reference` as a plain script trains it: fp32, torch's own GroupNorm and memory format. It is not drawn from."""
 
@@ -117,6 +124,8 @@ class Plain(Peer):
         for module in network.modules():
             if isinstance(module, GroupNorm):
                 module.__class__ = nn.GroupNorm  # type: ignore[assignment]
+            if isinstance(module, Grow):
+                module.__class__ = PlainGrow  # type: ignore[assignment]
         self.diffusion = Diffusion(NoiseSchedule("linear", 1000))
         super().__init__(network, data, batch, device, half=False, fast=False)
 

@@ -97,6 +97,23 @@ class Attention(nn.Module):
         return x + self.out((v @ weights.transpose(2, 3)).reshape(n, c, h, w))  # type: ignore[no-any-return]
 
 
+class Grow(nn.Conv2d):
+    """A 3x3 convolution of the image at twice the side, where every pixel stands four times (nearest neighbour).
+
+    Pixels that repeat meet sums of the kernel's weights, so one transposed convolution of stride 2 by the sums over all its 2x2
+    neighbours is the same, and takes 16 products for every pixel of the small image instead of 36.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, padding=1)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, inputs, H, W) -> (N, outputs, 2 H, 2 W)."""
+        kernel = self.weight.flip(2, 3).transpose(0, 1)
+        kernel = F.avg_pool2d(F.pad(kernel, (1, 1, 1, 1)), 2, stride=1, divisor_override=1)
+        return F.conv_transpose2d(input, kernel, self.bias, stride=2, padding=1)
+
+
 class Stage(nn.Module):
     """A residual block, with attention behind it where the level has it."""
 
@@ -148,7 +165,7 @@ class UNet(nn.Module):
             self.up.append(nn.ModuleList(Stage(i + outputs, outputs, config.attention[level], config) for i in stages))
             width = outputs
             if level:
-                self.grow.append(nn.Conv2d(width, widths[level - 1], 3, padding=1))
+                self.grow.append(Grow(width, widths[level - 1]))
                 width = widths[level - 1]
         self.norm = NORMS[config.norm](width)
         outputs = config.channels * config.patch**2 * (2 if config.learn_variance else 1)
@@ -174,7 +191,7 @@ class UNet(nn.Module):
             for stage in stages:  # type: ignore[attr-defined]
                 h = stage(torch.cat([h, skips.pop()], dim=1), time)
             if level < len(self.grow):
-                h = self.grow[level](F.interpolate(h, scale_factor=2.0, mode="nearest"))
+                h = self.grow[level](h)
         h = F.pixel_shuffle(self.out(activated(self.norm, h)), self.config.patch)
         return h[..., :height, :width]
 

@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from core.errors import UserError
-from core.unet import PRESETS, UNet, UNetConfig, make_unet, parameter_count, sinusoidal_embedding
+from core.unet import PRESETS, Grow, UNet, UNetConfig, make_unet, parameter_count, sinusoidal_embedding
 
 
 def ready(network: UNet) -> UNet:
@@ -98,3 +99,18 @@ def test_odd_sides_are_padded_inside_only() -> None:
     x = torch.randn(1, 1, 30, 27)
     with torch.no_grad():
         assert network(x, torch.tensor([1])).shape == (1, 1, 30, 27)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5, 4), (1, 1, 1, 1), (3, 8, 2, 7)])
+def test_growing_is_the_convolution_of_the_repeated_pixels(shape: tuple[int, ...]) -> None:
+    grow = Grow(shape[1], 6)
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    found = grow(x)
+    expected = F.conv2d(F.interpolate(x, scale_factor=2.0, mode="nearest"), grow.weight, grow.bias, padding=1)
+    assert torch.allclose(found, expected, atol=1e-5)
+    to_output = torch.randn(found.shape, generator=torch.Generator().manual_seed(1))
+    inputs = [x, grow.weight, grow.bias]
+    for ours, theirs in zip(
+        torch.autograd.grad(found, inputs, to_output), torch.autograd.grad(expected, inputs, to_output), strict=True
+    ):
+        assert torch.allclose(ours, theirs, atol=1e-4)

@@ -110,14 +110,14 @@ async def test_keys_of_the_dashboard(tmp_path: Path) -> None:
         await until(pilot, lambda: screen.view is not None and screen.view.step > 3)
         job = pilot.app.jobs.get("train")  # type: ignore[attr-defined]
         await pilot.press("space")
-        assert job.paused
+        await until(pilot, lambda: job.paused)
         trainer = screen.training.trainer  # type: ignore[union-attr]
         await until(pilot, lambda: read_run(tmp_path / "outputs").status == "paused")
         held = trainer.step
         assert str(screen.query_one("#headline", Static).content).startswith("paused")
         await pilot.press("plus", "plus", "minus", "l")
-        assert trainer.state.lr_factor == pytest.approx(1.25)
-        assert screen.query_one(LossChart).log_scale
+        await until(pilot, lambda: trainer.state.lr_factor == pytest.approx(1.25))
+        await until(pilot, lambda: screen.query_one(LossChart).log_scale)
         assert trainer.step == held
         await pilot.press("space", "c", "s")
         await until(pilot, lambda: read_run(tmp_path / "outputs").status == "running")

@@ -86,10 +86,9 @@ class Peer:
         self.averaged = torch.optim.swa_utils.AveragedModel(
             self.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(self.average)
         )
-        self.generator = generator_for("cpu", torch.initial_seed(), "peer")
 
     def step(self) -> Tensor:
-        index = torch.randint(len(self.data), (self.batch,), generator=self.generator)
+        index = torch.randint(len(self.data), (self.batch,))
         x = to_float(self.data[index.to(self.device)])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             loss = self.loss(x)
@@ -199,7 +198,7 @@ NAMES = ("fast", "reference", "reference-plain", "diffusers-fp32", "diffusers-bf
 
 
 def contestant(key: str, data: ImageSet, data_dir: str, batch: int, seconds: int, device: str, seed: int) -> Contestant:
-    """One of NAMES; `seconds` as in `Ours`. Raises ImportError when a peer is not installed."""
+    """One of NAMES; `seconds` as in `Ours`, `seed` of its training. Raises ImportError when not installed."""
     place = torch.device(device)
     torch.manual_seed(seed)
     if key.startswith("diffusers"):

@@ -1,6 +1,7 @@
 """Training against diffusers and denoising-diffusion-pytorch, in turns, in one run on one machine.
 
     python -m benchmarks.training [--device cuda] [--dataset mnist] [--batch-size 128] [--rounds 3] [--seconds 10] [--minutes 0]
+        [--seed 0]
 
 Each contestant has a process of its own. A round gives each the machine for --seconds, all with one batch size: images/s (the
 median of the rounds), GFLOP/s by torch's own counter, their share of what a bf16 matrix product reaches here, the time that 20
@@ -141,7 +142,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--minutes", type=float, default=0)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of every contestant: another one is a run of its own")
     parser.add_argument("--num-images", type=int, default=1000, help="images that are judged at each mark")
     parser.add_argument("--output", default="training")
     options = parser.parse_args()

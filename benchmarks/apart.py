@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 from benchmarks.peers import Contestant, contestant
 from core.config import MODELS
-from core.datasets import open_dataset
+from core.data.datasets import open_dataset
 from tinydiff_tui.__main__ import FOR_TORCH
 
 P = ParamSpec("P")

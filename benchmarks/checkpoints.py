@@ -16,10 +16,10 @@ from pathlib import Path
 
 import torch
 
-from core.checkpoint import load_checkpoint, load_model, save_checkpoint
 from core.config import TrainConfig
-from core.datasets import ImageSet
-from core.state import TrainState
+from core.data.datasets import ImageSet
+from core.runs.checkpoint import load_checkpoint, load_model, save_checkpoint
+from core.training.state import TrainState
 
 
 def state_after_a_step(config: TrainConfig) -> TrainState:

@@ -9,17 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.compute.seeds import generator_for
 from core.config import SampleConfig, TrainConfig
-from core.datasets import ImageSet
-from core.diffusion import Diffusion
-from core.events import Step
+from core.data.datasets import ImageSet
+from core.diffusion.generate import generate
+from core.diffusion.process import Diffusion
+from core.diffusion.schedule import NoiseSchedule
 from core.images import Pixels, to_float, to_uint8
-from core.norms import GroupNorm
-from core.sampling import generate
-from core.schedule import NoiseSchedule
-from core.seeds import generator_for
-from core.training import Trainer
-from core.unet import Grow, make_unet
+from core.network.norms import GroupNorm
+from core.network.unet import Grow, make_unet
+from core.training.events import Step
+from core.training.trainer import Trainer
 
 
 class Contestant(Protocol):
@@ -107,7 +107,7 @@ class Peer:
 
 
 class PlainGrow(nn.Conv2d):
-    """core.unet.Grow by its definition."""
+    """core.network.unet.Grow by its definition."""
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(F.interpolate(input, scale_factor=2.0, mode="nearest"))

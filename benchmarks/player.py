@@ -20,7 +20,7 @@ from textual.app import App, ComposeResult
 from textual.drivers.linux_driver import LinuxDriver
 from textual.widgets import Static
 
-from tinydiff_tui.driver import ScreenDriver
+from tinydiff_tui.terminal.driver import ScreenDriver
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 
 FRAMES_A_SECOND = 10

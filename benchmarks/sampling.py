@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.plots import save_distances
-from core.checkpoint import Model, load_model
+from core.compute.device import Compute, choose_compute
 from core.config import INTERVALS, SampleConfig
-from core.device import Compute, choose_compute
+from core.diffusion.generate import generate
+from core.diffusion.model import Model
 from core.images import Pixels, to_uint8
-from core.quality import Judge, load_judge
-from core.sampling import generate
+from core.judge.judge import Judge, load_judge
+from core.runs.checkpoint import load_model
 
 MANY = 50  # evaluations from which on fewer images are drawn
 

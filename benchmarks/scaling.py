@@ -16,9 +16,9 @@ from pathlib import Path
 from PIL import Image
 
 from core.config import TrainConfig
-from core.events import Step
-from core.glyphs import make_glyphs
-from core.training import Trainer
+from core.data.glyphs import make_glyphs
+from core.training.events import Step
+from core.training.trainer import Trainer
 
 SIDES = (28, 32, 64)
 COUNTS = (640, 1280, 2560)

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.watching import watching
-from core.glyphs import make_glyphs
+from core.data.glyphs import make_glyphs
 
 FRAMES, HEIGHT, WIDTH = 50, 112, 224
 SLOW_LINE = 5e5  # bytes a second

@@ -24,10 +24,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.apart import Apart
 from benchmarks.peers import NAMES, Contestant
 from benchmarks.plots import save_distances
-from core.datasets import open_dataset
-from core.device import choose_compute
+from core.compute.device import choose_compute
+from core.data.datasets import open_dataset
 from core.images import Pixels
-from core.quality import load_judge
+from core.judge.judge import load_judge
 
 MARKS = (0.05, 0.25, 0.5, 1.0)
 EPOCHS, IMAGES = 20, 64

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from core.training import LOG_EVERY
+from core.training.trainer import LOG_EVERY
 from tests.e2e.terminal import Terminal
 
 

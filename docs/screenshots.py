@@ -14,7 +14,7 @@ os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONIOENCO
 
 from textual.pilot import Pilot
 
-from tinydiff_tui.app import TinydiffApp
+from tinydiff_tui.app.app import TinydiffApp
 from tinydiff_tui.widgets.train_form import TrainForm
 
 DOCS = Path(__file__).resolve().parent

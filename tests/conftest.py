@@ -52,15 +52,15 @@ def tiny_config() -> Callable[..., Any]:
 @pytest.fixture
 def small_glyphs(monkeypatch: pytest.MonkeyPatch) -> None:
     """glyphs with TINY_IMAGES images."""
-    monkeypatch.setattr("core.datasets.GLYPHS_TRAIN", TINY_IMAGES)
+    monkeypatch.setattr("core.data.datasets.GLYPHS_TRAIN", TINY_IMAGES)
 
 
 @pytest.fixture
 def hasty_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Few glyphs, two steps of training, a cache and a console of its own."""
-    monkeypatch.setattr("core.datasets.GLYPHS_TRAIN", 300)
-    monkeypatch.setattr("core.datasets.GLYPHS_TEST", 200)
-    monkeypatch.setattr("core.quality_network.IMAGES_SEEN", 256)
+    monkeypatch.setattr("core.data.datasets.GLYPHS_TRAIN", 300)
+    monkeypatch.setattr("core.data.datasets.GLYPHS_TEST", 200)
+    monkeypatch.setattr("core.judge.classifier.IMAGES_SEEN", 256)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "120")
 
@@ -68,11 +68,11 @@ def hasty_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Callable[..., Any]) -> Path:
     """The folder of a finished run; read it, do not write to it."""
-    from core.training import Trainer
+    from core.training.trainer import Trainer
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("core.datasets.GLYPHS_TRAIN", TINY_IMAGES)
+        patch.setattr("core.data.datasets.GLYPHS_TRAIN", TINY_IMAGES)
         for _ in Trainer(tiny_config(folder)):
             pass
     return folder

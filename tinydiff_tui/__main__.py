@@ -15,7 +15,7 @@ def main() -> int:
     for name, value in FOR_TORCH.items():
         os.environ.setdefault(name, value)
     if len(sys.argv) == 1:  # the app: its first paint does not wait for the parser of all commands
-        from tinydiff_tui.start import run_app
+        from tinydiff_tui.app.launch import run_app
 
         try:
             return run_app()

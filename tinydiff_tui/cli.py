@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
+from core.compute.distributed import is_first
 from core.config import REQUESTS, SampleConfig, TrainConfig
 from core.errors import UserError
-from core.world import is_first
 
 EPILOG = """without a command: open the app
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from core.runs import RunDir
+from core.runs.folder import RunDir
 
 
 def metrics(folder: Path) -> list[dict[str, Any]]:

@@ -12,13 +12,13 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import core.datasets
+import core.data.datasets
 from core.config import TrainConfig
-from core.events import Step
-from core.runs import RunDir
-from core.training import Trainer
+from core.runs.folder import RunDir
+from core.training.events import Step
+from core.training.trainer import Trainer
 
-core.datasets.GLYPHS_TRAIN = 96
+core.data.datasets.GLYPHS_TRAIN = 96
 OPERATIONS = {"open", "os.rename", "os.chmod", "os.remove", "os.mkdir"}
 
 

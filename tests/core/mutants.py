@@ -223,8 +223,8 @@ def main(good: Path, folder: Path) -> None:
     """Try every mutant; print how many there were, and each that was not refused with one sentence."""
     import resource
 
-    from core.checkpoint import load_model
     from core.errors import UserError
+    from core.runs.checkpoint import load_model
 
     content = torch.load(good, weights_only=True)
     canary = folder / "canary"

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import torch
 
-from core.checkpoint import load_checkpoint, load_model, save_checkpoint
 from core.errors import UserError
-from core.runs import RunDir
-from core.training import Trainer
+from core.runs.checkpoint import load_checkpoint, load_model, save_checkpoint
+from core.runs.folder import RunDir
+from core.training.trainer import Trainer
 
 from .compare import same_tensors
 
@@ -171,7 +171,7 @@ def test_networks_of_another_or_a_huge_shape_take_no_memory(tmp_path: Path, good
 
 
 def test_stretched_weights_take_no_memory(tmp_path: Path, good: dict[str, Any]) -> None:
-    from core.unet import UNet, UNetConfig
+    from core.network.unet import UNet, UNetConfig
 
     shape = good["network"] | {"base": 4096}
     with torch.device("meta"):

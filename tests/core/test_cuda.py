@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from core.checkpoint import load_model
+from core.compute.device import choose_compute
 from core.config import SampleConfig
-from core.device import choose_compute
-from core.events import Step
-from core.sampling import generate
-from core.training import Trainer
+from core.diffusion.generate import generate
+from core.runs.checkpoint import load_model
+from core.training.events import Step
+from core.training.trainer import Trainer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 

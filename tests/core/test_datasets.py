@@ -21,12 +21,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from core import datasets, folder
-from core.datasets import data_root, default_dataset, describe, list_datasets, open_dataset, require
-from core.download import Progress, download
+from core.data import datasets, folder
+from core.data.datasets import data_root, default_dataset, describe, list_datasets, open_dataset, require
+from core.data.download import Progress, download
+from core.data.folder import open_folder
+from core.data.glyphs import make_glyphs
 from core.errors import UserError
-from core.folder import open_folder
-from core.glyphs import make_glyphs
 
 FUZZ = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from core import device
-from core.device import choose_compute
+from core.compute import device
+from core.compute.device import choose_compute
 from core.errors import UserError
 
 

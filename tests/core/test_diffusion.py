@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from core.diffusion import TARGETS, Diffusion
+from core.diffusion.process import TARGETS, Diffusion
+from core.diffusion.schedule import NoiseSchedule
+from core.diffusion.variance import log_variance_bounds, variational_bound
 from core.errors import UserError
-from core.schedule import NoiseSchedule
-from core.variance import log_variance_bounds, variational_bound
 
 SCHEDULES = {name: NoiseSchedule(name, 1000) for name in ("linear", "cosine", "sigmoid", "flow")}
 VP = st.sampled_from(["linear", "cosine", "sigmoid"])

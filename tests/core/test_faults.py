@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from core.checkpoint import load_checkpoint
 from core.errors import Diverged, UserError
-from core.events import Finished, RolledBack, Saved
 from core.files import atomic_write, require_space
-from core.runs import RunDir, read_run
-from core.training import Trainer
+from core.runs.checkpoint import load_checkpoint
+from core.runs.folder import RunDir, read_run
+from core.training.events import Finished, RolledBack, Saved
+from core.training.trainer import Trainer
 
 from .compare import assert_same_run
 
@@ -28,13 +28,13 @@ KILLS = {"time": 30, "file operation": 15}
 
 TRAIN = """
 import json, resource, sys
-import core.datasets
+import core.data.datasets
 from core.config import TrainConfig
 from core.errors import UserError
-from core.runs import RunDir
-from core.training import Trainer
+from core.runs.folder import RunDir
+from core.training.trainer import Trainer
 
-core.datasets.GLYPHS_TRAIN = 96
+core.data.datasets.GLYPHS_TRAIN = 96
 config = TrainConfig.from_dict(json.loads(sys.argv[1]))
 limit, resume = int(sys.argv[2]), RunDir(config.output_dir).last.exists()
 trainer = Trainer(config, resume=resume, overwrite=not resume)

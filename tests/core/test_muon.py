@@ -4,9 +4,9 @@ import torch
 from torch import nn
 
 from core.config import TrainConfig
-from core.muon import Muon, orthogonalized
-from core.state import make_optimizer
-from core.unet import make_unet
+from core.network.muon import Muon, orthogonalized
+from core.network.unet import make_unet
+from core.training.state import make_optimizer
 
 
 def test_orthogonalized_has_singular_values_near_one() -> None:

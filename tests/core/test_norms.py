@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.norms import GroupNorm, LayerNorm, activated
+from core.network.norms import GroupNorm, LayerNorm, activated
 
 
 @pytest.mark.parametrize(("channels", "groups"), [(64, 32), (48, 24), (16, 16), (7, 7), (37, 1), (66, 22), (1, 1)])
@@ -50,8 +50,8 @@ def test_values_and_gradients(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if not whole:  # two images at a time
-        monkeypatch.setattr("core.norms.WHOLE", 0)
-        monkeypatch.setattr("core.norms.PART", 2 * math.prod(shape[1:]))
+        monkeypatch.setattr("core.network.norms.WHOLE", 0)
+        monkeypatch.setattr("core.network.norms.PART", 2 * math.prod(shape[1:]))
     g = torch.Generator().manual_seed(1)
     norm = filled(kind(shape[1]))
     x = (3 + torch.randn(shape, generator=g)).contiguous(memory_format=memory).requires_grad_()

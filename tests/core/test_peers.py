@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.diffusion import Denoise, Diffusion, Prediction
-from core.samplers import ddim, ddpm, dpmpp_2m, spaced_timesteps, unipc
-from core.schedule import NoiseSchedule
-from core.unet import make_unet
+from core.diffusion.process import Denoise, Diffusion, Prediction
+from core.diffusion.samplers import ddim, ddpm, dpmpp_2m, spaced_timesteps, unipc
+from core.diffusion.schedule import NoiseSchedule
+from core.network.unet import make_unet
 
 diffusers = pytest.importorskip("diffusers")
 pytestmark = pytest.mark.peer
@@ -32,7 +32,7 @@ def dummy(x: Tensor, t: Tensor) -> Tensor:
 @pytest.fixture(scope="module")
 def trained() -> Callable[[str, str], Network]:
     """trained(schedule, target): the tiny U-Net after a few steps on glyphs, made once for each pair."""
-    from core.glyphs import make_glyphs
+    from core.data.glyphs import make_glyphs
     from core.images import to_float
 
     images = to_float(make_glyphs(16, seed=0)[0])

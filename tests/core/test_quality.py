@@ -9,12 +9,13 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from core import quality, quality_network
-from core.datasets import ImageSet, open_dataset
+from core.data.datasets import ImageSet, open_dataset
 from core.errors import UserError
 from core.images import to_float
-from core.quality import Judge, Ready, cache_files, frechet_distance, load_judge, precision_recall, prepare_judge
-from core.quality_network import Classifier, Fitting, bent, fit
+from core.judge import classifier as quality_network
+from core.judge import judge as quality
+from core.judge.classifier import Classifier, Fitting, bent, fit
+from core.judge.judge import Judge, Ready, cache_files, frechet_distance, load_judge, precision_recall, prepare_judge
 
 
 def normal(count: int, dimensions: int, seed: int) -> Tensor:
@@ -108,8 +109,8 @@ def test_bent_images_stay_images_and_mirror_only_on_request() -> None:
 def few_glyphs() -> Iterator[None]:
     """1,500 glyphs to learn from and 300 to test with; a training that takes seconds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("core.datasets.GLYPHS_TRAIN", 1500)
-        patch.setattr("core.datasets.GLYPHS_TEST", 300)
+        patch.setattr("core.data.datasets.GLYPHS_TRAIN", 1500)
+        patch.setattr("core.data.datasets.GLYPHS_TEST", 300)
         patch.setattr(quality_network, "IMAGES_SEEN", 10_000)
         yield
 

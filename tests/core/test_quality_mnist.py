@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from core.datasets import describe, open_dataset
-from core.quality import cache_files, load_judge
+from core.data.datasets import describe, open_dataset
+from core.judge.judge import cache_files, load_judge
 
 
 @pytest.mark.slow

@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from core.checkpoint import load_model
+from core.compute.device import Compute
+from core.compute.seeds import SampleNoise
 from core.config import SampleConfig, TrainConfig
-from core.device import Compute
-from core.diffusion import Denoise, Diffusion, Prediction
+from core.diffusion.generate import BatchFrame, generate
+from core.diffusion.process import Denoise, Diffusion, Prediction
+from core.diffusion.samplers import SAMPLERS, Frame, ddim, euler, heun, spaced_timesteps
+from core.diffusion.schedule import NoiseSchedule
+from core.diffusion.variance import posterior
 from core.errors import UserError
-from core.samplers import SAMPLERS, Frame, ddim, euler, heun, spaced_timesteps
-from core.sampling import BatchFrame, generate
-from core.schedule import NoiseSchedule
-from core.seeds import SampleNoise
-from core.variance import posterior
+from core.runs.checkpoint import load_model
 
 CPU = Compute(torch.device("cpu"), "fp32", 2, "as asked")
 

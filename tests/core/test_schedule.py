@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from core import config
-from core.diffusion import TARGETS, Diffusion
+from core.diffusion.process import TARGETS, Diffusion
+from core.diffusion.samplers import SAMPLERS
+from core.diffusion.schedule import NoiseSchedule
+from core.diffusion.variance import posterior
 from core.errors import UserError
-from core.samplers import SAMPLERS
-from core.schedule import NoiseSchedule
-from core.unet import PRESETS
-from core.variance import posterior
+from core.network.unet import PRESETS
 
 DDPM = ("linear", "cosine", "sigmoid")
 
@@ -143,7 +143,7 @@ def test_names_known_without_torch_are_those_of_the_registries() -> None:
         NoiseSchedule(name)
 
 
-@pytest.mark.parametrize("module", ["core.config", "core.runs", "core.datasets", "core.files"])
+@pytest.mark.parametrize("module", ["core.config", "core.runs.folder", "core.data.datasets", "core.files"])
 def test_torch_free_modules(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

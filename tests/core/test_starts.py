@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from core.checkpoint import Model, make_diffusion
+from core.compute.device import choose_compute
+from core.compute.seeds import SampleNoise
 from core.config import REGIONS, SampleConfig, TrainConfig
-from core.device import choose_compute
+from core.diffusion.generate import generate, timesteps_for
+from core.diffusion.model import Model, make_diffusion
+from core.diffusion.starts import interpolated, region, slerp
 from core.errors import UserError
 from core.images import to_float
-from core.sampling import generate, timesteps_for
-from core.seeds import SampleNoise
-from core.starts import interpolated, region, slerp
-from core.unet import make_unet
+from core.network.unet import make_unet
 
 
 @pytest.fixture(scope="module")

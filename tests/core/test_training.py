@@ -15,19 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from core.batches import lr_fraction
-from core.checkpoint import load_model
+from core.compute.device import Compute, with_graphs
 from core.config import SampleConfig, TrainConfig
-from core.datasets import open_dataset
-from core.device import Compute, with_graphs
-from core.ema import EMA
+from core.data.datasets import open_dataset
+from core.diffusion.generate import generate
 from core.errors import Diverged, UserError
-from core.events import EpochEnd, Event, Finished, Samples, Sampling, Saved, Step
-from core.resume import merge_for_resume
-from core.runs import RunDir, read_run
-from core.sampling import generate
-from core.training import Trainer
-from core.unet import make_unet
+from core.network.unet import make_unet
+from core.runs.checkpoint import load_model
+from core.runs.folder import RunDir, read_run
+from core.runs.resume import merge_for_resume
+from core.training.batches import lr_fraction
+from core.training.ema import EMA
+from core.training.events import EpochEnd, Event, Finished, Samples, Sampling, Saved, Step
+from core.training.trainer import Trainer
 
 from .compare import assert_same_run, metrics, same_tensors
 
@@ -305,7 +305,7 @@ def test_a_second_process_is_refused(tiny_config: Config, tmp_path: Path) -> Non
     first = iter(Trainer(config))
     next(first)
     code = (
-        "import sys; from core.runs import RunDir, read_run; from core.errors import UserError; from pathlib import Path\n"
+        "import sys; from core.runs.folder import RunDir, read_run; from core.errors import UserError; from pathlib import Path\n"
         "assert read_run(Path(sys.argv[1])).status == 'running'\n"
         "try: RunDir(sys.argv[1]).lock()\n"
         "except UserError as error: print(error)"
@@ -475,7 +475,7 @@ def test_a_short_run_warms_up_for_a_tenth_of_it_at_most() -> None:
 
 
 def test_training_reads_the_set_once_an_epoch(tiny_config: Config, tmp_path: Path) -> None:
-    from core.batches import Batches
+    from core.training.batches import Batches
 
     config = tiny_config(tmp_path)
     data = open_dataset("glyphs")

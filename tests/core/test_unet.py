@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from core.errors import UserError
-from core.unet import PRESETS, Grow, UNet, UNetConfig, make_unet, parameter_count, sinusoidal_embedding
+from core.network.unet import PRESETS, Grow, UNet, UNetConfig, make_unet, parameter_count, sinusoidal_embedding
 
 
 def ready(network: UNet) -> UNet:

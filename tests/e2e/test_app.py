@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from core.runs import RunDir, read_run
+from core.runs.folder import RunDir, read_run
 from tests.e2e.terminal import Terminal
 
 KEY_BARS = {"1": "⏎ Open", "2": "] Mark", "3": "Start", "4": "g Generate", "5": "o Open in Sample"}
@@ -86,7 +86,7 @@ def loss(app: Terminal) -> float:
 
 def check_stopped(run: Path) -> int:
     """run.json says stopped, and last.pt is a whole checkpoint of that step; the step."""
-    from core.checkpoint import load_checkpoint
+    from core.runs.checkpoint import load_checkpoint
 
     info = json.loads((run / "run.json").read_text())
     assert info["status"] == "stopped" and info["step"] > 0

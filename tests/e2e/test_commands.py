@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from core.config import TrainConfig
-from core.runs import RunDir, read_run
+from core.runs.folder import RunDir, read_run
 from tests.core.compare import metrics, same_tensors
 from tests.e2e.terminal import Terminal
 from tinydiff_tui import cli
@@ -322,7 +322,7 @@ def test_pictures_are_not_written_through_a_link(tmp_path: Path, run: Path) -> N
 
 @pytest.mark.usefixtures("small_glyphs")
 def test_a_run_by_budget_goes_on_by_epochs(tiny_config: Callable[..., TrainConfig], tmp_path: Path) -> None:
-    from core.training import Trainer
+    from core.training.trainer import Trainer
 
     list(Trainer(tiny_config(tmp_path / "run", budget="1s", sample_interval=0)))
     done = read_run(tmp_path / "run").step

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from core.checkpoint import load_checkpoint, save_checkpoint
-from core.quality import cache_files
+from core.judge.judge import cache_files
+from core.runs.checkpoint import load_checkpoint, save_checkpoint
 from tinydiff_tui.cli import run
 
 pytestmark = pytest.mark.usefixtures("hasty_judge")

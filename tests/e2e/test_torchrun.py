@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from core.config import TrainConfig
-from core.events import Step
-from core.runs import RunDir, read_run
-from core.training import Trainer
+from core.runs.folder import RunDir, read_run
+from core.training.events import Step
+from core.training.trainer import Trainer
 
 pytestmark = pytest.mark.slow  # two processes that import torch, on two cores that do more
 FLAGS = (

@@ -11,7 +11,7 @@ from textual._wait import wait_for_idle
 from textual.app import App
 from textual.pilot import Pilot
 
-from tinydiff_tui.app import TinydiffApp
+from tinydiff_tui.app.app import TinydiffApp
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.screens.train import TrainScreen
 from tinydiff_tui.widgets.train_form import TrainForm

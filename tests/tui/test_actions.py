@@ -11,10 +11,10 @@ from textual.binding import Binding
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
-from core.runs import RunDir, read_run
+from core.runs.folder import RunDir, read_run
 from tests.tui import test_data
 from tests.tui.modes import ENDLESS, at_mode, fill, start, until
-from tinydiff_tui.palette import BindingCommands
+from tinydiff_tui.app.palette import BindingCommands
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.screens.data import DataScreen
 from tinydiff_tui.screens.noise import NoiseScreen

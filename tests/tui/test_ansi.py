@@ -15,10 +15,10 @@ from textual.drivers.headless_driver import HeadlessDriver
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tinydiff_tui import pixels as px
-from tinydiff_tui.ansi import paint, row_text
-from tinydiff_tui.ledger import Drawing, Ledger
-from tinydiff_tui.line import Line, Pace
+from tinydiff_tui.terminal import cells as px
+from tinydiff_tui.terminal.ansi import paint, row_text
+from tinydiff_tui.terminal.buffer import Drawing, Ledger
+from tinydiff_tui.terminal.writer import Line, Pace
 from tinydiff_tui.widgets.pixel_grid import TOLERANCE, PixelGrid
 
 LEVELS = st.sampled_from([0, 8, 18, 127, 128, 238, 255]) | st.integers(0, 255)

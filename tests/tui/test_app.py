@@ -10,10 +10,10 @@ import pytest
 from textual.widgets import OptionList, Static
 
 from tests.tui.modes import at_mode, left, until
-from tinydiff_tui.app import TinydiffApp
+from tinydiff_tui.app.app import TinydiffApp
+from tinydiff_tui.app.settings import load_theme, settings_file
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.screens.panels import Code, Explain, Help, explanation, key_groups, references, source_of
-from tinydiff_tui.settings import load_theme, settings_file
 from tinydiff_tui.widgets.key_bar import MODES, KeyBar
 
 
@@ -128,7 +128,7 @@ def test_the_app_draws_before_torch_and_numpy_are_imported(tmp_path: Path) -> No
     code = f"""
 import asyncio, sys
 from pathlib import Path
-from tinydiff_tui.app import TinydiffApp
+from tinydiff_tui.app.app import TinydiffApp
 
 def ready(app):  # right after the first paint, in place of loading the engine
     late = ("torch", "numpy", "rich.progress", "filelock", "argparse", "core.config")
@@ -150,7 +150,7 @@ asyncio.run(main())
 def test_deferred_numpy_is_numpy_and_leaves_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     code = """
 import os
-from tinydiff_tui.deferred import np
+from tinydiff_tui.terminal.deferred import np
 assert np.arange(3).tolist() == [0, 1, 2]
 import numpy
 assert np.ndarray is numpy.ndarray

@@ -16,7 +16,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from tests.tui.modes import at_mode, until
-from tinydiff_tui.opened import bars, open_set, pixel_histogram
+from tinydiff_tui.jobs.data import bars, open_set, pixel_histogram
 from tinydiff_tui.screens.data import DataScreen
 from tinydiff_tui.widgets.data_side import SetAbout, SetList
 from tinydiff_tui.widgets.pixel_grid import PixelGrid

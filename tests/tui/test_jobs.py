@@ -9,8 +9,8 @@ from textual.app import App
 
 from core.errors import UserError
 from tests.tui.modes import until
-from tinydiff_tui.jobs import Job, Jobs
-from tinydiff_tui.messages import JobFinished, JobUpdate
+from tinydiff_tui.jobs.jobs import Job, Jobs
+from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 
 
 class Listener(App[None]):

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tinydiff_tui import line as line_module
-from tinydiff_tui.line import LEAST_BACKLOG, LEAST_SLICE, LOCAL_RATE, SSH_RATE, Line, Pace
+from tinydiff_tui.terminal import writer as line_module
+from tinydiff_tui.terminal.writer import LEAST_BACKLOG, LEAST_SLICE, LOCAL_RATE, SSH_RATE, Line, Pace
 
 
 def test_over_ssh_no_more_than_the_default_is_assumed() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.runs import RunDir
+from core.runs.folder import RunDir
 from tests.tui.modes import at_mode
 from tinydiff_tui.widgets.key_bar import MODES
 

@@ -74,7 +74,7 @@ async def test_the_formula_holds_the_numbers_of_the_schedule(tmp_path: Path) -> 
     async with at_mode("noise", tmp_path) as pilot:
         screen = await ready(pilot)
         await pilot.press("end", "left_square_bracket", "left_square_bracket")
-        from core.schedule import NoiseSchedule
+        from core.diffusion.schedule import NoiseSchedule
 
         a, s = NoiseSchedule("linear").point(600)
         formula = str(screen.query_one("#formula", Static).visual)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from textual.app import App, ComposeResult
 from textual.geometry import Region
 
-from tinydiff_tui.pixels import LOWER, UPPER
-from tinydiff_tui.tiling import fit
+from tinydiff_tui.terminal.cells import LOWER, UPPER
+from tinydiff_tui.terminal.tiling import fit
 from tinydiff_tui.widgets import pixel_grid
 from tinydiff_tui.widgets.curve import Curve
 from tinydiff_tui.widgets.pixel_grid import PixelGrid, changed_spans

@@ -13,8 +13,8 @@ from PIL import Image
 from rich.console import Console
 from rich_pixels import Pixels as RichPixels
 
-from tinydiff_tui import pixels as px
-from tinydiff_tui.renderer import HalfBlockRenderer
+from tinydiff_tui.terminal import cells as px
+from tinydiff_tui.terminal.renderer import HalfBlockRenderer
 
 PICTURES = st.tuples(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3])).flatmap(
     lambda shape: arrays(np.uint8, shape, elements=st.sampled_from([0, 1, 127, 128, 255]) | st.integers(0, 255))

@@ -13,13 +13,12 @@ from textual.pilot import Pilot
 from textual.widgets import DataTable, Static
 
 from core.config import TrainConfig
-from core.runs import RunDir, RunInfo
+from core.runs.folder import RunDir, RunInfo
 from tests.tui.modes import at_mode, until
-from tinydiff_tui.runlist import RunList, pulse
+from tinydiff_tui.jobs.runs import RunList, cut, newest_sheet, pulse, read_sheet
 from tinydiff_tui.screens.panels import Ask
 from tinydiff_tui.screens.runs import RunsScreen
 from tinydiff_tui.screens.train import TrainScreen
-from tinydiff_tui.sheets import cut, newest_sheet, read_sheet
 from tinydiff_tui.widgets.loss_chart import LossChart
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 

@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Select, Static
 
 from tests.tui.modes import at_mode, until
-from tinydiff_tui.drawing import Drawing, model_of
+from tinydiff_tui.jobs.sampling import Drawing, model_of
 from tinydiff_tui.screens.sample import SampleScreen
 from tinydiff_tui.widgets.sample_form import SampleForm
 from tinydiff_tui.widgets.scrubber import Scrubber
@@ -29,11 +29,11 @@ def place(tmp_path: Path, tiny_run: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def conditional(tmp_path_factory: pytest.TempPathFactory, tiny_config: Callable[..., Any]) -> Path:
-    from core.training import Trainer
+    from core.training.trainer import Trainer
 
     folder = tmp_path_factory.mktemp("conditional") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("core.datasets.GLYPHS_TRAIN", 32)
+        patch.setattr("core.data.datasets.GLYPHS_TRAIN", 32)
         for _ in Trainer(tiny_config(folder, conditional=True, epochs=1, sample_interval=0)):
             pass
     return folder / "model_final.pt"
@@ -64,10 +64,10 @@ async def test_letters_work_at_once_and_frames_are_those_of_the_engine(place: Pa
         assert screen.drawn.done == screen.drawn.evaluations == 20
         assert len(screen.drawn.frames) == 21
         assert screen.trajectory.grid.shown == 16
+        from core.compute.device import choose_compute
         from core.config import SampleConfig
-        from core.device import choose_compute
+        from core.diffusion.generate import generate
         from core.images import to_uint8
-        from core.sampling import generate
 
         model = model_of(place / "outputs" / "model_final.pt")
         *_, last = generate(model, SampleConfig(num_images=16), choose_compute())
@@ -228,10 +228,10 @@ async def test_other_starts_are_those_of_the_engine(place: Path, start: str) -> 
         if start == "inpaint":
             screen.query_one("#region", Select).value = "left"
         await generated(pilot)
+        from core.compute.device import choose_compute
         from core.config import SampleConfig
-        from core.device import choose_compute
+        from core.diffusion.generate import generate, source_pictures
         from core.images import to_uint8
-        from core.sampling import generate, source_pictures
 
         model = model_of(place / "outputs" / "model_final.pt")
         options = SampleConfig(num_images=4, start=start, region="left")
@@ -263,7 +263,7 @@ def test_long_ways_are_thinned_and_batches_joined(tiny_run: Path) -> None:
     drawing = Drawing(tiny_run / "model_final.pt", SampleConfig(num_images=70, steps=100, sampler="ddim"))
     drawing_limit, items = 11, []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tinydiff_tui.drawing.MOST_FRAMES", drawing_limit)
+        patch.setattr("tinydiff_tui.jobs.sampling.MOST_FRAMES", drawing_limit)
         for item in drawing:
             items.append(drawing.snapshot(item))
     frames = items[-1].frames

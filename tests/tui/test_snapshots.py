@@ -17,7 +17,7 @@ from textual.widgets import Static
 
 from core.config import TrainConfig
 from tests.tui.modes import until
-from tinydiff_tui.app import TinydiffApp
+from tinydiff_tui.app.app import TinydiffApp
 from tinydiff_tui.widgets.train_form import TrainForm
 
 Compare = Callable[..., bool]

@@ -10,10 +10,10 @@ import pytest
 import torch
 from textual.widgets import Input, Select, Sparkline, Static
 
-from core.diffusion import Diffusion
-from core.runs import RunDir, read_run
+from core.diffusion.process import Diffusion
+from core.runs.folder import RunDir, read_run
 from tests.tui.modes import ENDLESS, PATIENCE, at_mode, fill, left, start, train_screen, until
-from tinydiff_tui.feed import Series
+from tinydiff_tui.jobs.training import Series
 from tinydiff_tui.screens.panels import Ask
 from tinydiff_tui.text import duration
 from tinydiff_tui.widgets.dashboard import Dashboard

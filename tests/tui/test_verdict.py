@@ -11,7 +11,7 @@ from rich.console import Console
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from core.quality import cache_files
+from core.judge.judge import cache_files
 from tests.tui.modes import at_mode, start, until
 from tests.tui.test_sample import ready
 from tinydiff_tui.cli import run
@@ -49,7 +49,7 @@ async def test_sample_shows_what_evaluate_prints(tmp_path: Path, tiny_run: Path,
 async def test_train_judges_its_newest_checkpoint_and_escape_stops_the_judge(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.quality_network.IMAGES_SEEN", 10**9)
+    monkeypatch.setattr("core.judge.classifier.IMAGES_SEEN", 10**9)
     async with at_mode("train", tmp_path) as pilot:
         screen = await start(pilot)
         await until(pilot, lambda: screen.outcome == "finished")

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from core.errors import UserError
-from core.runs import RunDir, read_run
-from tinydiff_tui.progress import print_line
+from core.runs.folder import RunDir, read_run
+from tinydiff_tui.commands.progress import print_line
 
 
 def run(options: argparse.Namespace) -> int:
@@ -21,6 +21,6 @@ def run(options: argparse.Namespace) -> int:
         print_line(f"asked the run in {folder} to {options.ask}")
         return 0
 
-    from tinydiff_tui.start import run_app
+    from tinydiff_tui.app.launch import run_app
 
     return run_app(start="runs", cwd=folder)

@@ -6,9 +6,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from core.datasets import default_data_dir, describe, list_datasets
+from core.data.datasets import default_data_dir, describe, list_datasets
 from core.errors import UserError
-from tinydiff_tui.progress import make_progress
+from tinydiff_tui.commands.progress import make_progress
 
 
 def run(options: argparse.Namespace) -> int:
@@ -34,7 +34,7 @@ def _download(name: str, root: Path, *, plain: bool) -> int:
     info = describe(name, root)
     if info.status != "can be downloaded":
         raise UserError(f"{name} is {info.status} already ({info.where}); there is nothing to download")
-    from core.download import download
+    from core.data.download import download
 
     with make_progress(plain=plain) as progress:
         for part in download(name, root):

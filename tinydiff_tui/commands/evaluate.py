@@ -10,7 +10,7 @@ from core.config import DEVICES, PRECISIONS, SampleConfig
 from core.errors import UserError
 from core.files import require_checkpoint, write_json
 from tinydiff_tui.cli import given
-from tinydiff_tui.progress import make_progress
+from tinydiff_tui.commands.progress import make_progress
 
 FEWEST = 100  # below it the distance says more about the number of images than about the images
 
@@ -26,10 +26,10 @@ def run(options: argparse.Namespace) -> int:
         if getattr(options, name, "auto") not in known:
             raise UserError(f"unknown {name} '{getattr(options, name)}'; choose one of {', '.join(known)}")
 
-    from core.checkpoint import load_model
-    from core.device import choose_compute
-    from core.quality import Report
-    from tinydiff_tui.judging import figures, judging, notes
+    from core.compute.device import choose_compute
+    from core.judge.judge import Report
+    from core.runs.checkpoint import load_model
+    from tinydiff_tui.jobs.judging import figures, judging, notes
 
     compute = choose_compute(
         getattr(options, "device", "auto"), getattr(options, "precision", "auto"), getattr(options, "threads", 0)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from core.files import require_checkpoint
-from tinydiff_tui.progress import print_line
+from tinydiff_tui.commands.progress import print_line
 
 
 def run(options: argparse.Namespace) -> int:
@@ -13,7 +13,7 @@ def run(options: argparse.Namespace) -> int:
     require_checkpoint(checkpoint)
     output = Path(options.output) if options.output else checkpoint.with_suffix(".safetensors")
 
-    from core.checkpoint import export_safetensors
+    from core.runs.checkpoint import export_safetensors
 
     export_safetensors(checkpoint, output)
     print_line(f"weights and config: {output} ({output.stat().st_size / 2**20:.1f} MiB)")

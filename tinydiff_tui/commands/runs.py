@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from core.errors import UserError
-from core.runs import RunInfo, find_runs
+from core.runs.folder import RunInfo, find_runs
 from tinydiff_tui.cli import printable
 
 

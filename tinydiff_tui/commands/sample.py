@@ -7,12 +7,12 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.compute.distributed import join
 from core.config import DEVICES, PRECISIONS, SampleConfig
 from core.errors import UserError
 from core.files import require_checkpoint
-from core.world import join
 from tinydiff_tui.cli import given
-from tinydiff_tui.progress import make_progress
+from tinydiff_tui.commands.progress import make_progress
 
 if TYPE_CHECKING:
     from core import images
@@ -33,9 +33,9 @@ def run(options: argparse.Namespace) -> int:
     import numpy as np
 
     from core import images
-    from core.checkpoint import load_model
-    from core.device import choose_compute
-    from core.sampling import generate, source_pictures
+    from core.compute.device import choose_compute
+    from core.diffusion.generate import generate, source_pictures
+    from core.runs.checkpoint import load_model
 
     world, compute = join(
         choose_compute(getattr(options, "device", "auto"), getattr(options, "precision", "auto"), getattr(options, "threads", 0))

@@ -10,17 +10,17 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from core.compute.distributed import check_share, is_first, world_size
 from core.config import TrainConfig, check_batch
-from core.datasets import default_dataset, describe, require
+from core.data.datasets import default_dataset, describe, require
 from core.errors import UserError
-from core.runs import RunDir, read_run
-from core.world import check_share, is_first, world_size
+from core.runs.folder import RunDir, read_run
 from tinydiff_tui.cli import given
-from tinydiff_tui.progress import Plain, make_progress, print_line
+from tinydiff_tui.commands.progress import Plain, make_progress, print_line
 
 if TYPE_CHECKING:
-    from core.events import Event
-    from core.training import Trainer
+    from core.training.events import Event
+    from core.training.trainer import Trainer
 
 _LOOK_SECONDS = 0.25  # how often requests in the run folder are looked for
 
@@ -32,11 +32,11 @@ def run(options: argparse.Namespace) -> int:
     if options.detach:
         if world_size() > 1:
             raise UserError("--detach is for a run of one process; leave it out and put torchrun itself into the background")
-        from tinydiff_tui.commands.detach import detach
+        from tinydiff_tui.jobs.detach import detach
 
         return detach(options.arguments, run_dir)
 
-    from core.training import Trainer
+    from core.training.trainer import Trainer
 
     checkpoint = Path(options.resume) if isinstance(options.resume, str) else None
     trainer = Trainer(config, resume=bool(options.resume), overwrite=options.overwrite, checkpoint=checkpoint)
@@ -86,7 +86,7 @@ def _saved_config(run_dir: RunDir) -> dict[str, Any]:
     try:
         return read_run(run_dir.path).config.to_dict()
     except UserError:
-        from core.resume import load_or_offer
+        from core.runs.resume import load_or_offer
 
         return dict(load_or_offer(run_dir.last, run_dir)["config"])
 
@@ -108,8 +108,8 @@ def _pull(trainer: "Trainer", progress: Plain, stop: list[int]) -> None:
 
 
 def _report(event: "Event", progress: Plain) -> None:
-    from core.events import EpochEnd, Finished, RolledBack, Samples, Saved, Step
-    from core.training import LOG_EVERY
+    from core.training.events import EpochEnd, Finished, RolledBack, Samples, Saved, Step
+    from core.training.trainer import LOG_EVERY
 
     match event:
         case Step() if progress.due(event.step, LOG_EVERY):

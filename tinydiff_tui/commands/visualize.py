@@ -4,10 +4,10 @@ import argparse
 from pathlib import Path
 
 from core.config import TrainConfig
-from core.datasets import default_dataset, require
+from core.data.datasets import default_dataset, require
 from core.errors import UserError
 from tinydiff_tui.cli import given
-from tinydiff_tui.progress import print_line
+from tinydiff_tui.commands.progress import print_line
 
 MARKS = (0, 50, 100, 200, 400, 600, 800, 999)
 
@@ -26,9 +26,9 @@ def run(options: argparse.Namespace) -> int:
     import torch
 
     from core import images
-    from core.checkpoint import make_diffusion
-    from core.datasets import open_dataset
-    from core.seeds import SampleNoise
+    from core.compute.seeds import SampleNoise
+    from core.data.datasets import open_dataset
+    from core.diffusion.model import make_diffusion
 
     data = open_dataset(config.dataset, "train", root, config.image_size)
     count = min(options.num_images, len(data))

@@ -15,7 +15,7 @@ from textual.widgets import Static
 from tinydiff_tui.widgets.key_bar import KeyBar, ModeBar
 
 if TYPE_CHECKING:
-    from tinydiff_tui.app import TinydiffApp
+    from tinydiff_tui.app.app import TinydiffApp
 
 LEAST_WIDTH, LEAST_HEIGHT = 60, 18
 

@@ -12,9 +12,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, OptionList, Static
 
-from core.datasets import list_datasets
-from tinydiff_tui.messages import JobFinished, JobUpdate
-from tinydiff_tui.opened import OpenedSet, opening
+from core.data.datasets import list_datasets
+from tinydiff_tui.jobs.data import OpenedSet, opening
+from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.widgets.data_side import SetAbout, SetList
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from core.download import Progress
+    from core.data.download import Progress
 
 TILE = (12, 6)  # cells of an image on a page of quadrants
 PAGE, CLASS = Binding.Group("Page"), Binding.Group("Class")
@@ -287,7 +287,7 @@ class DataScreen(ModeScreen):
         root = self.bench.data_dir
 
         def fetch() -> "Iterator[Progress]":
-            from core.download import download
+            from core.data.download import download
 
             return download(name, root)
 

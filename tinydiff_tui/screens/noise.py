@@ -13,15 +13,15 @@ from textual.widgets import Static
 
 from core.config import SCHEDULES
 from core.errors import UserError
-from tinydiff_tui.messages import JobFinished
-from tinydiff_tui.opened import OpenedSet, opening
+from tinydiff_tui.jobs.data import OpenedSet, opening
+from tinydiff_tui.jobs.messages import JobFinished
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.widgets.curve import Curve
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 from tinydiff_tui.widgets.scrubber import Scrubber
 
 if TYPE_CHECKING:
-    from tinydiff_tui.noising import Noising
+    from tinydiff_tui.jobs.noising import Noising
 
 FRAMES_A_SECOND = 10
 PLAY_STEP = 10
@@ -100,7 +100,7 @@ class NoiseScreen(ModeScreen):
             self._say("loading the engine …")
 
     def engine_loaded(self) -> None:
-        from tinydiff_tui.noising import MARKS
+        from tinydiff_tui.jobs.noising import MARKS
 
         self.query_one(Scrubber).marks = MARKS
         self._open()
@@ -194,7 +194,7 @@ class NoiseScreen(ModeScreen):
     def _draw_noise(self) -> None:
         if self.opened is None or not len(self.opened):
             return
-        from tinydiff_tui.noising import Noising
+        from tinydiff_tui.jobs.noising import Noising
 
         self.noising = Noising(self.opened.images[self.index], self.seed, self.index)
         self.query_one("#x0", PixelGrid).show(self.noising.picture[None])
@@ -204,7 +204,7 @@ class NoiseScreen(ModeScreen):
     def _show(self) -> None:
         if self.noising is None or self.opened is None:
             return
-        from tinydiff_tui.noising import DB_SPAN, point, tables
+        from tinydiff_tui.jobs.noising import DB_SPAN, point, tables
 
         t, here = self._t, point(self.schedule, self._t)
         self.query_one("#x_t", PixelGrid).show(self.noising.at(self.schedule, t))
@@ -230,7 +230,7 @@ class NoiseScreen(ModeScreen):
     def action_save(self) -> None:
         if self.noising is None or self.opened is None:
             return
-        from tinydiff_tui.noising import unused
+        from tinydiff_tui.jobs.noising import unused
 
         path = unused(
             self.bench.cwd, f"noise_{self.opened.name.replace(':', '_').replace('/', '_')[:40]}_{self.schedule}", ".png"
@@ -251,7 +251,7 @@ class NoiseScreen(ModeScreen):
         if self.noising is None:
             values |= dict.fromkeys(("a", "s", "alpha_bar", "snr_db"), "…")
         else:
-            from tinydiff_tui.noising import point
+            from tinydiff_tui.jobs.noising import point
 
             here = point(self.schedule, self._t)
             values |= {"a": f"{here.a:.3f}", "s": f"{here.s:.3f}", "alpha_bar": f"{here.alpha_bar:.5f}", "snr_db": here.decibels}

@@ -16,7 +16,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-REFERENCE = re.compile(r"`core/(\w+)\.py: ([\w.]+)`")
+REFERENCE = re.compile(r"`core/([\w/]+)\.py: ([\w.]+)`")
 
 
 class Panel(ModalScreen[str]):
@@ -168,7 +168,7 @@ def references(text: str) -> list[tuple[str, str]]:
 
 def source_of(module: str, name: str) -> str:
     """The source of a function, class or method of core."""
-    thing: object = importlib.import_module(f"core.{module}")
+    thing: object = importlib.import_module(f"core.{module.replace('/', '.')}")
     for part in name.split("."):
         thing = getattr(thing, part)
     return inspect.getsource(thing)  # type: ignore[arg-type]

@@ -15,16 +15,16 @@ from textual.coordinate import Coordinate
 from textual.widgets import DataTable, Static
 
 from core.errors import UserError
-from core.runs import RunDir
-from tinydiff_tui.messages import JobFinished
-from tinydiff_tui.pixels import Pixels
-from tinydiff_tui.runlist import RunList, RunRow
+from core.runs.folder import RunDir
+from tinydiff_tui.jobs.messages import JobFinished
+from tinydiff_tui.jobs.runs import RunList, RunRow, newest_sheet, read_sheet
+from tinydiff_tui.jobs.starting import changes
+from tinydiff_tui.jobs.training import LossCurve
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.screens.panels import Ask
-from tinydiff_tui.sheets import newest_sheet, read_sheet
-from tinydiff_tui.starting import changes
+from tinydiff_tui.terminal.cells import Pixels
 from tinydiff_tui.text import printable
-from tinydiff_tui.widgets.loss_chart import LossChart, LossCurve
+from tinydiff_tui.widgets.loss_chart import LossChart
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 
 REFRESH_SECONDS = 1.5

@@ -14,7 +14,7 @@ from textual.widgets import Button, Input, Select, Static
 
 from core.config import SampleConfig
 from core.errors import UserError
-from tinydiff_tui.messages import JobFinished, JobUpdate
+from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.screens.verdict import IMAGES, Verdict
 from tinydiff_tui.text import bar
@@ -22,7 +22,7 @@ from tinydiff_tui.widgets.sample_form import SampleForm
 from tinydiff_tui.widgets.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from tinydiff_tui.drawing import Drawn, ModelFacts
+    from tinydiff_tui.jobs.sampling import Drawn, ModelFacts
 
 
 STEP, ENDS, IMAGE = Binding.Group("Step"), Binding.Group("Ends"), Binding.Group("Image")
@@ -100,7 +100,7 @@ class SampleScreen(ModeScreen):
     def _find(self) -> None:
         if not self.bench.engine_ready or self.bench.jobs.running("checkpoints"):
             return
-        from tinydiff_tui.drawing import checkpoints
+        from tinydiff_tui.jobs.sampling import checkpoints
 
         root = self.bench.cwd
         self.bench.jobs.start("checkpoints", lambda: checkpoints(root), self, lambda found: found)
@@ -116,7 +116,7 @@ class SampleScreen(ModeScreen):
     def _read(self, path: Path) -> None:
         if self.bench.jobs.running("model"):
             return  # its end looks whether another one is wanted by then
-        from tinydiff_tui.drawing import read_facts
+        from tinydiff_tui.jobs.sampling import read_facts
 
         self.bench.jobs.start("model", lambda: read_facts(path), self, lambda facts: facts)
         self._say(f"reading {path} …")
@@ -186,7 +186,7 @@ class SampleScreen(ModeScreen):
         if asked is None:
             return
         path, options = asked
-        from tinydiff_tui.drawing import Drawing
+        from tinydiff_tui.jobs.sampling import Drawing
 
         self.trajectory.clear()
         self.set_focus(None)
@@ -283,7 +283,7 @@ class SampleScreen(ModeScreen):
     def _show_formula(self) -> None:
         if self.facts is None:
             return
-        from tinydiff_tui.drawing import OBJECTIVES, SAMPLERS, STARTS
+        from tinydiff_tui.jobs.sampling import OBJECTIVES, SAMPLERS, STARTS
 
         options = self.drawn.options if self.drawn is not None else None
         sampler = options.sampler if options is not None and options.sampler else self.facts.sampler
@@ -299,8 +299,8 @@ class SampleScreen(ModeScreen):
         pictures = self.trajectory.pictures
         if pictures is None or self.facts is None or self.bench.jobs.running("save"):
             return
-        from tinydiff_tui.drawing import run_folder, save_picture
-        from tinydiff_tui.noising import unused
+        from tinydiff_tui.jobs.noising import unused
+        from tinydiff_tui.jobs.sampling import run_folder, save_picture
 
         path = unused(run_folder(self.facts.path), "sampled", ".png")
         columns = self._columns() if len(pictures) > 1 else 1
@@ -309,8 +309,8 @@ class SampleScreen(ModeScreen):
     def action_save_gif(self) -> None:
         if self.drawn is None or self.facts is None or self.bench.jobs.running("save"):
             return
-        from tinydiff_tui.drawing import run_folder, save_animation
-        from tinydiff_tui.noising import unused
+        from tinydiff_tui.jobs.noising import unused
+        from tinydiff_tui.jobs.sampling import run_folder, save_animation
 
         frames, kind, columns = self.drawn.frames, self.trajectory.kind, self._columns()
         path = unused(run_folder(self.facts.path), "sampled", ".gif")

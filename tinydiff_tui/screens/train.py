@@ -11,14 +11,14 @@ from textual.binding import Binding, BindingType
 
 from core.config import SampleConfig, TrainConfig
 from core.errors import UserError
-from core.runs import RunDir, read_run
-from tinydiff_tui.commands.detach import start_detached
-from tinydiff_tui.feed import Training, TrainView
-from tinydiff_tui.messages import JobFinished, JobUpdate
+from core.runs.folder import RunDir, read_run
+from tinydiff_tui.jobs.detach import start_detached
+from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
+from tinydiff_tui.jobs.starting import changes, check_data, placed, resumed, train_flags
+from tinydiff_tui.jobs.training import Training, TrainView
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.screens.panels import Ask
 from tinydiff_tui.screens.verdict import IMAGES, Verdict
-from tinydiff_tui.starting import changes, check_data, placed, resumed, train_flags
 from tinydiff_tui.text import number
 from tinydiff_tui.widgets.dashboard import Dashboard
 from tinydiff_tui.widgets.loss_chart import LossChart

@@ -10,12 +10,12 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
 from core.config import SampleConfig
-from tinydiff_tui.messages import JobFinished, JobUpdate
+from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 from tinydiff_tui.screens.panels import Panel
 from tinydiff_tui.text import bar, duration, printable
 
 if TYPE_CHECKING:
-    from tinydiff_tui.app import TinydiffApp
+    from tinydiff_tui.app.app import TinydiffApp
 
 IMAGES = 256  # enough for the shares to be told to a few percent, few enough to wait for
 
@@ -34,8 +34,8 @@ class Verdict(Panel):
             yield Static("reading the model …", id="verdict")
 
     def on_mount(self) -> None:
-        from tinydiff_tui.drawing import compute, model_of
-        from tinydiff_tui.judging import judging
+        from tinydiff_tui.jobs.judging import judging
+        from tinydiff_tui.jobs.sampling import compute, model_of
 
         bench = cast("TinydiffApp", self.app)
         data_dir = str(bench.data_dir or "")
@@ -59,8 +59,8 @@ class Verdict(Panel):
             self._show(message.snapshot)
 
     def _show(self, item: object) -> None:
-        from core.quality import Report
-        from tinydiff_tui.judging import Stage, figures, notes
+        from core.judge.judge import Report
+        from tinydiff_tui.jobs.judging import Stage, figures, notes
 
         if isinstance(item, Report):
             self.query_one("#verdict", Static).update(Group(figures(item), Text(), Text(notes(item))))

@@ -9,8 +9,8 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Sparkline, Static
 
-from tinydiff_tui.feed import TrainView
-from tinydiff_tui.widgets.loss_chart import LossChart, LossCurve
+from tinydiff_tui.jobs.training import LossCurve, TrainView
+from tinydiff_tui.widgets.loss_chart import LossChart
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 from tinydiff_tui.widgets.stats import EventLog, ProgressLines, QuartileBars
 

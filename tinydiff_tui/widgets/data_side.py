@@ -10,8 +10,8 @@ from textual.binding import Binding, BindingType
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from core.datasets import SetInfo, list_datasets
-from tinydiff_tui.opened import OpenedSet, bars, pixel_histogram
+from core.data.datasets import SetInfo, list_datasets
+from tinydiff_tui.jobs.data import OpenedSet, bars, pixel_histogram
 
 if TYPE_CHECKING:
     import numpy as np

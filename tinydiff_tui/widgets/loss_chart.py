@@ -5,7 +5,6 @@ The rows become segments here: a curve has hundreds of spans, and Textual's own 
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +17,7 @@ from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tinydiff_tui.jobs.training import LossCurve
 from tinydiff_tui.text import short_count
 
 Values = NDArray[np.float64]
@@ -29,15 +29,6 @@ LABEL = 8  # columns of the y axis
 MARK = " ━ "
 _BLANK = 0x2800
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
-
-
-@dataclass(frozen=True)
-class LossCurve:
-    """Losses (n,) at steps (n,); what is not finite is left out."""
-
-    name: str
-    steps: Values
-    losses: Values
 
 
 class LossChart(Widget):

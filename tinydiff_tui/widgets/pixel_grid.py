@@ -13,13 +13,13 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tinydiff_tui.ansi import paint, row_text
-from tinydiff_tui.deferred import np
-from tinydiff_tui.ledger import Drawing, Ledger, Mask
-from tinydiff_tui.line import line_of
-from tinydiff_tui.pixels import NONE, Pixels, half_cells, pack, quadrant_cells, segments_of, shade_cells
-from tinydiff_tui.tiling import Layout, compose, fit, shrunk
-from tinydiff_tui.widgets.row_strip import RowStrip
+from tinydiff_tui.terminal.ansi import paint, row_text
+from tinydiff_tui.terminal.buffer import Drawing, Ledger, Mask
+from tinydiff_tui.terminal.cells import NONE, Pixels, half_cells, pack, quadrant_cells, segments_of, shade_cells
+from tinydiff_tui.terminal.deferred import np
+from tinydiff_tui.terminal.row_strip import RowStrip
+from tinydiff_tui.terminal.tiling import Layout, compose, fit, shrunk
+from tinydiff_tui.terminal.writer import line_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -5,7 +5,7 @@ import math
 from rich.text import Text
 from textual.widgets import Static
 
-from tinydiff_tui.feed import TrainView
+from tinydiff_tui.jobs.training import TrainView
 from tinydiff_tui.text import bar, duration, number, short_count
 
 

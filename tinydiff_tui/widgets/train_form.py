@@ -13,7 +13,7 @@ from textual.suggester import SuggestFromList
 from textual.widgets import Button, Input, Label, Select, Static
 
 from core.config import TrainConfig, check_value
-from core.datasets import NAMES
+from core.data.datasets import NAMES
 from core.errors import UserError
 
 IMPORTANT = ("dataset", "model", "epochs", "budget", "batch_size", "lr", "objective", "output_dir")

@@ -7,12 +7,12 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.timer import Timer
 
-from tinydiff_tui.pixels import Pixels
+from tinydiff_tui.terminal.cells import Pixels
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 from tinydiff_tui.widgets.scrubber import Scrubber
 
 if TYPE_CHECKING:
-    from tinydiff_tui.drawing import View
+    from tinydiff_tui.jobs.sampling import View
 
 FRAMES_A_SECOND = 10
 

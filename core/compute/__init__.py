@@ -1,0 +1,1 @@
+"""Where it runs: device, precision and threads, the processes of one run, random numbers by purpose."""

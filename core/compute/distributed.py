@@ -1,0 +1,151 @@
+"""One run of many processes: torchrun starts them, torch.distributed joins them, each takes its share of every global batch.
+
+The first process (rank 0) decides everything: it alone reads and writes the run folder and tells the others, before every step,
+what comes next. A process on its own is a world of one, and none of this costs it anything.
+"""
+
+import datetime
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from core.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from core.compute.device import Compute
+
+T = TypeVar("T")
+
+ROLL_BACK, END = -1, -2  # orders of the first process; any other is to take a step of a run that is so many steps long
+_PATIENCE = datetime.timedelta(days=30)  # a paused run keeps its other processes waiting
+
+
+def is_first() -> bool:
+    """Whether this process speaks for its run; known from torchrun's environment, without torch."""
+    return os.environ.get("RANK", "0") == "0" or world_size() == 1
+
+
+def world_size() -> int:
+    """How many processes torchrun started; 1 without it."""
+    size = os.environ.get("WORLD_SIZE", "1")
+    return int(size) if size.isdecimal() and "MASTER_ADDR" in os.environ else 1
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes of a run, seen from one of them. Every method but `share` is called by all of them in the same order."""
+
+    rank: int = 0
+    size: int = 1
+    control: Any = None  # a gloo group of its own: an order must not wait for a GPU
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    def share(self, batch: "Tensor") -> "Tensor":
+        """This process's rows of something with a row for every image of the global batch."""
+        return batch.chunk(self.size)[self.rank]
+
+    def add_up(self, values: "Tensor") -> None:
+        """Put the sum over all processes in place of the values."""
+        if self.size > 1:
+            import torch.distributed as dist
+
+            with self.exchange():
+                dist.all_reduce(values)
+
+    def tell(self, value: T) -> T:
+        """The first process's value, in all of them."""
+        if self.size == 1:
+            return value
+        import torch.distributed as dist
+
+        values = [value]
+        with self.exchange():
+            dist.broadcast_object_list(values, src=0, group=self.control)
+        return values[0]
+
+    def order(self, order: int = END) -> int:
+        """The order of the first process, in all of them."""
+        if self.size == 1:
+            return order
+        import torch
+        import torch.distributed as dist
+
+        told = torch.tensor(order)
+        with self.exchange():
+            dist.broadcast(told, src=0, group=self.control)
+        return int(told.item())
+
+    def gather(self, value: T) -> list[T]:
+        """The values of all processes by rank, in the first one; an empty list in the others."""
+        if self.size == 1:
+            return [value]
+        import torch.distributed as dist
+
+        values: list[Any] | None = [None] * self.size if self.first else None
+        with self.exchange():
+            dist.gather_object(value, values, dst=0, group=self.control)
+        return values or []
+
+    def wrap(self, network: "nn.Module") -> "nn.Module":
+        """The network whose backward pass averages the gradients over all processes (DistributedDataParallel)."""
+        if self.size == 1:
+            return network
+        from torch.nn.parallel import DistributedDataParallel
+
+        device = next(network.parameters()).device
+        with self.exchange():
+            return DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
+
+    def exchange(self) -> AbstractContextManager[None]:
+        """Around what talks to the other processes: one sentence when one of them is gone."""
+        return _exchange() if self.size > 1 else nullcontext()
+
+    def leave(self) -> None:
+        """Say goodbye to the others; a world of one has nothing to do."""
+        if self.size > 1:
+            import torch.distributed as dist
+
+            dist.destroy_process_group()
+
+
+def join(compute: "Compute") -> "tuple[World, Compute]":
+    """The world that torchrun's environment describes, gloo between CPUs or NCCL between GPUs, and the compute in it.
+
+    Each process measured its precision by itself; the first one's counts. Raises UserError.
+    """
+    if world_size() == 1:
+        return World(), compute
+    import torch.distributed as dist
+
+    with _exchange():
+        dist.init_process_group("nccl" if compute.device.type == "cuda" else "gloo", timeout=_PATIENCE)
+        world = World(dist.get_rank(), dist.get_world_size(), dist.new_group(backend="gloo", timeout=_PATIENCE))
+    return world, replace(compute, precision=world.tell(compute.precision))
+
+
+def check_share(batch_size: int) -> None:
+    """Raise UserError when the processes cannot share a batch evenly."""
+    if batch_size % world_size():
+        raise UserError(
+            f"--batch-size {batch_size} is for all {world_size()} processes together and must be a multiple of {world_size()}"
+        )
+
+
+@contextmanager
+def _exchange() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # gloo and NCCL have no class of their own for it
+        if type(error).__name__ == "OutOfMemoryError":
+            raise
+        raise UserError(
+            "another process of this run is gone, so this one ends too; continue from the last checkpoint with --resume, "
+            "with any number of processes"
+        ) from error

@@ -1,0 +1,177 @@
+"""The registry of data sets: each one opens as a uint8 tensor of images with labels and class names.
+
+glyphs is embedded; mnist, fashion_mnist and cifar10 are torchvision's; folder:PATH is any tree of images. Nothing here
+downloads: core.data.download does, and only when asked.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import platformdirs
+
+from core.errors import UserError
+
+if TYPE_CHECKING:  # names and places are asked for before torch is there
+    from torch import Tensor
+
+GLYPHS_TRAIN, GLYPHS_TEST = 20_000, 2_000
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """A whole data set: images uint8 (N, H, W, C), labels int64 (N,), the names of the classes, what was skipped on reading."""
+
+    name: str
+    images: "Tensor"
+    labels: "Tensor"
+    classes: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return self.images.shape[0]
+
+    @property
+    def side(self) -> int:
+        return self.images.shape[1]
+
+    @property
+    def channels(self) -> int:
+        return self.images.shape[3]
+
+
+class SetInfo(NamedTuple):
+    """What can be said of a data set without opening it.
+
+    `status` is embedded, on disk, or can be downloaded; `size` counts the training images.
+    """
+
+    name: str
+    title: str
+    shape: tuple[int, int, int]
+    size: int
+    classes: int
+    status: str
+    where: str
+
+
+class Known(NamedTuple):
+    """A torchvision data set: its class there, the file that shows it is on disk, and its shape."""
+
+    title: str
+    torchvision_class: str
+    marker: str
+    shape: tuple[int, int, int]
+    size: int
+
+
+KNOWN: dict[str, Known] = {
+    "mnist": Known("MNIST, handwritten digits", "MNIST", "MNIST/raw/train-images-idx3-ubyte", (28, 28, 1), 60_000),
+    "fashion_mnist": Known(
+        "Fashion-MNIST, clothes", "FashionMNIST", "FashionMNIST/raw/train-images-idx3-ubyte", (28, 28, 1), 60_000
+    ),
+    "cifar10": Known("CIFAR-10, small photographs", "CIFAR10", "cifar-10-batches-py/data_batch_1", (32, 32, 3), 50_000),
+}
+NAMES = ("glyphs", *KNOWN)
+
+
+def default_data_dir() -> Path:
+    """TINYDIFF_DATA_DIR, or the user's data folder for this program."""
+    return Path(os.environ.get("TINYDIFF_DATA_DIR") or platformdirs.user_data_path("tinydiff-tui"))
+
+
+def data_root(asked: str, trained_on: str) -> Path | None:
+    """The folder asked for, else that of a model's training while it is there; None for the default one."""
+    if asked:
+        return Path(asked).expanduser()
+    own = Path(trained_on).expanduser()
+    return own if trained_on and own.is_dir() else None
+
+
+def describe(name: str, root: Path | None = None) -> SetInfo:
+    """Where a named data set stands. Raises UserError for an unknown name."""
+    if name == "glyphs":
+        title = "Glyphs, digits drawn and bent by the program"
+        return SetInfo(name, title, (28, 28, 1), GLYPHS_TRAIN, 10, "embedded", "in the program")
+    known = KNOWN.get(name)
+    if known is None:
+        raise UserError(f"unknown data set '{name}'; choose one of {', '.join(NAMES)} or folder:PATH")
+    root = root or default_data_dir()
+    status = "on disk" if (root / known.marker).exists() else "can be downloaded"
+    return SetInfo(name, known.title, known.shape, known.size, 10, status, str((root / known.marker).parent))
+
+
+def list_datasets(root: Path | None = None) -> list[SetInfo]:
+    """All named data sets and where they stand."""
+    return [describe(name, root) for name in NAMES]
+
+
+def default_dataset(root: Path | None = None) -> str:
+    """mnist when it is on disk, else the embedded glyphs."""
+    return "mnist" if describe("mnist", root).status == "on disk" else "glyphs"
+
+
+def folder_path(name: str) -> Path:
+    """The folder of a data set named folder:PATH."""
+    return Path(name.removeprefix("folder:")).expanduser()
+
+
+def require(name: str, root: Path | None = None) -> None:
+    """Raise UserError, with the ways out, when a data set cannot be opened as things stand."""
+    if name.startswith("folder:"):
+        from core.data.folder import image_files
+
+        image_files(folder_path(name))
+        return
+    info = describe(name, root)
+    if info.status == "can be downloaded":
+        raise UserError(
+            f"{name} is not in {root or default_data_dir()}; run 'tinydiff-tui datasets --download {name}', put its files into "
+            f"{info.where} by hand, or use --dataset glyphs, which needs no file"
+        )
+
+
+def open_dataset(name: str, split: str = "train", root: Path | None = None, image_size: int = 0) -> ImageSet:
+    """Open the `train` or `test` split of a data set; `image_size` is for folder:PATH (0 keeps the common side, at most 64).
+
+    Raises UserError for an unknown name, files that are missing or torn, and a folder without images.
+    """
+    if split not in ("train", "test"):
+        raise UserError(f"unknown split '{split}'; choose train or test")
+    if name.startswith("folder:"):
+        from core.data.folder import open_folder
+
+        images, labels, classes, skipped = open_folder(folder_path(name), split, image_size)
+        return ImageSet(name, images, labels, classes, skipped)
+    info = describe(name, root)
+    if image_size not in (0, info.shape[0]):
+        raise UserError(f"{name} has images of side {info.shape[0]}; --image-size is for folder:PATH only")
+    if name == "glyphs":
+        from core.data.glyphs import CLASSES, make_glyphs
+
+        images, labels = make_glyphs(GLYPHS_TRAIN if split == "train" else GLYPHS_TEST, seed=0 if split == "train" else 1)
+        return ImageSet(name, images, labels, CLASSES)
+    require(name, root)
+    return _torchvision(name, root or default_data_dir(), train=split == "train")
+
+
+def _torchvision(name: str, root: Path, *, train: bool) -> ImageSet:
+    import numpy as np
+    import torch
+    from torchvision import datasets
+
+    known = KNOWN[name]
+    try:
+        data: Any = getattr(datasets, known.torchvision_class)(root=str(root), train=train, download=False)
+        images = torch.from_numpy(np.ascontiguousarray(data.data))
+        labels = torch.as_tensor(data.targets, dtype=torch.int64)
+        classes = tuple(str(c).split(" - ")[0] for c in data.classes)
+        if images.shape[1:3] != known.shape[:2] or not 0 <= labels.min() <= labels.max() < len(classes):
+            raise ValueError("another shape, or a class that is not there")
+        return ImageSet(name, images.reshape(len(labels), *known.shape), labels, classes)
+    except Exception as error:  # torchvision answers torn files with whatever its parser stumbled on
+        raise UserError(
+            f"the files of {name} in {root} cannot be read ({type(error).__name__}); delete them and run "
+            f"'tinydiff-tui datasets --download {name}'"
+        ) from error

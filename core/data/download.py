@@ -1,0 +1,91 @@
+"""Downloading the public data sets, as an iterator of progress that can be closed at any moment.
+
+Addresses and checksums are torchvision's own; files land under a temporary name and count only when their checksum is right.
+"""
+
+import hashlib
+import http.client
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from core.data.datasets import KNOWN, default_data_dir, describe
+from core.errors import UserError
+from core.files import atomic_write, write_failure
+
+_BLOCK = 1 << 16
+_TIMEOUT = 20
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Bytes of the current file; total 0 when the server does not say."""
+
+    file: str
+    done: int
+    total: int
+
+
+def download(name: str, root: Path | None = None) -> Iterator[Progress]:
+    """Fetch and unpack a named data set into `root`. Closing the iterator leaves no half file.
+
+    Raises UserError when the set has no download, or no address answers, naming the folder for the files.
+    """
+    root = root or default_data_dir()
+    info = describe(name, root)
+    if info.status != "can be downloaded":
+        return
+    from torchvision import datasets
+    from torchvision.datasets.utils import extract_archive
+
+    source = getattr(datasets, KNOWN[name].torchvision_class)
+    folder = root / KNOWN[name].marker.rsplit("/", 1)[0] if hasattr(source, "resources") else root
+    if hasattr(source, "resources"):
+        files = [(file, md5, [mirror + file for mirror in source.mirrors]) for file, md5 in source.resources]
+    else:
+        files = [(source.filename, source.tgz_md5, [source.url])]
+    for file, md5, addresses in files:
+        if _checksum(folder / file) != md5:
+            yield from _fetch(addresses, folder / file, md5, name, info.where)
+    for file, _, _ in reversed(files):  # the first file is the marker of the set: it is there when all others are
+        try:
+            extract_archive(str(folder / file), str(folder))
+        except OSError as error:
+            raise UserError(write_failure(folder, error)) from error
+
+
+def _fetch(addresses: list[str], target: Path, md5: str, name: str, where: str) -> Iterator[Progress]:
+    reasons = []
+    for address in addresses:
+        try:
+            with urllib.request.urlopen(address, timeout=_TIMEOUT) as answer, atomic_write(target) as file:
+                total, done = int(answer.headers.get("Content-Length") or 0), 0
+                digest = hashlib.md5(usedforsecurity=False)
+                while block := _read(answer):
+                    file.write(block)
+                    digest.update(block)
+                    done += len(block)
+                    yield Progress(target.name, done, total)
+                if digest.hexdigest() != md5:
+                    raise ValueError("checksum does not match")
+            return
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            said = " ".join(str(getattr(error, "reason", error)).split())  # some of it is the server's
+            reasons.append(said[:100] or type(error).__name__)
+    raise UserError(
+        f"{name} could not be downloaded ({reasons[-1]}); check the network, put {target.name} into {where} by hand, "
+        "or use --dataset glyphs, which needs no file"
+    )
+
+
+def _read(answer: IO[bytes]) -> bytes:
+    try:
+        return answer.read(_BLOCK)
+    except OSError as error:  # atomic_write would take it for a failure of the disk
+        raise http.client.HTTPException(str(error)) from error
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() if path.exists() else ""

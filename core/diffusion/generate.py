@@ -1,0 +1,124 @@
+"""Drawing images from a model: fixed batches, a seed for every image, one iterator of frames."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from core.compute.device import Compute
+from core.compute.distributed import World
+from core.compute.seeds import SampleNoise
+from core.config import SampleConfig
+from core.data.datasets import data_root, open_dataset
+from core.diffusion.model import Model
+from core.diffusion.process import Denoise
+from core.diffusion.samplers import SAMPLERS, Frame, spaced_timesteps
+from core.diffusion.starts import interpolated, keep_outside, noised, region
+from core.errors import UserError
+from core.images import to_float
+
+MIDDLE = (0.25, 10.0)  # sigma; guidance above it costs variety, below it nothing is left to decide
+BATCH = 64  # always cut alike, so that image k does not hang on how many are drawn after it
+
+
+@dataclass(frozen=True)
+class BatchFrame:
+    """A sampler's frame for images first .. first + N - 1; `done` of `evaluations` network evaluations are behind us."""
+
+    first: int
+    frame: Frame
+    done: int
+    evaluations: int
+
+
+def generate(
+    model: Model, options: SampleConfig, compute: Compute, source: Tensor | None = None, world: World | None = None
+) -> Iterator[BatchFrame]:
+    """Draw options.num_images images, batch after batch; closing stops within one network evaluation.
+
+    Of a world of several processes each draws every size-th batch, the same as one process would.
+
+    `source`: the pictures to start from, uint8 (options.num_images, H, W, C), for start = image and inpaint.
+    Raises UserError when the options do not fit the model.
+    """
+    options.check(model.config, model.label_count)
+    options = options.resolve(model.config, model.label_count)
+    timesteps = timesteps_for(model, options)
+    extras: dict[str, dict[str, object]] = {"ddim": {"eta": options.eta}, "ddpm": {"variance": options.variance}}
+    world = world or World()
+    numbers = range(world.rank, math.ceil(options.num_images / BATCH), world.size)
+    for turn, number in enumerate(numbers):
+        first = number * BATCH
+        count = min(BATCH, options.num_images - first)
+        noise = SampleNoise(options.seed, first, count, model.shape, compute.device)
+        labels = labels_for(model, options, first, count, compute.device)
+        interval = MIDDLE if options.guidance_interval == "middle" else (0.0, math.inf)
+        denoise = model.diffusion.denoiser(
+            model.network, labels=labels, guidance_scale=options.guidance_scale, guidance_interval=interval
+        )
+        known = None if source is None else to_float(source[first : first + count].to(compute.device))
+        x_T, denoise = _start(model, options, denoise, noise, first, known, timesteps[0])
+        frames = SAMPLERS[options.sampler](
+            denoise, x_T, model.diffusion.schedule, timesteps, noise, **extras.get(options.sampler, {})
+        )
+        while True:
+            with torch.inference_mode(), compute.autocast():
+                frame = next(frames, None)
+            if frame is None:
+                break
+            yield BatchFrame(first, frame, turn * frame.total + frame.index, len(numbers) * frame.total)
+
+
+def timesteps_for(model: Model, options: SampleConfig) -> list[int]:
+    """The falling list of t for resolved options; SDEdit spreads its steps over the part of the schedule that it walks."""
+    # Heun spends two evaluations on every point but the last.
+    points = (options.steps + 1) // 2 if options.sampler == "heun" else options.steps
+    length = model.diffusion.schedule.timesteps
+    if options.start == "image":
+        length = max(1, round(length * options.strength))
+    return spaced_timesteps(length, min(points, length), options.spacing)
+
+
+def _start(
+    model: Model, options: SampleConfig, denoise: Denoise, noise: SampleNoise, first: int, known: Tensor | None, t: int
+) -> tuple[Tensor, Denoise]:
+    """The tensor that sampling starts from, and the denoiser that it goes on with."""
+    count = len(noise.generators)
+    if options.start == "interpolate":
+        return interpolated(options, first, count, noise.shape, noise.device), denoise
+    x_T = noise().contiguous(memory_format=torch.channels_last)
+    if options.start == "noise":
+        return x_T, denoise
+    if known is None or known.shape != x_T.shape:
+        raise UserError(
+            f"--start {options.start} needs pictures of the model's size, {model.shape[1]}x{model.shape[2]}; check --data-dir"
+        )
+    if options.start == "image":
+        return noised(known, x_T, model.diffusion.schedule, t), denoise
+    mask = region(options.region, *model.shape[1:]).to(noise.device)
+    return x_T, keep_outside(denoise, known, mask)
+
+
+def source_pictures(model: Model, options: SampleConfig, data_dir: str = "") -> Tensor | None:
+    """The test images that start = image and inpaint begin from, uint8 (N, H, W, C); None for the other starts.
+
+    Raises UserError when the model's data set is not there or has fewer images.
+    """
+    if options.start not in ("image", "inpaint"):
+        return None
+    config = model.config
+    data = open_dataset(config.dataset, "test", data_root(data_dir, config.data_dir), config.image_size)
+    if options.num_images > len(data):
+        raise UserError(f"{config.dataset} has {len(data)} test images to start from; ask for that many with --num-images")
+    return data.images[: options.num_images]
+
+
+def labels_for(model: Model, options: SampleConfig, first: int, count: int, device: torch.device) -> Tensor | None:
+    """The class of each image: the one asked for, else image k gets class k modulo the number of classes."""
+    if not model.label_count:
+        return None
+    if options.label >= 0:
+        return torch.full((count,), options.label, device=device)
+    return torch.arange(first, first + count, device=device) % model.label_count

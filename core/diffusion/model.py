@@ -1,0 +1,36 @@
+"""A model: a network, the process that it was trained for, and what its outputs mean."""
+
+from dataclasses import dataclass
+
+from core.config import TrainConfig
+from core.diffusion.process import Diffusion
+from core.diffusion.schedule import NoiseSchedule
+from core.network.unet import UNet
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network ready to sample from, with everything that its outputs mean. `classes` are the data set's class names."""
+
+    network: UNet
+    diffusion: Diffusion
+    config: TrainConfig
+    classes: tuple[str, ...]
+    step: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        c = self.network.config
+        return c.channels, c.image_size, c.image_size
+
+    @property
+    def label_count(self) -> int:
+        """Number of classes that the network can be asked for; 0 for an unconditional one."""
+        return self.network.config.classes
+
+
+def make_diffusion(config: TrainConfig) -> Diffusion:
+    """The forward process and loss that a config describes."""
+    schedule = NoiseSchedule(config.schedule, config.timesteps, zero_terminal_snr=config.zero_terminal_snr)
+    return Diffusion(schedule, config.objective, config.weighting, config.t_sampling, config.learn_variance)

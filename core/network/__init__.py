@@ -1,0 +1,1 @@
+"""The networks, their norms, and the optimizer of their kernels."""

@@ -1,0 +1,1 @@
+"""The app itself: modes, themes, signals, starting it in a terminal and leaving it."""

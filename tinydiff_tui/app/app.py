@@ -1,0 +1,266 @@
+"""The app: five modes, one key each; themes, signals, the jobs and what the modes share."""
+
+import asyncio
+import gc
+import signal
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
+from textual.message import Message
+from textual.screen import Screen
+
+from core.data.datasets import default_dataset
+from core.errors import UserError
+from tinydiff_tui.app.launch import run_app, summary_of
+from tinydiff_tui.app.palette import BindingCommands
+from tinydiff_tui.app.settings import DARK, LIGHT, load_theme, save_theme
+from tinydiff_tui.jobs.jobs import Jobs
+from tinydiff_tui.jobs.messages import EngineLoaded
+from tinydiff_tui.screens.base import ModeScreen
+from tinydiff_tui.terminal.deferred import np
+
+if TYPE_CHECKING:
+    from tinydiff_tui.screens.runs import RunsScreen
+    from tinydiff_tui.screens.sample import SampleScreen
+    from tinydiff_tui.screens.train import TrainScreen
+
+__all__ = ["TinydiffApp", "run_app"]
+
+SIGNALS = ("SIGTERM", "SIGHUP")
+
+
+def make_mode(name: str) -> ModeScreen:
+    """The screen of a mode; its module is imported when it is first shown."""
+    mode: ModeScreen = getattr(import_module(f"tinydiff_tui.screens.{name}"), f"{name.title()}Screen")()
+    return mode
+
+
+class JobsStopped(Message, bubble=False):
+    """Every job has ended: the app may go."""
+
+
+class TinydiffApp(App[None]):
+    """The workbench. `data_dir` holds the data sets, `cwd` the runs; `start` is the mode shown first."""
+
+    CSS_PATH = "app.tcss"
+    TITLE = "tinydiff"
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
+        "data": partial(make_mode, "data"),
+        "noise": partial(make_mode, "noise"),
+        "train": partial(make_mode, "train"),
+        "sample": partial(make_mode, "sample"),
+        "runs": partial(make_mode, "runs"),
+    }
+    COMMANDS: ClassVar[set[Any]] = App.COMMANDS | {BindingCommands}
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-normal"), (160, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (34, "-high"), (50, "-tall")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("1", "switch_mode('data')", "Data", tooltip="Look at data sets"),
+        Binding("2", "switch_mode('noise')", "Noise", tooltip="Scrub noise onto an image"),
+        Binding("3", "switch_mode('train')", "Train", tooltip="Train a network and watch it learn"),
+        Binding("4", "switch_mode('sample')", "Sample", tooltip="Draw images out of noise"),
+        Binding("5", "switch_mode('runs')", "Runs", tooltip="Compare, resume and delete runs"),
+        Binding("question_mark", "help", "Help", key_display="?", tooltip="All keys that work now"),
+        Binding("e", "explain", "Explain", tooltip="What is on the screen: the idea, the formula, the code"),
+        Binding("t", "toggle_theme", "Theme", tooltip="Dark or light; the choice is remembered"),
+        Binding("q", "ask_quit", "Quit", tooltip="Leave; asks first while a training runs"),
+        Binding("ctrl+c,ctrl+q", "ask_quit", "Quit", show=False, priority=True),
+    ]
+
+    def __init__(self, data_dir: Path | None = None, cwd: Path | None = None, start: str = "data") -> None:
+        self.DEFAULT_MODE = start  # type: ignore[misc]  # read once, by the app itself
+        super().__init__()
+        self.data_dir = data_dir
+        self.cwd = cwd or Path.cwd()
+        self.jobs = Jobs()
+        self.engine_ready = False
+        self.engine_error = ""
+        self.dataset = default_dataset(data_dir)
+        self.trained: dict[Path, int | None] = {}
+        """The folders of the runs that were started here and the processes of the detached ones, for the summary after exit."""
+        self.failure = ""
+        self._leaving = False
+        self._leave_code = 0
+
+    # --- starting
+
+    def on_load(self) -> None:
+        self.stylesheet.apply(self)  # so that the first screen, which inherits from it, is styled once
+
+    def on_mount(self) -> None:
+        theme = load_theme()
+        self.theme = theme if theme in self.available_themes else DARK
+        self.theme_changed_signal.subscribe(self, lambda theme: save_theme(theme.name))
+        loop = asyncio.get_running_loop()
+        for name in SIGNALS:
+            if hasattr(signal, name):
+                number = getattr(signal, name)
+                try:
+                    loop.add_signal_handler(number, self.leave, 128 + number)
+                except (NotImplementedError, RuntimeError, ValueError):  # not the main thread, or not Unix
+                    break
+
+    def on_ready(self) -> None:
+        # After the first paint: torch takes seconds to import. run_app put the collection of garbage off until here.
+        gc.enable()
+        threading.Thread(target=self._load_engine, name="engine", daemon=True).start()
+
+    def _load_engine(self) -> None:
+        error = None
+        try:
+            np.ndarray  # noqa: B018 (loaded as the app wants it, before torch asks for it)
+            for mode in self.MODES:
+                import_module(f"tinydiff_tui.screens.{mode}")  # the first look at a mode does not wait for its import
+            import core.training.trainer  # noqa: F401
+        except Exception as problem:
+            error = f"torch cannot be imported ({type(problem).__name__}: {problem}); reinstall tinydiff-tui"
+        self.post_message(EngineLoaded(error))
+
+    def on_engine_loaded(self, message: EngineLoaded) -> None:
+        if message.error:
+            self.engine_error = message.error
+            self.notify(message.error, severity="error", timeout=60, markup=False)
+            return
+        self.engine_ready = True
+        for mode in self.mode_screens():
+            mode.tell_engine()
+
+    def mode_screens(self) -> list[ModeScreen]:
+        """The modes that were visited."""
+        return [screen for stack in self._screen_stacks.values() for screen in stack if isinstance(screen, ModeScreen)]
+
+    # --- what the modes share
+
+    @property
+    def train_screen(self) -> "TrainScreen | None":
+        return cast("TrainScreen | None", next((mode for mode in self.mode_screens() if mode.MODE == "train"), None))
+
+    def choose_dataset(self, name: str) -> None:
+        """Make a data set the one of Data, Noise and Train."""
+        self.dataset = name
+        if self.train_screen is not None:
+            self.train_screen.dataset_chosen(name)
+
+    def remember_run(self, folder: Path, process: int | None = None) -> None:
+        """Put a run that was started here into the summary after exit, last."""
+        self.trained.pop(folder, None)
+        self.trained[folder] = process
+
+    async def show_in_runs(self, folder: Path) -> None:
+        """Go to Runs with the cursor on the run in this folder."""
+        await self.switch_mode("runs")
+        cast("RunsScreen", self.screen).point_at(folder)
+
+    async def open_in_sample(self, checkpoint: Path) -> None:
+        """Go to Sample with this checkpoint chosen."""
+        await self.switch_mode("sample")
+        cast("SampleScreen", self.screen).choose_checkpoint(checkpoint)
+
+    async def resume_in_train(self, folder: Path) -> None:
+        """Go to Train and continue the run in this folder."""
+        await self.switch_mode("train")
+        if self.train_screen is not None:
+            self.train_screen.resume_run(folder)
+
+    # --- leaving
+
+    def leave(self, code: int = 0, *, keep: Path | None = None) -> None:
+        """Stop every job, then exit; a stopped training leaves its checkpoint first.
+
+        A process of its own goes on with the run in the folder `keep`.
+        """
+        if self._leaving:
+            return
+        self._leaving, self._leave_code = True, code
+        self.notify("handing the run over to a process of its own …" if keep else "stopping …", timeout=60)
+        # In a thread: the jobs may take a step to end, and the event loop must not wait.
+        threading.Thread(target=self._stop_jobs, args=(keep,), name="leave", daemon=True).start()
+
+    def _stop_jobs(self, keep: Path | None) -> None:
+        from core.runs.folder import RunDir, read_run
+        from tinydiff_tui.jobs.detach import start_detached
+
+        self.jobs.stop_all()
+        try:
+            if keep is not None and read_run(keep).status == "stopped":  # it may have come to its end meanwhile
+                process = start_detached(["train", "--resume", f"--output-dir={keep}"], RunDir(keep))
+                self.remember_run(keep, process.pid)
+        except UserError as error:
+            self.failure = str(error)
+        finally:
+            self.post_message(JobsStopped())
+
+    def on_jobs_stopped(self) -> None:
+        self.exit(return_code=self._leave_code)
+
+    def action_ask_quit(self) -> None:
+        from tinydiff_tui.screens.panels import Ask
+
+        if isinstance(self.screen, Ask) and self.screen.name == "quit":
+            self.leave()  # asked a second time
+        elif self.jobs.running("train") and not self._leaving:
+            answers = {
+                "keep": "Keep it running in a process of its own, and quit",
+                "stop": "Stop, save and quit",
+                "": "Cancel",
+            }
+            self.push_screen(Ask("A training is running.", answers, name="quit"), self._quit_answered)
+        else:
+            self.leave()
+
+    def _quit_answered(self, answer: str | None) -> None:
+        if answer == "keep" and self.train_screen is not None:
+            self.leave(keep=Path(self.train_screen.config.output_dir))
+        elif answer == "stop":
+            self.leave()
+
+    def summary(self) -> list[str]:
+        """What ran, where its files are and how to go on, for the terminal after exit."""
+        lines = [line for folder, process in self.trained.items() for line in summary_of(folder, process)]
+        return [*lines, self.failure] if self.failure else lines
+
+    def _fatal_error(self) -> None:
+        # One line instead of a page; what is behind it goes to a file.
+        from tinydiff_tui.app.launch import write_crash
+
+        error = self._exception
+        self.panic(f"tinydiff-tui stopped by an error of its own: {type(error).__name__}: {error}{write_crash()}")
+
+    # --- actions
+
+    async def run_action(
+        self, action: Any, default_namespace: DOMNode | None = None, namespaces: Mapping[str, DOMNode] | None = None
+    ) -> bool:
+        """Textual's lists fail on page up and down before they are laid out, or without room: then such a key does nothing."""
+        try:
+            return await super().run_action(action, default_namespace, namespaces)
+        except KeyError:
+            if "page_up" in str(action) or "page_down" in str(action):
+                return False
+            raise
+
+    def action_help(self) -> None:
+        from tinydiff_tui.screens.panels import Help, key_groups
+
+        self.push_screen(Help(key_groups(self.screen)))
+
+    def action_explain(self) -> None:
+        from tinydiff_tui.screens.panels import Explain
+
+        if isinstance(self.screen, ModeScreen):
+            self.push_screen(Explain(self.screen.MODE, self.screen.explain_values()))
+
+    def action_toggle_theme(self) -> None:
+        self.theme = DARK if self.theme == LIGHT else LIGHT
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Commands that are no binding."""
+        yield SystemCommand("Choose a theme", "All colour themes", self.action_change_theme)
+        yield SystemCommand("Screenshot", "Save the screen as SVG", lambda: self.set_timer(0.1, self.deliver_screenshot))

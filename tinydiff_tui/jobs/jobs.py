@@ -1,0 +1,154 @@
+"""Jobs: an iterator of the engine, pulled in a thread of its own, which posts messages and touches no widget.
+
+Plain threads, not Textual's workers: cancelling one of those leaves its thread running, and nothing here may start a second
+job before the first one's iterator is closed.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from textual.message_pump import MessagePump
+
+from core.errors import UserError
+from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
+
+POST_SECONDS = 0.1
+ATTEND_SECONDS = 0.25  # how often a paused job looks for requests
+
+
+class Job:
+    """One iterator and the thread that pulls it. `attend` runs in that thread now and then, also while the job is paused."""
+
+    def __init__(
+        self, name: str, target: MessagePump, attend: Callable[["Job"], object] | None = None, pace: float = POST_SECONDS
+    ) -> None:
+        self.name = name
+        self.target = target
+        self.pace = pace
+        self.attend = attend or (lambda job: None)
+        self.thread: threading.Thread | None = None
+        self._stop = threading.Event()
+        self._go = threading.Event()
+        self._go.set()
+
+    def stop(self) -> None:
+        """Close the iterator after the item in hand."""
+        self._stop.set()
+        self._go.set()
+
+    def pause(self) -> None:
+        """Pull no more until `resume`."""
+        self._go.clear()
+
+    def resume(self) -> None:
+        """Pull on."""
+        self._go.set()
+
+    @property
+    def paused(self) -> bool:
+        return not self._go.is_set()
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop.is_set()
+
+    def post(self, message: JobUpdate | JobFinished) -> None:
+        """Post to the screen, which may be gone when the app ends."""
+        with contextlib.suppress(Exception):
+            self.target.post_message(message)
+
+    def pull(self, make: Callable[[], Iterator[Any]], see: Callable[[Any], object]) -> tuple[str | None, object]:
+        """Pull to the end or to the stop, then close; (error, last snapshot)."""
+        snapshot: object = None
+        item: Any = None
+        unseen = False
+        try:
+            with contextlib.closing(_closable(make())) as items:
+                posted = 0.0
+                for item in items:
+                    unseen = True
+                    if self.paused or time.monotonic() - posted >= self.pace:
+                        self.attend(self)
+                        snapshot, unseen, posted = see(item), False, time.monotonic()
+                        self.post(JobUpdate(self.name, snapshot))
+                        while not self._go.wait(ATTEND_SECONDS):  # only here: a job rests on what the screen was shown
+                            self.attend(self)
+                    if self._stop.is_set():
+                        break
+            if unseen:
+                snapshot = see(item)
+        except UserError as error:
+            return str(error), snapshot
+        except MemoryError:
+            return "not enough memory; use a smaller batch, fewer images or a smaller model", snapshot
+        except Exception as error:  # a bug in the engine ends the job, never the app
+            return f"unexpected {type(error).__name__}: {error}", snapshot
+        return None, snapshot
+
+
+class Jobs:
+    """The jobs that run now, one of a name."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._lock = threading.Lock()
+
+    def start(
+        self,
+        name: str,
+        make: Callable[[], Iterator[Any]],
+        target: MessagePump,
+        snapshot: Callable[[Any], object],
+        attend: Callable[[Job], object] | None = None,
+        pace: float = POST_SECONDS,
+    ) -> Job | None:
+        """Pull make() in a thread; None when a job of this name has not posted its end yet.
+
+        `snapshot` runs in the thread, every `pace` seconds at most and once at the end, and makes what the screen is to see.
+        `attend` runs just before it, and four times a second while the job is paused.
+        """
+        with self._lock:
+            if name in self._jobs:
+                return None
+            job = self._jobs[name] = Job(name, target, attend, pace)
+        job.thread = threading.Thread(target=self._run, args=(job, make, snapshot), name=f"job {name}", daemon=True)
+        job.thread.start()
+        return job
+
+    def _run(self, job: Job, make: Callable[[], Iterator[Any]], snapshot: Callable[[Any], object]) -> None:
+        error, last = job.pull(make, snapshot)
+        with self._lock:  # a successor can start only behind this message
+            job.post(JobFinished(job.name, error, last))
+            del self._jobs[job.name]
+
+    def running(self, name: str) -> bool:
+        """Whether a job of this name has not finished."""
+        with self._lock:
+            return name in self._jobs
+
+    def get(self, name: str) -> Job | None:
+        """The running job of this name."""
+        with self._lock:
+            return self._jobs.get(name)
+
+    def stop(self, name: str) -> None:
+        """Ask a job to stop; its JobFinished comes when its iterator is closed."""
+        if job := self.get(name):
+            job.stop()
+
+    def stop_all(self, seconds: float = 60) -> None:
+        """Stop every job and wait for the threads. Not for the event loop: call it in a thread."""
+        jobs = list(self._jobs.values())
+        for job in jobs:
+            job.stop()
+        for job in jobs:
+            if job.thread and job.thread is not threading.current_thread():
+                job.thread.join(seconds)
+
+
+def _closable(items: Iterator[Any]) -> Any:
+    """Generators as they are; other iterators with a close that does nothing."""
+    return items if hasattr(items, "close") else (item for item in items)

@@ -1,0 +1,159 @@
+"""The runs below a folder as rows, their loss curves and their newest samples, read in a worker thread; without torch."""
+
+import math
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.errors import UserError
+from core.runs.folder import RunDir, RunInfo, find_runs
+from tinydiff_tui.jobs.training import LossCurve, Series
+from tinydiff_tui.terminal.cells import Pixels
+from tinydiff_tui.text import ago, duration, number, printable, short_count
+
+MOST_PIXELS = 1 << 24
+BACKGROUND = 32  # of the gaps, as core.images.grid leaves them
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One line of the list; `info` is None for a run that cannot be read, and `error` says why."""
+
+    key: str
+    name: str
+    cells: tuple[str, ...]
+    info: RunInfo | None
+    live: bool
+    error: str
+    curve: LossCurve | None
+    pulse: str = ""
+    """How a live run gets on: epoch, rate, time left, loss by quarter of t."""
+
+
+@dataclass
+class _Followed:
+    """How far a metrics.jsonl was read."""
+
+    offset: int = 0
+    size: int = 0
+    step: int = 0
+    series: Series = field(default_factory=Series)
+    lately: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=12))
+
+
+class RunList:
+    """Reads again only what has grown. Use it from one thread at a time."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._followed: dict[Path, _Followed] = {}
+
+    def read(self) -> tuple[RunRow, ...]:
+        """All rows, newest run first."""
+        return tuple(self._row(run) for run in find_runs(self.root))
+
+    def _row(self, run: RunInfo | UserError) -> RunRow:
+        if isinstance(run, UserError):
+            text = printable(str(run))
+            return RunRow(text, text, ("unreadable", text, "", "", "", ""), None, False, text, None)
+        name = run.path.name if run.path == self.root else str(run.path.relative_to(self.root))
+        name = printable(name)
+        followed = self._follow(run.path)
+        losses = followed.series.losses
+        config, step = run.config, max(run.step, followed.step)
+        cells = (
+            run.status,
+            printable(config.dataset),
+            f"{config.model} {config.objective}",
+            f"{short_count(step)}/{short_count(run.total_steps)}",
+            number(float(np.mean(losses[-10:])) if losses else float("nan")),
+            ago(time.time() - run.started),
+        )
+        curve = LossCurve(name, np.array(followed.series.steps), np.array(losses))
+        live = run.status in ("running", "paused")
+        return RunRow(str(run.path), name, cells, run, live, "", curve, pulse(run, followed.lately) if live else "")
+
+    def _follow(self, folder: Path) -> _Followed:
+        run = RunDir(folder)
+        followed = self._followed.setdefault(folder, _Followed())
+        try:
+            size = run.metrics.stat().st_size
+            if size < followed.size:  # cut back by a resume, or overwritten
+                followed = self._followed[folder] = _Followed()
+            followed.size = size
+            if size > followed.offset:
+                for entry in run.follow_metrics(followed.offset):
+                    followed.series.put(entry["step"], entry["loss"])
+                    followed.lately.append(entry)
+                    followed.offset, followed.step = entry["offset"], entry["step"]
+        except OSError:
+            pass
+        return followed
+
+
+def pulse(run: RunInfo, lately: Sequence[dict[str, Any]]) -> str:
+    """One line on a live run from the last lines of its metrics; what they do not tell is left out."""
+    if not lately:
+        return "no step is logged yet"
+    first, last = lately[0], lately[-1]
+    epochs = "" if run.config.budget else f" of {run.config.epochs}"
+    parts = [f"epoch {last['epoch']}{epochs}"] if isinstance(last.get("epoch"), int) else []
+    seconds = _seconds(last) - _seconds(first)  # of training: a pause is not in it
+    steps = last["step"] - first["step"]
+    if seconds > 0 and steps > 0 and math.isfinite(seconds):
+        left = duration((run.total_steps - last["step"]) * (seconds / steps))
+        parts += [f"{steps * run.config.batch_size / seconds:.0f} images/s", f"{left} left"]
+    if run.status == "paused":
+        parts.append("paused")
+    quartiles = last.get("quartiles")
+    if isinstance(quartiles, list) and len(quartiles) == 4:
+        losses = " ".join(number(q if isinstance(q, float) else math.nan, ".3f") for q in quartiles)
+        parts.append(f"loss by quarter of t {losses}")
+    return " · ".join(parts)
+
+
+def _seconds(entry: dict[str, Any]) -> float:
+    value = entry.get("seconds")
+    return value if isinstance(value, float) else math.nan
+
+
+def newest_sheet(folder: Path) -> Path | None:
+    """The youngest samples/epoch_*.png of a run; links are passed over."""
+    files = [
+        (path.stat().st_mtime_ns, path) for path in folder.glob("samples/epoch_*.png") if path.is_file() and not path.is_symlink()
+    ]
+    return max(files)[1] if files else None
+
+
+def cut(sheet: Pixels) -> Pixels:
+    """A sheet (H, W, C) as its images (N, h, w, C), row by row; one image when its gaps are not those of a grid."""
+    rows, columns = (_spans((sheet == BACKGROUND).all(axis=axes)) for axes in ((1, 2), (0, 2)))
+    sizes = {(bottom - top, right - left) for top, bottom in rows for left, right in columns}
+    if len(sizes) != 1:
+        return sheet[None]
+    return np.stack([sheet[top:bottom, left:right] for top, bottom in rows for left, right in columns])
+
+
+def _spans(gap: np.ndarray) -> list[tuple[int, int]]:
+    """(start, end) of what lies between the gaps."""
+    edges = np.flatnonzero(np.diff(np.r_[True, gap, True]))
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+
+
+def read_sheet(path: Path, scale: int = 2) -> Pixels | None:
+    """The images of a PNG that core.images.save_png wrote; None for a file that is none, or is too large."""
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            if picture.width * picture.height > MOST_PIXELS or picture.mode not in ("L", "RGB"):
+                return None
+            pixels = np.asarray(picture)
+    except (OSError, ValueError, SyntaxError):
+        return None
+    return cut(pixels.reshape(*pixels.shape[:2], -1)[::scale, ::scale])

@@ -1,0 +1,196 @@
+"""What the Sample mode runs in the worker thread: read a checkpoint, draw images, keep their way as uint8 pictures.
+
+Import it once torch is there.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from core import images
+from core.compute.device import Compute, choose_compute
+from core.config import SampleConfig
+from core.diffusion.generate import BatchFrame, generate, source_pictures
+from core.diffusion.model import Model
+from core.runs.checkpoint import load_model
+from core.runs.folder import RunInfo, find_runs
+from tinydiff_tui.terminal.cells import Pixels
+
+MOST_FRAMES = 100
+MOST_BYTES = 64 << 20  # of kept frames; many or large images keep fewer
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the screen says of a checkpoint. `labels` is 0 for an unconditional model."""
+
+    path: Path
+    objective: str
+    schedule: str
+    timesteps: int
+    dataset: str
+    classes: tuple[str, ...]
+    labels: int
+    step: int
+    sampler: str
+    compute: str
+
+
+@dataclass(frozen=True)
+class View:
+    """One moment: x_t and the predicted x0 as uint8 (N, H, W, C). Images of later batches are mid-grey until their turn."""
+
+    t: int
+    x: Pixels
+    x0: Pixels
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Progress: the frames kept so far, the newest moment, and the seconds left (nan while unknown)."""
+
+    frames: tuple[View, ...]
+    newest: View
+    done: int
+    evaluations: int
+    seconds_left: float
+    options: SampleConfig
+
+
+def checkpoints(root: Path) -> Iterator[tuple[tuple[str, Path], ...]]:
+    """(name, path) of the checkpoints of every run below a folder, newest run first, as an iterator of one."""
+    found: list[tuple[str, Path]] = []
+    for run in find_runs(root):
+        if not isinstance(run, RunInfo) or run.checkpoint is None:
+            continue
+        name = run.path.name if run.path == root else str(run.path.relative_to(root))
+        what = "final" if run.checkpoint.name.startswith("model_final") else f"step {run.step:,}"
+        found.append((f"{name} · {what}", run.checkpoint))
+        for path in sorted(run.path.glob("checkpoints/model_epoch_*.pt"), reverse=True):
+            found.append((f"{name} · {path.stem.removeprefix('model_').replace('_', ' ')}", path))
+    yield tuple(found)
+
+
+@lru_cache(maxsize=1)
+def compute() -> Compute:
+    return choose_compute()
+
+
+@lru_cache(maxsize=1)
+def _model(path: Path, modified: int) -> Model:
+    return load_model(path, device=compute().device)
+
+
+def model_of(path: Path) -> Model:
+    """The model of a checkpoint; the last one is kept until its file changes. Raises UserError."""
+    return _model(path, path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+def read_facts(path: Path) -> Iterator[ModelFacts]:
+    """Load a checkpoint and say what it is, as an iterator of one. Raises UserError."""
+    model = model_of(path)
+    config = model.config
+    yield ModelFacts(
+        path, config.objective, config.schedule, config.timesteps, config.dataset, model.classes, model.label_count,
+        model.step, SampleConfig().resolve(config, model.label_count).sampler, compute().describe(),
+    )  # fmt: skip
+
+
+class Drawing:
+    """One set of images on its way out of noise. Iterate once, in a worker thread; `snapshot` turns an item into `Drawn`."""
+
+    def __init__(self, path: Path, options: SampleConfig, data_dir: Path | None = None) -> None:
+        self.path = path
+        self.options = options
+        self.data_dir = str(data_dir or "")
+        self.frames: list[View] = []
+        self.started = 0.0
+
+    def __iter__(self) -> Iterator[BatchFrame]:
+        model = model_of(self.path)
+        self.options.check(model.config, model.label_count)
+        self.options = self.options.resolve(model.config, model.label_count)
+        channels, height, width = model.shape
+        self.shape = (self.options.num_images, height, width, channels)
+        most = max(2, min(MOST_FRAMES, MOST_BYTES // (2 * math.prod(self.shape))))
+        source = source_pictures(model, self.options, self.data_dir)
+        self.started = time.monotonic()
+        frames = generate(model, self.options, compute(), source)
+        try:
+            for item in frames:
+                stride = math.ceil((item.frame.total + 1) / most)
+                if item.frame.index % stride == 0 or item.frame.t < 0:
+                    self._keep(item, -(-item.frame.index // stride))
+                yield item
+        finally:
+            frames.close()  # type: ignore[attr-defined]
+
+    def _keep(self, item: BatchFrame, place: int) -> None:
+        view = self._view(item, self.frames[place] if place < len(self.frames) else None)
+        if place < len(self.frames):
+            self.frames[place] = view
+        else:
+            self.frames.append(view)
+
+    def _view(self, item: BatchFrame, before: View | None) -> View:
+        def full(part: Pixels, of: Callable[[View], Pixels]) -> Pixels:
+            if len(part) == self.shape[0]:
+                return part
+            whole = np.full(self.shape, 128, dtype=np.uint8) if before is None else of(before).copy()
+            whole[item.first : item.first + len(part)] = part
+            return whole
+
+        x, x0 = images.to_uint8(item.frame.x), images.to_uint8(item.frame.x0)
+        return View(item.frame.t, full(x, lambda view: view.x), full(x0, lambda view: view.x0))
+
+    def snapshot(self, item: BatchFrame) -> Drawn:
+        """Progress as plain values."""
+        newest = self._view(item, self.frames[-1] if self.frames else None)
+        spent = time.monotonic() - self.started
+        left = spent / item.done * (item.evaluations - item.done) if item.done else math.nan
+        return Drawn(tuple(self.frames), newest, item.done, item.evaluations, left, self.options)
+
+
+def run_folder(checkpoint: Path) -> Path:
+    """The run that a checkpoint belongs to: checkpoints/ lies one level down."""
+    parent = checkpoint.parent
+    return parent.parent if parent.name == "checkpoints" else parent
+
+
+def save_picture(path: Path, pictures: Pixels, columns: int) -> Iterator[Path]:
+    """Write one grid as PNG, as an iterator of one."""
+    images.save_png(path, images.grid(pictures, columns))
+    yield path
+
+
+def save_animation(path: Path, frames: tuple[View, ...], kind: str, columns: int) -> Iterator[Path]:
+    """Write the grids of all frames as GIF, x_t or (kind "x0") the predicted x0, as an iterator of one."""
+    images.save_gif(path, [images.grid(view.x0 if kind == "x0" else view.x, columns) for view in frames])
+    yield path
+
+
+OBJECTIVES = {
+    "epsilon": "ε̂ = net(x_t, t),  x̂0 = (x_t − s_t ε̂) / a_t",
+    "x0": "x̂0 = net(x_t, t)",
+    "v": "v̂ = net(x_t, t),  x̂0 = a_t x_t − s_t v̂",
+    "flow": "û = net(x_t, t) ≈ ε − x0,  x̂0 = x_t − s_t û",
+}
+SAMPLERS = {
+    "ddpm": "x′ ~ N(c0 x̂0 + c_t x_t, σ²)",
+    "ddim": "x′ = a′ x̂0 + √(s′² − σ²) ε̂ + σ z",
+    "euler": "x′ = x_t + (s′ − s_t) û",
+    "heun": "x′ = x_t + Δs (û + û′) / 2",
+    "dpmpp_2m": "x′ = (s′/s) x_t − a′ (e⁻ʰ − 1) D",
+    "unipc": "x′ = (s′/s) x_t − a′ (e⁻ʰ − 1) x̂0 + ρ D",
+}
+STARTS = {
+    "noise": "",
+    "interpolate": "x_T = slerp(ε₁, ε₂)",
+    "image": "x_t = a_t x + s_t ε of test images at {strength:.0%} of the way (SDEdit)",
+    "inpaint": "x̂0 = the test image outside of the {region}",
+}

@@ -1,0 +1,49 @@
+"""Before a run starts from the app: where it goes, whether it can begin, and what a resume takes over from the run before."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from core.config import TrainConfig, check_batch
+from core.data.datasets import describe, require
+from core.runs.folder import read_run
+
+
+def placed(config: TrainConfig, cwd: Path, data_dir: Path | None) -> TrainConfig:
+    """The app's folders where the form names none of its own."""
+    output = Path(config.output_dir).expanduser()
+    place = str(output) if output.is_absolute() or cwd == Path.cwd() else str(cwd / output)
+    return dataclasses.replace(config, output_dir=place, data_dir=config.data_dir or (str(data_dir) if data_dir else ""))
+
+
+def check_data(config: TrainConfig) -> None:
+    """Raise UserError when the data set is not there, or smaller than a batch."""
+    root = Path(config.data_dir) if config.data_dir else None
+    require(config.dataset, root)
+    if config.dataset != "glyphs" and not config.dataset.startswith("folder:"):
+        check_batch(config.batch_size, config.dataset, describe(config.dataset, root).size)
+
+
+def resumed(asked: TrainConfig, given: dict[str, Any]) -> TrainConfig:
+    """The config of the run in asked.output_dir with what the form changed of it. Raises UserError."""
+    own = read_run(Path(asked.output_dir)).config.to_dict()
+    given = {name: value for name, value in given.items() if name not in ("dataset", "output_dir", "data_dir")}
+    return TrainConfig.continued(own, given | {"output_dir": asked.output_dir, "data_dir": asked.data_dir})
+
+
+def changes(config: TrainConfig) -> dict[str, Any]:
+    """The fields that differ from the recipe of the config's model and objective."""
+    recipe = TrainConfig.of(model=config.model, objective=config.objective).to_dict()
+    return {name: value for name, value in config.to_dict().items() if value != recipe[name]}
+
+
+def train_flags(config: TrainConfig) -> list[str]:
+    """The flags of `tinydiff-tui train` that make this config."""
+    flags = []
+    for name, value in ({"model": config.model, "objective": config.objective} | changes(config)).items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            flags.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            flags.append(f"--{flag}={value}")
+    return flags

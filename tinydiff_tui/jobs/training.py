@@ -1,0 +1,267 @@
+"""A training run as the dashboard sees it: the engine's events gathered in the worker thread, plain values for the screen."""
+
+import math
+import os
+import time
+from collections import deque
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.config import TrainConfig
+from tinydiff_tui.jobs.jobs import Job
+from tinydiff_tui.terminal.cells import Pixels
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from core.training.events import Event, Step
+    from core.training.trainer import Trainer
+
+MOST_POINTS = 2000
+RECENT = 400  # losses that the sparkline shows
+
+Values = NDArray[np.float64]
+
+
+class Series:
+    """Losses by step, halved in resolution whenever it grows past MOST_POINTS."""
+
+    def __init__(self) -> None:
+        self.steps: list[float] = []
+        self.losses: list[float] = []
+        self.stride = 1
+        self._rest: list[float] = []
+
+    def add(self, step: int, losses: list[float]) -> None:
+        """The losses of the steps up to and including `step`."""
+        for place, loss in enumerate(losses, start=step - len(losses) + 1):
+            self._rest.append(loss)
+            if len(self._rest) >= self.stride:
+                self.put(place, float(np.mean(self._rest)))
+                self._rest.clear()
+
+    def put(self, step: float, loss: float) -> None:
+        self.steps.append(step)
+        self.losses.append(loss)
+        if len(self.steps) > MOST_POINTS:
+            self.steps = self.steps[1::2]
+            pairs = np.array(self.losses[: len(self.steps) * 2]).reshape(-1, 2)
+            self.losses = pairs.mean(axis=1).tolist()
+            self.stride *= 2
+
+    def cut(self, step: int) -> None:
+        """Forget what came after a step."""
+        keep = sum(1 for at in self.steps if at <= step)
+        del self.steps[keep:], self.losses[keep:]
+        self._rest.clear()
+
+
+@dataclass(frozen=True)
+class LossCurve:
+    """Losses (n,) at steps (n,); what is not finite is left out."""
+
+    name: str
+    steps: Values
+    losses: Values
+
+
+@dataclass(frozen=True)
+class TrainView:
+    """One moment of a run. `quartiles`: mean loss by quarter of t, nan where no image fell."""
+
+    folder: Path
+    title: str
+    phase: str
+    step: int
+    total_steps: int
+    epoch: int
+    epochs: int
+    steps_per_epoch: int
+    loss: float
+    lr: float
+    grad_norm: float
+    images_per_second: float
+    eta_seconds: float
+    seconds: float
+    quartiles: tuple[float, ...]
+    memory: float
+    steps: Values
+    losses: Values
+    recent: tuple[float, ...]
+    log: tuple[str, ...]
+    pictures: Pixels | None
+    pictures_title: str
+
+
+class Training:
+    """Iterate once, in a worker thread. `snapshot` turns any item into a TrainView."""
+
+    def __init__(self, config: TrainConfig, *, resume: bool = False, overwrite: bool = False) -> None:
+        self.config = config
+        self.resume = resume
+        self.overwrite = overwrite
+        self.trainer: Trainer | None = None
+        self.finished: Path | None = None
+        self._title = ""
+        self._phase = "preparing"
+        self._paused = False
+        self._step: Step | None = None
+        self._pending: list[Tensor] = []
+        self._quarters: Tensor | None = None
+        self._shown_quarters = np.full(4, math.nan)
+        self._loss = math.nan
+        self._series = Series()
+        self._recent: deque[float] = deque(maxlen=RECENT)
+        self._log: deque[str] = deque(maxlen=200)
+        self._pictures: Tensor | None = None
+        self._drawn: Pixels | None = None
+        self._pictures_title = ""
+
+    def __iter__(self) -> Iterator["Event"]:
+        from core.training.trainer import Trainer
+
+        trainer = self.trainer = Trainer(self.config, resume=self.resume, overwrite=self.overwrite)
+        self._title, _, compute = trainer.describe().partition("; ")
+        self._say(f"on {compute}")
+        if self.resume:
+            self._say(f"resumed at step {trainer.step:,} of {trainer.total_steps:,}")
+            self._restore(trainer)
+        else:
+            self._say(f"started in {trainer.run.path.name}")
+        events = cast("Generator[Event, None, None]", iter(trainer))
+        try:
+            for event in events:
+                self._see(event)
+                yield event
+        finally:
+            events.close()
+            if self.finished is None:
+                self._say(f"stopped after step {trainer.step:,}: {trainer.run.last.name}")
+
+    def attend(self, job: Job) -> None:
+        """Do what was asked for through the run folder, as the keys do it, and have run.json say whether the run is paused.
+
+        For the job's own thread, between two events.
+        """
+        trainer = self.trainer
+        assert trainer is not None
+        for request in trainer.run.take_requests():
+            self._say(f"asked to {request}")
+            match request:
+                case "pause":
+                    job.pause()
+                case "resume":
+                    job.resume()
+                case "checkpoint":
+                    trainer.checkpoint_now()
+                case "sample":
+                    trainer.sample_now()
+                case "stop":
+                    job.stop()
+        if job.paused != self._paused:
+            self._paused = job.paused
+            trainer.write_status("paused" if self._paused else "running")
+
+    def _restore(self, trainer: "Trainer") -> None:
+        for entry in trainer.run.read_metrics():
+            if entry["step"] <= trainer.step:
+                self._series.put(entry["step"], entry["loss"])
+                self._recent.append(entry["loss"])
+
+    def _say(self, text: str) -> None:
+        self._log.append(f"{time.strftime('%H:%M:%S')} {text}")
+
+    def _see(self, event: "Event") -> None:
+        from core.training.events import EpochEnd, Finished, RolledBack, Samples, Sampling, Saved, Step
+
+        match event:
+            case Step():
+                self._step, self._phase = event, "training"
+                self._pending.append(event.loss)
+                self._quarters = event.quartiles if self._quarters is None else self._quarters + event.quartiles
+            case Sampling():
+                self._phase = "sampling"
+                self._pictures = event.frame.frame.x
+                self._pictures_title = f"denoising {event.frame.done}/{event.frame.evaluations}"
+            case Samples():
+                self._pictures, self._pictures_title = event.images, f"samples, epoch {event.epoch} (EMA)"
+                self._say(f"samples: {event.path.name}")
+            case EpochEnd():
+                self._say(f"epoch {event.epoch}/{event.epochs}: mean loss {event.loss:.4f}")
+            case Saved():
+                self._say(f"saved {event.path.name} at step {event.step:,}")
+            case RolledBack():
+                self._say(f"diverged; back at step {event.step:,} with lr {event.lr:g}")
+                self._pending.clear()
+                self._series.cut(event.step)
+            case Finished():
+                self.finished, self._phase = event.path, "finished"
+                self._say(f"finished in {event.seconds:.0f} s: {event.path.name}")
+
+    def snapshot(self, _: Any) -> TrainView:
+        """Everything that can be shown now; reads the tensors, so it belongs in the worker thread."""
+        assert self.trainer is not None
+        self._read_tensors()
+        step, trainer = self._step, self.trainer
+        return TrainView(
+            folder=trainer.run.path,
+            title=self._title,
+            phase=self._phase,
+            step=trainer.step,
+            total_steps=trainer.total_steps,
+            epoch=step.epoch if step else 0,
+            epochs=trainer.epochs,
+            steps_per_epoch=trainer.steps_per_epoch,
+            loss=self._loss,
+            lr=step.lr if step else 0.0,
+            grad_norm=float(step.grad_norm) if step else math.nan,
+            images_per_second=step.images_per_second if step else 0.0,
+            eta_seconds=step.eta_seconds if step else math.nan,
+            seconds=step.seconds if step else 0.0,
+            quartiles=tuple(self._shown_quarters.tolist()),
+            memory=memory_used(),
+            steps=np.array(self._series.steps),
+            losses=np.array(self._series.losses),
+            recent=tuple(self._recent),
+            log=tuple(self._log),
+            pictures=self._drawn,
+            pictures_title=self._pictures_title,
+        )
+
+    def _read_tensors(self) -> None:
+        import torch
+
+        from core.images import to_uint8
+
+        if self._pending and self._step is not None:
+            losses = torch.stack(self._pending).float().tolist()
+            self._pending.clear()
+            self._loss = losses[-1]
+            self._recent.extend(losses)
+            self._series.add(self._step.step, losses)
+        if self._quarters is not None:
+            sums, counts = self._quarters.float().cpu().numpy()
+            self._quarters = None
+            fresh = np.divide(sums, counts, out=np.full(4, math.nan), where=counts > 0)
+            # A running mean: one tenth of a second holds few images of each quarter.
+            known = np.isfinite(self._shown_quarters) & np.isfinite(fresh)
+            mixed = np.where(known, 0.9 * self._shown_quarters + 0.1 * fresh, fresh)
+            self._shown_quarters = np.where(np.isfinite(mixed), mixed, self._shown_quarters)
+        if self._pictures is not None:
+            self._drawn, self._pictures = to_uint8(self._pictures), None
+
+
+def memory_used() -> float:
+    """Bytes that this process holds now; its peak where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return float(pages * os.sysconf("SC_PAGE_SIZE"))
+    except (OSError, ValueError, IndexError):
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0

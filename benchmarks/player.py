@@ -61,7 +61,7 @@ class Player(App[None]):
         yield Ours(self.frames.shape[1] // 2) if self.kind == "ours" else Static(id="picture")
 
     def on_ready(self) -> None:
-        output: Any = self._driver.line if isinstance(self._driver, ScreenDriver) else self._driver
+        output: Any = self._driver.writer if isinstance(self._driver, ScreenDriver) else self._driver
         write = output.write
 
         def count(data: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from core.compute.distributed import is_first
 from core.config import REQUESTS, SampleConfig, TrainConfig
 from core.errors import UserError
+from tinydiff_tui.commands.options import COMPUTE
 
 EPILOG = """without a command: open the app
 
@@ -37,7 +38,7 @@ def run(arguments: Sequence[str]) -> int:
         return int(command(options))
     except UserError as error:
         who = "" if is_first() else f"process {os.environ['RANK']}: "
-        sys.stderr.write(f"tinydiff-tui: {who}{printable(str(error))}\n")
+        sys.stderr.write(f"tinydiff-tui: {who}{error}\n")
         return 2
     except KeyboardInterrupt:
         return 130
@@ -53,11 +54,6 @@ class _Version(argparse.Action):
         from importlib.metadata import version
 
         parser.exit(message=f"tinydiff-tui {version('tinydiff-tui')}\n")
-
-
-def printable(text: str) -> str:
-    """One line without control characters, whatever a file name or a file held."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _spelling(argument: str) -> str:
@@ -138,7 +134,7 @@ def _visualize(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_compute(parser: argparse.ArgumentParser) -> None:
-    _add_fields(parser, TrainConfig, only=("device", "precision", "threads"))
+    _add_fields(parser, TrainConfig, only=COMPUTE)
 
 
 def _plain(parser: argparse.ArgumentParser) -> None:
@@ -163,9 +159,3 @@ def _add_fields(parser: argparse.ArgumentParser, config: type, only: tuple[str, 
                 else ("N" if isinstance(field.default, int) else "X" if isinstance(field.default, float) else "TEXT")
             )
             parser.add_argument(flag, type=type(field.default), metavar=metavar, **settings)
-
-
-def given(options: argparse.Namespace, config: type) -> dict[str, Any]:
-    """The fields of a config that were on the command line."""
-    names = {field.name for field in dataclasses.fields(config)}
-    return {name: value for name, value in vars(options).items() if name in names}

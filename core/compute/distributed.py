@@ -1,7 +1,7 @@
 """One run of many processes: torchrun starts them, torch.distributed joins them, each takes its share of every global batch.
 
 The first process (rank 0) decides everything: it alone reads and writes the run folder and tells the others, before every step,
-what comes next. A process on its own is a world of one, and none of this costs it anything.
+what comes next. A process on its own is a group of one, and none of this costs it anything.
 """
 
 import datetime
@@ -36,7 +36,7 @@ def world_size() -> int:
 
 
 @dataclass(frozen=True)
-class World:
+class ProcessGroup:
     """The processes of a run, seen from one of them. Every method but `share` is called by all of them in the same order."""
 
     rank: int = 0
@@ -108,26 +108,26 @@ class World:
         return _exchange() if self.size > 1 else nullcontext()
 
     def leave(self) -> None:
-        """Say goodbye to the others; a world of one has nothing to do."""
+        """Say goodbye to the others; a group of one has nothing to do."""
         if self.size > 1:
             import torch.distributed as dist
 
             dist.destroy_process_group()
 
 
-def join(compute: "Compute") -> "tuple[World, Compute]":
-    """The world that torchrun's environment describes, gloo between CPUs or NCCL between GPUs, and the compute in it.
+def join(compute: "Compute") -> "tuple[ProcessGroup, Compute]":
+    """The process group that torchrun's environment describes, gloo between CPUs or NCCL between GPUs, and the compute in it.
 
     Each process measured its precision by itself; the first one's counts. Raises UserError.
     """
     if world_size() == 1:
-        return World(), compute
+        return ProcessGroup(), compute
     import torch.distributed as dist
 
     with _exchange():
         dist.init_process_group("nccl" if compute.device.type == "cuda" else "gloo", timeout=_PATIENCE)
-        world = World(dist.get_rank(), dist.get_world_size(), dist.new_group(backend="gloo", timeout=_PATIENCE))
-    return world, replace(compute, precision=world.tell(compute.precision))
+        processes = ProcessGroup(dist.get_rank(), dist.get_world_size(), dist.new_group(backend="gloo", timeout=_PATIENCE))
+    return processes, replace(compute, precision=processes.tell(compute.precision))
 
 
 def check_share(batch_size: int) -> None:

@@ -1,4 +1,4 @@
-"""Random numbers as a function of what they are for: the noise of step n hangs on (seed, n) and on nothing else.
+"""Random numbers as a function of what they are for: the noise of step n depends on (seed, n) and on nothing else.
 
 That is what makes a run resume exactly with no generator state to save, and image k independent of the batch around it.
 """

@@ -29,7 +29,7 @@ _DECODING = 2  # one more when the same files come to give other pixels
 def open_folder(path: Path, split: str, image_size: int = 0) -> tuple["Tensor", "Tensor", tuple[str, ...], tuple[str, ...]]:
     """(images uint8 (N, S, S, C), labels, classes, skipped files) of the train (9 in 10) or test (1 in 10) files.
 
-    The split hangs on each file's name alone, so adding a file moves no other. Greyscale folders have one channel, any
+    The split depends on each file's name alone, so adding a file moves no other. Greyscale folders have one channel, any
     colour gives three. Raises UserError when there is no folder or no readable image in it.
     """
     import torch

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from core.compute.device import Compute
-from core.compute.distributed import World
+from core.compute.distributed import ProcessGroup
 from core.compute.seeds import SampleNoise
 from core.config import SampleConfig
 from core.data.datasets import data_root, open_dataset
@@ -20,7 +20,7 @@ from core.errors import UserError
 from core.images import to_float
 
 MIDDLE = (0.25, 10.0)  # sigma; guidance above it costs variety, below it nothing is left to decide
-BATCH = 64  # always cut alike, so that image k does not hang on how many are drawn after it
+BATCH = 64  # always cut alike, so that image k does not depend on how many are drawn after it
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class BatchFrame:
 
 
 def generate(
-    model: Model, options: SampleConfig, compute: Compute, source: Tensor | None = None, world: World | None = None
+    model: Model, options: SampleConfig, compute: Compute, source: Tensor | None = None, processes: ProcessGroup | None = None
 ) -> Iterator[BatchFrame]:
     """Draw options.num_images images, batch after batch; closing stops within one network evaluation.
 
-    Of a world of several processes each draws every size-th batch, the same as one process would.
+    Of a group of several processes each draws every size-th batch, the same as one process would.
 
     `source`: the pictures to start from, uint8 (options.num_images, H, W, C), for start = image and inpaint.
     Raises UserError when the options do not fit the model.
@@ -47,8 +47,8 @@ def generate(
     options = options.resolve(model.config, model.label_count)
     timesteps = timesteps_for(model, options)
     extras: dict[str, dict[str, object]] = {"ddim": {"eta": options.eta}, "ddpm": {"variance": options.variance}}
-    world = world or World()
-    numbers = range(world.rank, math.ceil(options.num_images / BATCH), world.size)
+    processes = processes or ProcessGroup()
+    numbers = range(processes.rank, math.ceil(options.num_images / BATCH), processes.size)
     for turn, number in enumerate(numbers):
         first = number * BATCH
         count = min(BATCH, options.num_images - first)

@@ -1,7 +1,7 @@
 """How good generated images are, told by a judge: a small classifier trained on the data set's own training split.
 
-The figures hang on the judge. They compare runs on one data set with each other; they are no Inception FID (Heusel et al. 2017),
-and every report names the judge, its accuracy, the number of images, and the floor: what real images of the training split get.
+The figures depend on the judge. They compare runs on one data set with each other and are no Inception FID (Heusel et al. 2017);
+every report names the judge, its accuracy, the number of images, and the floor: what real images of the training split get.
 """
 
 import json

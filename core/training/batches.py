@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from core import images
-from core.compute.distributed import World
+from core.compute.distributed import ProcessGroup
 from core.compute.seeds import generator_for
 from core.config import TrainConfig
 from core.data.datasets import ImageSet
@@ -15,9 +15,9 @@ from core.data.datasets import ImageSet
 class Batches:
     """The batch of any step. Images stay on the device when it is a GPU, and are cut by index from a seeded permutation."""
 
-    def __init__(self, config: TrainConfig, data: ImageSet, device: torch.device, world: World | None = None) -> None:
+    def __init__(self, config: TrainConfig, data: ImageSet, device: torch.device, processes: ProcessGroup | None = None) -> None:
         self.config = config
-        self.world = world or World()
+        self.processes = processes or ProcessGroup()
         self.device = device
         self.null_label = len(data.classes)
         self.images = data.images.to(device) if device.type == "cuda" else data.images
@@ -36,14 +36,14 @@ class Batches:
         if epoch != self._epoch:
             shuffled = torch.randperm(len(self.images), generator=generator_for("cpu", config.seed, "epoch", epoch))
             self._epoch, self._order = epoch, shuffled.to(self.images.device)
-        index = self.world.share(self._order[position * config.batch_size :][: config.batch_size])
+        index = self.processes.share(self._order[position * config.batch_size :][: config.batch_size])
         generator = generator_for(self.device, config.seed, "step", step)
         x0 = images.to_float(self.images[index].to(self.device)).contiguous(memory_format=torch.channels_last)
         if not config.conditional:
             return x0, None, generator
         labels = self.labels[index.to(self.device)]
         hidden = torch.rand(config.batch_size, generator=generator, device=self.device) < config.label_dropout
-        return x0, labels.masked_fill(self.world.share(hidden), self.null_label), generator
+        return x0, labels.masked_fill(self.processes.share(hidden), self.null_label), generator
 
 
 def lr_fraction(config: TrainConfig, step: int, total_steps: int) -> float:

@@ -56,10 +56,10 @@ class Trainer:
             self.run.check_free(resume=resume, overwrite=overwrite)
         self.overwrite = overwrite
         self.resumed_from = (checkpoint or self.run.last) if resume else None
-        self.world, self.compute = join(choose_compute(config.device, config.precision, config.threads))
+        self.processes, self.compute = join(choose_compute(config.device, config.precision, config.threads))
         saved = None
         if self.resumed_from:
-            saved = self.world.tell(load_or_offer(self.resumed_from, self.run) if self.world.first else {})
+            saved = self.processes.tell(load_or_offer(self.resumed_from, self.run) if self.processes.first else {})
             config = merge_for_resume(config, TrainConfig.from_dict(saved["config"]))
         self.config = config
         root = Path(config.data_dir).expanduser() if config.data_dir else None
@@ -70,9 +70,9 @@ class Trainer:
         self.state = TrainState(config, self.data, self.compute.device)
         if saved and self.resumed_from:
             self.state.restore(saved, self.resumed_from)
-        self.batches = Batches(config, self.data, self.compute.device, self.world)
-        self.network = self.world.wrap(self.state.network)
-        if self.compute.device.type == "cuda" and self.world.size == 1:
+        self.batches = Batches(config, self.data, self.compute.device, self.processes)
+        self.network = self.processes.wrap(self.state.network)
+        if self.compute.device.type == "cuda" and self.processes.size == 1:
             x0, t, _, labels = self._draw()
             inputs = (x0, t) if labels is None else (x0, t, labels)
             self.network, self.compute = with_graphs(self.network, inputs, self.compute)
@@ -120,7 +120,7 @@ class Trainer:
     # --- the run
 
     def __iter__(self) -> Iterator[Event]:
-        return self._lead() if self.world.first else self._follow()
+        return self._lead() if self.processes.first else self._follow()
 
     def _lead(self) -> Iterator[Event]:
         lock = self.run.lock()
@@ -150,11 +150,11 @@ class Trainer:
             finally:
                 lock.release()
                 with contextlib.suppress(UserError):  # those who are gone need not be told
-                    self.world.order(END)
+                    self.processes.order(END)
 
     def _follow(self) -> Iterator[Event]:
         """What every process but the first does: what it is told to."""
-        while (order := self.world.order()) != END:
+        while (order := self.processes.order()) != END:
             if order == ROLL_BACK:
                 self._restore({}, 0.0)
                 continue
@@ -178,7 +178,7 @@ class Trainer:
                     yield from self._sample(epoch + 1)
                 return
             try:
-                self.world.order(self.total_steps)
+                self.processes.order(self.total_steps)
                 event = self._step()
                 if self.step % LOG_EVERY == 0 or self.step == self.total_steps:
                     self._log(metrics, event.lr)
@@ -209,11 +209,11 @@ class Trainer:
         state.network.train()
         with self.compute.autocast():
             losses = self.diffusion.loss(self.network, x0, t, noise, labels)
-        with self.world.exchange():
+        with self.processes.exchange():
             losses.mean().backward()  # type: ignore[no-untyped-call]
         quartiles = _by_quartile(losses.detach(), t, self.config.timesteps)
-        sums = torch.cat([losses.detach().mean()[None] / self.world.size, quartiles.flatten()])
-        self.world.add_up(sums)
+        sums = torch.cat([losses.detach().mean()[None] / self.processes.size, quartiles.flatten()])
+        self.processes.add_up(sums)
         loss, quartiles = sums[0], sums[1:].view(2, 4)
         grad_norm = nn.utils.clip_grad_norm_(state.network.parameters(), self.config.grad_clip or math.inf)
         if self.compute.device.type == "cpu" or state.step % LOG_EVERY == 0:  # reading them stalls a GPU
@@ -236,7 +236,7 @@ class Trainer:
         x0, labels, generator = self.batches.at(self.step)
         t = self.diffusion.draw_t(self.config.batch_size, generator)
         noise = torch.randn((self.config.batch_size, *x0.shape[1:]), generator=generator, device=x0.device)
-        return x0, self.world.share(t), self.world.share(noise), labels
+        return x0, self.processes.share(t), self.processes.share(noise), labels
 
     def _end_epoch(self, epoch: int) -> Iterator[Event]:
         yield EpochEnd(epoch, self.epochs, self.state.epoch_loss.item() / self.steps_per_epoch)
@@ -270,7 +270,7 @@ class Trainer:
     def _roll_back(self, reason: str, metrics: IO[str]) -> RolledBack:
         """Go back to the last good checkpoint with half the learning rate."""
         factor = self.state.lr_factor / 2
-        self.world.order(ROLL_BACK)
+        self.processes.order(ROLL_BACK)
         self._restore(load_checkpoint(self.run.last), factor)
         metrics.flush()
         self.run.truncate_metrics(self.step)
@@ -278,7 +278,7 @@ class Trainer:
 
     def _restore(self, saved: dict[str, Any], lr_factor: float) -> None:
         """Take up what the first process read from the last good checkpoint."""
-        saved, lr_factor = self.world.tell((saved, lr_factor))
+        saved, lr_factor = self.processes.tell((saved, lr_factor))
         self.state.optimizer.zero_grad(set_to_none=True)
         self.state.restore(saved, self.run.last)
         self.state.lr_factor = lr_factor

@@ -17,8 +17,8 @@ from textual.widgets import Static
 
 from tinydiff_tui.terminal import cells as px
 from tinydiff_tui.terminal.ansi import paint, row_text
-from tinydiff_tui.terminal.buffer import Drawing, Ledger
-from tinydiff_tui.terminal.writer import Line, Pace
+from tinydiff_tui.terminal.buffer import Picture, ScreenBuffer
+from tinydiff_tui.terminal.writer import Pace, TerminalWriter
 from tinydiff_tui.widgets.pixel_grid import TOLERANCE, PixelGrid
 
 LEVELS = st.sampled_from([0, 8, 18, 127, 128, 238, 255]) | st.integers(0, 255)
@@ -52,22 +52,22 @@ class Screen:
         return found
 
 
-def drawing(picture: np.ndarray, *, greys: bool = False) -> Drawing:
+def drawing(picture: np.ndarray, *, greys: bool = False) -> Picture:
     even = np.pad(picture, ((0, picture.shape[0] % 2), (0, 0), (0, 0)), mode="edge")
-    return Drawing(even, px.half_cells(px.pack(even, greys=greys)))
+    return Picture(even, px.half_cells(px.pack(even, greys=greys)))
 
 
 @settings(deadline=None)
 @given(FILMS, st.integers(0, 5), st.integers(0, 3))
 def test_a_terminal_shows_every_pixel_whole_and_after_changes(film: np.ndarray, x: int, y: int) -> None:
     screen = Screen(20, 12)
-    ledger = Ledger((film.shape[1] + 1) // 2, film.shape[2], 0)
+    buffer = ScreenBuffer((film.shape[1] + 1) // 2, film.shape[2], 0)
     for number, picture in enumerate(film):
         wanted = drawing(picture)
-        changed = ledger.differing(wanted)
+        changed = buffer.differing(wanted)
         assert changed.all() or number
         screen.write(paint(wanted.cells, changed, (x, y), True))
-        ledger.take(changed, wanted)
+        buffer.take(changed, wanted)
         height, width = changed.shape
         assert np.array_equal(screen.pixels(x, y, width, height), np.broadcast_to(wanted.canvas, (2 * height, width, 3)))
     assert (screen.screen.cursor.x, screen.screen.cursor.y) == (0, 0)
@@ -77,12 +77,12 @@ def test_a_terminal_shows_every_pixel_whole_and_after_changes(film: np.ndarray, 
 @given(FILMS, st.integers(0, 200))
 def test_a_picture_in_motion_is_off_by_the_tolerance_at_most(film: np.ndarray, tolerance: int) -> None:
     screen = Screen(20, 12)
-    ledger = Ledger((film.shape[1] + 1) // 2, film.shape[2], 0)
+    buffer = ScreenBuffer((film.shape[1] + 1) // 2, film.shape[2], 0)
     for picture in film:
         wanted = drawing(picture)
-        changed = ledger.moved(wanted, tolerance, 10_000)
+        changed = buffer.moved(wanted, tolerance, 10_000)
         screen.write(paint(wanted.cells, changed, (0, 0), True))
-        ledger.take(changed, wanted)
+        buffer.take(changed, wanted)
         height, width = changed.shape
         off = np.abs(screen.pixels(0, 0, width, height).astype(int) - wanted.canvas)
         assert off.max() <= tolerance
@@ -103,13 +103,13 @@ def test_a_row_alone_shows_every_pixel(film: np.ndarray) -> None:
 
 
 def test_when_too_much_moved_the_worst_is_painted() -> None:
-    ledger = Ledger(2, 4, 0)
+    buffer = ScreenBuffer(2, 4, 0)
     before = drawing(np.zeros((4, 4, 1), dtype=np.uint8))
-    ledger.take(ledger.differing(before), before)
+    buffer.take(buffer.differing(before), before)
     after = drawing(np.arange(10, 170, 10, dtype=np.uint8).reshape(4, 4, 1))
-    assert ledger.moved(after, 0, 8).all()
-    assert ledger.moved(after, 0, 4).sum() == 3
-    assert ledger.moved(after, 0, 4)[1, 1:].all()
+    assert buffer.moved(after, 0, 8).all()
+    assert buffer.moved(after, 0, 4).sum() == 3
+    assert buffer.moved(after, 0, 4)[1, 1:].all()
 
 
 def test_colours_that_stay_and_cells_that_stay_cost_nothing() -> None:
@@ -140,15 +140,15 @@ class Terminal(HeadlessDriver):
     def start_application_mode(self) -> None:
         super().start_application_mode()
         self.screen = Screen(60, 20)
-        self.line = Line(self.screen, self._app)  # type: ignore[arg-type]
-        self.line.pace = Steady()
-        self.line.pace.rate = self.rate
+        self.writer = TerminalWriter(self.screen, self._app)  # type: ignore[arg-type]
+        self.writer.pace = Steady()
+        self.writer.pace.rate = self.rate
 
     def write(self, data: str) -> None:
-        self.line.write(data)
+        self.writer.write(data)
 
     def close(self) -> None:
-        self.line.close()
+        self.writer.close()
 
 
 class GridApp(App[None]):
@@ -172,7 +172,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> type[Terminal]:
 async def finished(app: Any) -> None:
     """Wait until the grid holds what it wants and the terminal has taken it."""
     grid = app.query_one(PixelGrid)
-    while grid._ledger is None or grid._ledger.differing(grid._wanted).any() or not app._driver.line.room:
+    while grid._buffer is None or grid._buffer.differing(grid._wanted).any() or not app._driver.writer.room:
         await asyncio.sleep(0)
 
 
@@ -202,10 +202,10 @@ async def test_the_widget_writes_exactly_what_it_was_given_on_fast_and_slow_line
         await pilot.pause()
         await finished(app)
         assert np.array_equal(shown(app), np.broadcast_to(grid._wanted.canvas, (2 * grid.size.height, grid.size.width, 3)))
-        known = grid._ledger.known.all()
+        known = grid._buffer.known.all()
         app.query_one("#side", Static).update("other")
         await pilot.pause()
-        assert known and grid._ledger.known[1:].all()
+        assert known and grid._buffer.known[1:].all()
         await finished(app)
         # What lies over it stays whole, and what comes to light is right.
         app.push_screen(ModalScreen())

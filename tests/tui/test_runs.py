@@ -15,7 +15,7 @@ from textual.widgets import DataTable, Static
 from core.config import TrainConfig
 from core.runs.folder import RunDir, RunInfo
 from tests.tui.modes import at_mode, until
-from tinydiff_tui.jobs.runs import RunList, cut, newest_sheet, pulse, read_sheet
+from tinydiff_tui.jobs.runs import RunList, cut, newest_samples, pulse, read_samples
 from tinydiff_tui.screens.panels import Ask
 from tinydiff_tui.screens.runs import RunsScreen
 from tinydiff_tui.screens.train import TrainScreen
@@ -189,7 +189,7 @@ async def test_the_newest_samples_of_the_run_under_the_cursor_are_shown(folder: 
         grid = screen.query_one(PixelGrid)
         point_at(screen, "one")
         await until(pilot, lambda: len(grid.images) == 64)
-        sheet = newest_sheet(folder / "one")
+        sheet = newest_samples(folder / "one")
         assert sheet is not None
         assert np.array_equal(images.grid(grid.images).repeat(2, 0).repeat(2, 1)[:, :, 0], np.asarray(Image.open(sheet)))
         newer = np.random.default_rng(0).integers(40, 256, (6, 28, 28, 1), dtype=np.uint8)
@@ -206,7 +206,7 @@ def test_sheets_are_cut_as_they_were_tiled_and_foreign_files_are_none(tmp_path: 
 
     pictures = np.random.default_rng(0).integers(0, 256, (10, 5, 7, 3), dtype=np.uint8)
     images.save_png(tmp_path / "sheet.png", images.grid(pictures, 5))
-    found = read_sheet(tmp_path / "sheet.png")
+    found = read_samples(tmp_path / "sheet.png")
     assert found is not None and np.array_equal(found, pictures)
     assert cut(np.full((4, 6, 1), 32, dtype=np.uint8)).shape == (1, 4, 6, 1)
     assert cut(np.zeros((4, 6, 1), dtype=np.uint8)).shape == (1, 4, 6, 1)
@@ -214,8 +214,8 @@ def test_sheets_are_cut_as_they_were_tiled_and_foreign_files_are_none(tmp_path: 
     (tmp_path / "text.png").write_text("no picture")
     Image.new("L", (5000, 5000)).save(tmp_path / "huge.png")
     for name in ("torn", "text", "huge"):
-        assert read_sheet(tmp_path / f"{name}.png") is None
-    assert newest_sheet(tmp_path) is None
+        assert read_samples(tmp_path / f"{name}.png") is None
+    assert newest_samples(tmp_path) is None
     (tmp_path / "samples").mkdir()
     (tmp_path / "samples" / "epoch_0001.png").symlink_to(tmp_path / "sheet.png")
-    assert newest_sheet(tmp_path) is None
+    assert newest_samples(tmp_path) is None

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from core.config import DEVICES, PRECISIONS, SampleConfig
+from core.config import SampleConfig
 from core.errors import UserError
 from core.files import require_checkpoint, write_json
-from tinydiff_tui.cli import given
+from tinydiff_tui.commands.options import check_compute, chosen_compute, given
 from tinydiff_tui.commands.progress import make_progress
 
 FEWEST = 100  # below it the distance says more about the number of images than about the images
@@ -22,18 +22,13 @@ def run(options: argparse.Namespace) -> int:
     wanted = SampleConfig.asked(**given(options, SampleConfig))
     if wanted.num_images < FEWEST:
         raise UserError(f"--num-images must be at least {FEWEST} to judge, got {wanted.num_images}")
-    for name, known in (("device", DEVICES), ("precision", PRECISIONS)):
-        if getattr(options, name, "auto") not in known:
-            raise UserError(f"unknown {name} '{getattr(options, name)}'; choose one of {', '.join(known)}")
+    check_compute(options)
 
-    from core.compute.device import choose_compute
     from core.judge.judge import Report
     from core.runs.checkpoint import load_model
     from tinydiff_tui.jobs.judging import figures, judging, notes
 
-    compute = choose_compute(
-        getattr(options, "device", "auto"), getattr(options, "precision", "auto"), getattr(options, "threads", 0)
-    )
+    compute = chosen_compute(options)
     model = load_model(checkpoint, device=compute.device)
     wanted = wanted.resolve(model.config, model.label_count)
     report, title = None, ""

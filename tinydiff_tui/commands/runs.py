@@ -7,9 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from core.errors import UserError
+from core.errors import UserError, printable
 from core.runs.folder import RunInfo, find_runs
-from tinydiff_tui.cli import printable
 
 
 def run(options: argparse.Namespace) -> int:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.compute.distributed import join
-from core.config import DEVICES, PRECISIONS, SampleConfig
+from core.config import SampleConfig
 from core.errors import UserError
 from core.files import require_checkpoint
-from tinydiff_tui.cli import given
+from tinydiff_tui.commands.options import check_compute, chosen_compute, given
 from tinydiff_tui.commands.progress import make_progress
 
 if TYPE_CHECKING:
@@ -26,20 +26,15 @@ def run(options: argparse.Namespace) -> int:
     require_checkpoint(checkpoint)
     wanted = SampleConfig.asked(**given(options, SampleConfig))
     output = Path(options.output) if options.output else _run_folder(checkpoint) / "generated_samples.png"
-    for name, known in (("device", DEVICES), ("precision", PRECISIONS)):
-        if getattr(options, name, "auto") not in known:
-            raise UserError(f"unknown {name} '{getattr(options, name)}'; choose one of {', '.join(known)}")
+    check_compute(options)
 
     import numpy as np
 
     from core import images
-    from core.compute.device import choose_compute
     from core.diffusion.generate import generate, source_pictures
     from core.runs.checkpoint import load_model
 
-    world, compute = join(
-        choose_compute(getattr(options, "device", "auto"), getattr(options, "precision", "auto"), getattr(options, "threads", 0))
-    )
+    processes, compute = join(chosen_compute(options))
     model = load_model(checkpoint, device=compute.device)
     if options.timesteps not in (None, model.config.timesteps):
         raise UserError(
@@ -55,12 +50,12 @@ def run(options: argparse.Namespace) -> int:
     started = time.monotonic()
     levels = f" at {wanted.guidance_interval} noise levels" if wanted.guidance_scale != 1 else ""
     guidance = f"guidance {wanted.guidance_scale:g}{levels}, " if model.label_count else ""
-    with make_progress(plain=options.plain, silent=not world.first) as progress:
+    with make_progress(plain=options.plain, silent=not processes.first) as progress:
         progress.say(
             f"{wanted.num_images} images, {wanted.sampler}, {wanted.steps} evaluations, {guidance}{model.config.objective} "
             f"objective, {model.config.schedule} schedule; {compute.describe()}"
         )
-        for batch in generate(model, wanted, compute, source, world):
+        for batch in generate(model, wanted, compute, source, processes):
             frame = batch.frame
             if batch.done and (progress.due(batch.done, 10) or batch.done == batch.evaluations):
                 left = (time.monotonic() - started) / batch.done * (batch.evaluations - batch.done)
@@ -69,9 +64,9 @@ def run(options: argparse.Namespace) -> int:
                 finished.append((batch.first, images.to_uint8(frame.x)))
             elif options.show_intermediate and batch.first == 0 and frame.index % max(1, frame.total // MOST_STEPS_SHOWN) == 0:
                 steps.append((frame.t, images.class_grid(images.to_uint8(frame.x), rows)))
-        drawn = [pixels for _, pixels in sorted(chain.from_iterable(world.gather(finished)), key=itemgetter(0))]
-        world.leave()
-        if not world.first:
+        drawn = [pixels for _, pixels in sorted(chain.from_iterable(processes.gather(finished)), key=itemgetter(0))]
+        processes.leave()
+        if not processes.first:
             return 0
         images.save_png(output, images.class_grid(np.concatenate(drawn), rows))
         progress.say(f"{wanted.num_images} images in {time.monotonic() - started:.1f} s: {output}")

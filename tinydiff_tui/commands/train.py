@@ -15,7 +15,7 @@ from core.config import TrainConfig, check_batch
 from core.data.datasets import default_dataset, describe, require
 from core.errors import UserError
 from core.runs.folder import RunDir, read_run
-from tinydiff_tui.cli import given
+from tinydiff_tui.commands.options import given
 from tinydiff_tui.commands.progress import Plain, make_progress, print_line
 
 if TYPE_CHECKING:
@@ -32,26 +32,29 @@ def run(options: argparse.Namespace) -> int:
     if options.detach:
         if world_size() > 1:
             raise UserError("--detach is for a run of one process; leave it out and put torchrun itself into the background")
-        from tinydiff_tui.jobs.detach import detach
+        from tinydiff_tui.jobs.detach import start_detached
 
-        return detach(options.arguments, run_dir)
+        process = start_detached(options.arguments, run_dir)
+        folder = shlex.quote(str(run_dir.path))
+        print_line(f"training in process {process.pid}; watch it with: tinydiff-tui attach {folder}")
+        return 0
 
     from core.training.trainer import Trainer
 
     checkpoint = Path(options.resume) if isinstance(options.resume, str) else None
     trainer = Trainer(config, resume=bool(options.resume), overwrite=options.overwrite, checkpoint=checkpoint)
-    if not trainer.world.first:
+    if not trainer.processes.first:
         with stop_signals():  # the first process answers them for all
             for _ in trainer:
                 pass
-        trainer.world.leave()
+        trainer.processes.leave()
         return 0
     with stop_signals() as stop, make_progress(plain=options.plain) as progress:
         progress.say(trainer.describe())
         if options.resume:
             progress.say(f"resuming at step {trainer.step:,} of {trainer.total_steps:,}")
         _pull(trainer, progress, stop)
-    trainer.world.leave()
+    trainer.processes.leave()
     folder = shlex.quote(str(run_dir.path))
     if stop:
         print_line(f"stopped after step {trainer.step:,}; continue with: tinydiff-tui train --resume --output-dir {folder}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from core.config import TrainConfig
 from core.data.datasets import default_dataset, require
 from core.errors import UserError
-from tinydiff_tui.cli import given
+from tinydiff_tui.commands.options import given
 from tinydiff_tui.commands.progress import print_line
 
 MARKS = (0, 50, 100, 200, 400, 600, 800, 999)

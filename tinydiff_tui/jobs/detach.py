@@ -1,6 +1,5 @@
-"""`tinydiff-tui train --detach`: the run in a process of its own, which outlives the terminal."""
+"""A run in a process of its own, which outlives the terminal."""
 
-import shlex
 import subprocess
 import sys
 import time
@@ -9,17 +8,8 @@ from collections.abc import Sequence
 from core.errors import UserError
 from core.files import write_failure
 from core.runs.folder import RunDir, read_run
-from tinydiff_tui.commands.progress import print_line
 
 _START_SECONDS = 300
-
-
-def detach(arguments: Sequence[str], run_dir: RunDir) -> int:
-    """Start `train` with these arguments in a session of its own and wait until it trains, or say why it does not."""
-    process = start_detached(arguments, run_dir)
-    folder = shlex.quote(str(run_dir.path))
-    print_line(f"training in process {process.pid}; watch it with: tinydiff-tui attach {folder}")
-    return 0
 
 
 def start_detached(arguments: Sequence[str], run_dir: RunDir) -> "subprocess.Popen[bytes]":

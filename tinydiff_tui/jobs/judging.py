@@ -70,7 +70,7 @@ def figures(report: Report) -> Table:
 
 
 def notes(report: Report) -> str:
-    """The shares of the classes, and what the figures hang on."""
+    """The shares of the classes, and what the figures depend on."""
     shares = ", ".join(f"{name} {share:.1%}" for name, share in zip(report.classes, report.samples.shares, strict=True))
     return (
         f"classes: {shares}\n{report.judge}: right on {report.accuracy:.2%} of the test split; all figures against "

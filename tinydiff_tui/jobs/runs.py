@@ -122,7 +122,7 @@ def _seconds(entry: dict[str, Any]) -> float:
     return value if isinstance(value, float) else math.nan
 
 
-def newest_sheet(folder: Path) -> Path | None:
+def newest_samples(folder: Path) -> Path | None:
     """The youngest samples/epoch_*.png of a run; links are passed over."""
     files = [
         (path.stat().st_mtime_ns, path) for path in folder.glob("samples/epoch_*.png") if path.is_file() and not path.is_symlink()
@@ -130,13 +130,13 @@ def newest_sheet(folder: Path) -> Path | None:
     return max(files)[1] if files else None
 
 
-def cut(sheet: Pixels) -> Pixels:
-    """A sheet (H, W, C) as its images (N, h, w, C), row by row; one image when its gaps are not those of a grid."""
-    rows, columns = (_spans((sheet == BACKGROUND).all(axis=axes)) for axes in ((1, 2), (0, 2)))
+def cut(tiled: Pixels) -> Pixels:
+    """A grid of samples (H, W, C) as its images (N, h, w, C), row by row; one image when its gaps are not a grid's."""
+    rows, columns = (_spans((tiled == BACKGROUND).all(axis=axes)) for axes in ((1, 2), (0, 2)))
     sizes = {(bottom - top, right - left) for top, bottom in rows for left, right in columns}
     if len(sizes) != 1:
-        return sheet[None]
-    return np.stack([sheet[top:bottom, left:right] for top, bottom in rows for left, right in columns])
+        return tiled[None]
+    return np.stack([tiled[top:bottom, left:right] for top, bottom in rows for left, right in columns])
 
 
 def _spans(gap: np.ndarray) -> list[tuple[int, int]]:
@@ -145,7 +145,7 @@ def _spans(gap: np.ndarray) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
 
-def read_sheet(path: Path, scale: int = 2) -> Pixels | None:
+def read_samples(path: Path, scale: int = 2) -> Pixels | None:
     """The images of a PNG that core.images.save_png wrote; None for a file that is none, or is too large."""
     from PIL import Image
 

@@ -3,7 +3,9 @@
 A mode's BINDINGS are the one declaration of its actions: keys, footer, help and command palette are all made from them.
 """
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -49,10 +51,8 @@ class ModeScreen(Screen[None]):
             self.add_class(*[name for least, name in points or () if extent >= least][-1:], update=False)
         self._css_update_count = app._css_update_count
 
-    @property
-    def bench(self) -> "TinydiffApp":
-        """The app, by its own type."""
-        return cast("TinydiffApp", self.app)
+    if TYPE_CHECKING:
+        app: TinydiffApp  # Textual's own, by the type of ours
 
     def compose(self) -> ComposeResult:
         yield ModeBar(self.MODE)
@@ -70,7 +70,7 @@ class ModeScreen(Screen[None]):
 
     def tell_engine(self) -> None:
         """Call engine_loaded, once, when this screen is mounted and torch is imported."""
-        if self.bench.engine_ready and self.is_mounted and not self._engine_told:
+        if self.app.engine_ready and self.is_mounted and not self._engine_told:
             self._engine_told = True
             self.engine_loaded()
 

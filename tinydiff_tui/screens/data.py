@@ -91,20 +91,20 @@ class DataScreen(ModeScreen):
         """What can be left or cancelled is there only when there is something to leave or cancel."""
         if action == "leave" and self.is_mounted:
             return self.has_class("-asking") or self.zoomed is not None
-        return not (action == "cancel" and self.is_mounted) or self.bench.jobs.running("download")
+        return not (action == "cancel" and self.is_mounted) or self.app.jobs.running("download")
 
     # --- the list
 
     def on_mount(self) -> None:
         self._list_sets()
-        if not self.bench.engine_ready:
+        if not self.app.engine_ready:
             self._say("loading the engine …")
 
     def engine_loaded(self) -> None:
-        self._open(self.bench.dataset)
+        self._open(self.app.dataset)
 
     def _list_sets(self) -> None:
-        self.query_one(SetList).refill(self.bench.data_dir, self.opened.name if self.opened else self.bench.dataset)
+        self.query_one(SetList).refill(self.app.data_dir, self.opened.name if self.opened else self.app.dataset)
 
     # --- opening
 
@@ -113,11 +113,11 @@ class DataScreen(ModeScreen):
         self._open(self.query_one(SetList).name_at_cursor, afresh=True)
 
     def _open(self, name: str, *, afresh: bool = False) -> None:
-        if not self.bench.engine_ready or self.bench.jobs.running("data"):
+        if not self.app.engine_ready or self.app.jobs.running("data"):
             return
         self.opening_name = name
-        root = self.bench.data_dir
-        self.bench.jobs.start("data", lambda: opening(name, root, afresh=afresh), self, lambda opened: opened)
+        root = self.app.data_dir
+        self.app.jobs.start("data", lambda: opening(name, root, afresh=afresh), self, lambda opened: opened)
         self._say(f"opening {name} …")
 
     async def action_folder(self) -> None:
@@ -171,7 +171,7 @@ class DataScreen(ModeScreen):
             name = self.download_name
             if message.error:
                 self._say(message.error)
-            elif next(i.status for i in list_datasets(self.bench.data_dir) if i.name == name) == "on disk":
+            elif next(i.status for i in list_datasets(self.app.data_dir) if i.name == name) == "on disk":
                 self._open(name, afresh=True)
             else:
                 self._say(f"the download of {name} was cancelled; no half file is left")
@@ -180,8 +180,8 @@ class DataScreen(ModeScreen):
         if opened is self.opened:
             return
         self.opened = opened
-        if self.bench.dataset != opened.name:
-            self.bench.choose_dataset(opened.name)
+        if self.app.dataset != opened.name:
+            self.app.choose_dataset(opened.name)
         skipped = f"; {len(opened.skipped)} files skipped, as {opened.skipped[0]}" if opened.skipped else ""
         self._say(f"{opened.name} is the data set of all modes now{skipped}")
         self._list_sets()
@@ -277,26 +277,26 @@ class DataScreen(ModeScreen):
 
     def action_download(self) -> None:
         name = self.query_one(SetList).name_at_cursor
-        info = next((i for i in list_datasets(self.bench.data_dir) if i.name == name), None)
+        info = next((i for i in list_datasets(self.app.data_dir) if i.name == name), None)
         if info is None or info.status != "can be downloaded":
             self._say(f"{name} needs no download; enter opens it")
             return
-        if not self.bench.engine_ready or self.bench.jobs.running("download"):
+        if not self.app.engine_ready or self.app.jobs.running("download"):
             return
         self.download_name, self.download_started = name, time.monotonic()
-        root = self.bench.data_dir
+        root = self.app.data_dir
 
         def fetch() -> "Iterator[Progress]":
             from core.data.download import download
 
             return download(name, root)
 
-        self.bench.jobs.start("download", fetch, self, lambda p: Downloading(p.file, p.done, p.total))
+        self.app.jobs.start("download", fetch, self, lambda p: Downloading(p.file, p.done, p.total))
         self._say(f"downloading {name} …  x cancels")
         self.refresh_bindings()
 
     def action_cancel(self) -> None:
-        self.bench.jobs.stop("download")
+        self.app.jobs.stop("download")
 
     def _say_progress(self, progress: Downloading) -> None:
         width, share = 24, progress.done / progress.total if progress.total else 0.0
@@ -311,7 +311,7 @@ class DataScreen(ModeScreen):
     def explain_values(self) -> dict[str, str]:
         """What the text of this mode may quote."""
         if self.opened is None:
-            return {"dataset": self.bench.dataset, "count": "…", "shape": "…", "classes": "…"}
+            return {"dataset": self.app.dataset, "count": "…", "shape": "…", "classes": "…"}
         height, width, channels = self.opened.images.shape[1:]
         return {
             "dataset": self.opened.name,

@@ -96,7 +96,7 @@ class NoiseScreen(ModeScreen):
         slider = self.query_one(Scrubber)
         slider.label, slider.maximum = "t", 999
         self.watch(slider, "value", self._show, init=False)
-        if not self.bench.engine_ready:
+        if not self.app.engine_ready:
             self._say("loading the engine …")
 
     def engine_loaded(self) -> None:
@@ -112,11 +112,11 @@ class NoiseScreen(ModeScreen):
         self._stop_playing()
 
     def _open(self) -> None:
-        name, root = self.bench.dataset, self.bench.data_dir
+        name, root = self.app.dataset, self.app.data_dir
         current = self.opened is not None and self.opened.name == name
-        if current or not self.bench.engine_ready or self.bench.jobs.running("noise"):
+        if current or not self.app.engine_ready or self.app.jobs.running("noise"):
             return
-        self.bench.jobs.start("noise", lambda: opening(name, root), self, lambda opened: opened)
+        self.app.jobs.start("noise", lambda: opening(name, root), self, lambda opened: opened)
         self._say(f"opening {name} …")
 
     def on_job_finished(self, message: JobFinished) -> None:
@@ -232,9 +232,7 @@ class NoiseScreen(ModeScreen):
             return
         from tinydiff_tui.jobs.noising import unused
 
-        path = unused(
-            self.bench.cwd, f"noise_{self.opened.name.replace(':', '_').replace('/', '_')[:40]}_{self.schedule}", ".png"
-        )
+        path = unused(self.app.cwd, f"noise_{self.opened.name.replace(':', '_').replace('/', '_')[:40]}_{self.schedule}", ".png")
         try:
             self.noising.save_strip(path, self.schedule)
         except (OSError, UserError) as error:
@@ -247,7 +245,7 @@ class NoiseScreen(ModeScreen):
 
     def explain_values(self) -> dict[str, str]:
         """The numbers at the present t."""
-        values = {"t": str(self._t), "schedule": self.schedule, "dataset": self.bench.dataset}
+        values = {"t": str(self._t), "schedule": self.schedule, "dataset": self.app.dataset}
         if self.noising is None:
             values |= dict.fromkeys(("a", "s", "alpha_bar", "snr_db"), "…")
         else:

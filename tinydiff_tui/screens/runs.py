@@ -17,7 +17,7 @@ from textual.widgets import DataTable, Static
 from core.errors import UserError
 from core.runs.folder import RunDir
 from tinydiff_tui.jobs.messages import JobFinished
-from tinydiff_tui.jobs.runs import RunList, RunRow, newest_sheet, read_sheet
+from tinydiff_tui.jobs.runs import RunList, RunRow, newest_samples, read_samples
 from tinydiff_tui.jobs.starting import changes
 from tinydiff_tui.jobs.training import LossCurve
 from tinydiff_tui.screens.base import ModeScreen
@@ -65,7 +65,7 @@ class RunsScreen(ModeScreen):
         self.marked: set[str] = set()
         self.list: RunList | None = None
         self.wanted: Path | None = None
-        self._sheet: tuple[str, int] | None = None  # whose samples are shown, and of when they are
+        self._samples: tuple[str, int] | None = None  # whose samples are shown, and of when they are
 
     def compose_mode(self) -> ComposeResult:
         yield DataTable[Text](cursor_type="row", zebra_stripes=True)
@@ -75,7 +75,7 @@ class RunsScreen(ModeScreen):
             yield PixelGrid(id="samples")
 
     def on_mount(self) -> None:
-        self.list = RunList(self.bench.cwd)
+        self.list = RunList(self.app.cwd)
         table = self.query_one(DataTable)
         for column in COLUMNS:
             table.add_column(column, key=column)
@@ -87,14 +87,14 @@ class RunsScreen(ModeScreen):
 
     def look(self) -> None:
         """Read the runs again, in a thread."""
-        if self.list is None or not self.is_current or self.bench.jobs.running("runs"):
+        if self.list is None or not self.is_current or self.app.jobs.running("runs"):
             return
         found = self.list
 
         def read() -> Iterator[tuple[RunRow, ...]]:
             yield found.read()
 
-        self.bench.jobs.start("runs", read, self, lambda rows: rows)
+        self.app.jobs.start("runs", read, self, lambda rows: rows)
 
     def on_job_finished(self, message: JobFinished) -> None:
         if message.name == "delete":
@@ -105,7 +105,7 @@ class RunsScreen(ModeScreen):
                 self.query_one("#about", Static).update(message.error)
             elif isinstance(message.snapshot, tuple):
                 self._take(message.snapshot)
-        elif message.name == "sheet":
+        elif message.name == "newest samples":
             self._show_samples(cast("tuple[str, int, Pixels | None] | None", message.snapshot))
 
     def _take(self, rows: tuple[RunRow, ...]) -> None:
@@ -157,7 +157,7 @@ class RunsScreen(ModeScreen):
     def _show(self) -> None:
         row, about = self.chosen, self.query_one("#about", Static)
         if row is None:
-            about.update(f"no run below {printable(str(self.bench.cwd))}: train one (3)")
+            about.update(f"no run below {printable(str(self.app.cwd))}: train one (3)")
         elif row.info is None:
             about.update(row.error)
         else:
@@ -177,27 +177,27 @@ class RunsScreen(ModeScreen):
 
     def _find_samples(self) -> None:
         """Read the newest samples of the run under the cursor, in a thread, when they are not those on the screen."""
-        row, before = self.chosen, self._sheet
-        if self.bench.jobs.running("sheet"):
+        row, before = self.chosen, self._samples
+        if self.app.jobs.running("newest samples"):
             return
         key = row.key if row is not None and row.info is not None else ""
 
         def read() -> Iterator[tuple[str, int, Pixels | None]]:
-            path = newest_sheet(Path(key)) if key else None
+            path = newest_samples(Path(key)) if key else None
             modified = path.stat().st_mtime_ns if path is not None else 0
             if (key, modified) != before:
-                yield key, modified, read_sheet(path) if path is not None else None
+                yield key, modified, read_samples(path) if path is not None else None
 
-        self.bench.jobs.start("sheet", read, self, lambda found: found)
+        self.app.jobs.start("newest samples", read, self, lambda found: found)
 
     def _show_samples(self, found: "tuple[str, int, Pixels | None] | None") -> None:
         if found is not None:
             key, modified, pictures = found
-            self._sheet = (key, modified)
+            self._samples = (key, modified)
             grid = self.query_one(PixelGrid)
             grid.display = pictures is not None  # the curves take its room
             grid.show(np.zeros((0, 1, 1, 1), dtype=np.uint8) if pictures is None else pictures)
-        if self.chosen is not None and self._sheet is not None and self._sheet[0] != self.chosen.key and self.chosen.info:
+        if self.chosen is not None and self._samples is not None and self._samples[0] != self.chosen.key and self.chosen.info:
             self._find_samples()  # the cursor went on meanwhile
 
     # --- keys
@@ -231,13 +231,13 @@ class RunsScreen(ModeScreen):
         if row.info.checkpoint is None:
             self.notify("this run has no checkpoint yet", severity="warning")
         else:
-            await self.bench.open_in_sample(row.info.checkpoint)
+            await self.app.open_in_sample(row.info.checkpoint)
 
     async def action_resume(self) -> None:
         row = self.chosen
         if row is None or row.info is None:
             return
-        await self.bench.resume_in_train(row.info.path)
+        await self.app.resume_in_train(row.info.path)
 
     def action_pause(self) -> None:
         row = self.chosen
@@ -269,7 +269,7 @@ class RunsScreen(ModeScreen):
         self.app.push_screen(Ask(question, answers), lambda answer: self._delete(folder) if answer == "delete" else None)
 
     def _delete(self, folder: Path) -> None:
-        root = self.bench.cwd
+        root = self.app.cwd
 
         def remove() -> Iterator[Path]:
             run = RunDir(folder)
@@ -278,7 +278,7 @@ class RunsScreen(ModeScreen):
             delete_run(run, root)
             yield folder
 
-        self.bench.jobs.start("delete", remove, self, lambda path: path)
+        self.app.jobs.start("delete", remove, self, lambda path: path)
 
     def explain_values(self) -> dict[str, str]:
         """How many runs were found."""

@@ -80,7 +80,7 @@ class SampleScreen(ModeScreen):
     # --- checkpoints
 
     def on_mount(self) -> None:
-        if not self.bench.engine_ready:
+        if not self.app.engine_ready:
             self._say("loading the engine …")
 
     def engine_loaded(self) -> None:
@@ -98,12 +98,12 @@ class SampleScreen(ModeScreen):
         self._find()
 
     def _find(self) -> None:
-        if not self.bench.engine_ready or self.bench.jobs.running("checkpoints"):
+        if not self.app.engine_ready or self.app.jobs.running("checkpoints"):
             return
         from tinydiff_tui.jobs.sampling import checkpoints
 
-        root = self.bench.cwd
-        self.bench.jobs.start("checkpoints", lambda: checkpoints(root), self, lambda found: found)
+        root = self.app.cwd
+        self.app.jobs.start("checkpoints", lambda: checkpoints(root), self, lambda found: found)
 
     @on(Select.Changed, "#checkpoint")
     def _chosen(self) -> None:
@@ -114,17 +114,17 @@ class SampleScreen(ModeScreen):
         self._read(path)
 
     def _read(self, path: Path) -> None:
-        if self.bench.jobs.running("model"):
+        if self.app.jobs.running("model"):
             return  # its end looks whether another one is wanted by then
         from tinydiff_tui.jobs.sampling import read_facts
 
-        self.bench.jobs.start("model", lambda: read_facts(path), self, lambda facts: facts)
+        self.app.jobs.start("model", lambda: read_facts(path), self, lambda facts: facts)
         self._say(f"reading {path} …")
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         if event.input.id == "path" and event.value.strip():
-            self.choose_checkpoint(self.bench.cwd / Path(event.value.strip()).expanduser())
+            self.choose_checkpoint(self.app.cwd / Path(event.value.strip()).expanduser())
         else:
             self.action_generate()
         self.set_focus(None)
@@ -161,7 +161,7 @@ class SampleScreen(ModeScreen):
             self._say(error)
         self.query_one(SampleForm).offer(found, self.wanted)
         if not found and self.wanted is None:
-            self._say(f"no checkpoint below {self.bench.cwd}: train one (3), or type a path (tab)")
+            self._say(f"no checkpoint below {self.app.cwd}: train one (3), or type a path (tab)")
 
     def _model_read(self, error: str | None, facts: "ModelFacts | None") -> None:
         if error or facts is None:
@@ -180,7 +180,7 @@ class SampleScreen(ModeScreen):
 
     @on(Button.Pressed, "#generate")
     def action_generate(self) -> None:
-        if not self.bench.engine_ready or self.bench.jobs.running("sample"):
+        if not self.app.engine_ready or self.app.jobs.running("sample"):
             return
         asked = self._options()
         if asked is None:
@@ -192,8 +192,8 @@ class SampleScreen(ModeScreen):
         self.set_focus(None)
         self.drawn = None
         self.set_class(self.has_class("-narrow"), "-full")
-        drawing = Drawing(path, options, self.bench.data_dir)
-        self.bench.jobs.start("sample", lambda: iter(drawing), self, drawing.snapshot)
+        drawing = Drawing(path, options, self.app.data_dir)
+        self.app.jobs.start("sample", lambda: iter(drawing), self, drawing.snapshot)
         self._say("reading the model …  x cancels")
         self.refresh_bindings()
 
@@ -215,12 +215,12 @@ class SampleScreen(ModeScreen):
 
     def action_judge(self) -> None:
         options = self._options()
-        if options is not None and self.bench.engine_ready:
+        if options is not None and self.app.engine_ready:
             path, wanted = options
             self.app.push_screen(Verdict(path, dataclasses.replace(wanted, num_images=max(IMAGES, wanted.num_images))))
 
     def action_cancel(self) -> None:
-        self.bench.jobs.stop("sample")
+        self.app.jobs.stop("sample")
 
     def _take(self, drawn: "Drawn") -> None:
         self.drawn = drawn
@@ -239,7 +239,7 @@ class SampleScreen(ModeScreen):
         self.trajectory.go(place)
 
     def action_replay(self) -> None:
-        if not self.bench.jobs.running("sample"):
+        if not self.app.jobs.running("sample"):
             self.trajectory.replay()
 
     def action_kind(self) -> None:
@@ -264,7 +264,7 @@ class SampleScreen(ModeScreen):
         if not self.is_mounted:
             return True
         works = {
-            "cancel": self.bench.jobs.running("sample"),
+            "cancel": self.app.jobs.running("sample"),
             "pick": self.trajectory.grid.zoomed is not None,
             "leave_field": self.focused is not None,
         }
@@ -297,24 +297,24 @@ class SampleScreen(ModeScreen):
 
     def action_save_png(self) -> None:
         pictures = self.trajectory.pictures
-        if pictures is None or self.facts is None or self.bench.jobs.running("save"):
+        if pictures is None or self.facts is None or self.app.jobs.running("save"):
             return
         from tinydiff_tui.jobs.noising import unused
         from tinydiff_tui.jobs.sampling import run_folder, save_picture
 
         path = unused(run_folder(self.facts.path), "sampled", ".png")
         columns = self._columns() if len(pictures) > 1 else 1
-        self.bench.jobs.start("save", lambda: save_picture(path, pictures, columns), self, lambda saved: saved)
+        self.app.jobs.start("save", lambda: save_picture(path, pictures, columns), self, lambda saved: saved)
 
     def action_save_gif(self) -> None:
-        if self.drawn is None or self.facts is None or self.bench.jobs.running("save"):
+        if self.drawn is None or self.facts is None or self.app.jobs.running("save"):
             return
         from tinydiff_tui.jobs.noising import unused
         from tinydiff_tui.jobs.sampling import run_folder, save_animation
 
         frames, kind, columns = self.drawn.frames, self.trajectory.kind, self._columns()
         path = unused(run_folder(self.facts.path), "sampled", ".gif")
-        self.bench.jobs.start("save", lambda: save_animation(path, frames, kind, columns), self, lambda saved: saved)
+        self.app.jobs.start("save", lambda: save_animation(path, frames, kind, columns), self, lambda saved: saved)
         self._say(f"writing {path} …")
 
     def _say(self, sentence: str) -> None:

@@ -75,9 +75,9 @@ class TrainScreen(ModeScreen):
     # --- the form
 
     def on_mount(self) -> None:
-        self.query_one(TrainForm).fill({"dataset": self.bench.dataset, "output_dir": free_output_dir(self.bench.cwd)})
+        self.query_one(TrainForm).fill({"dataset": self.app.dataset, "output_dir": free_output_dir(self.app.cwd)})
         self.query_one("#start").focus()
-        if not self.bench.engine_ready:
+        if not self.app.engine_ready:
             self.query_one(TrainForm).say("loading the engine …")
 
     def engine_loaded(self) -> None:
@@ -107,9 +107,9 @@ class TrainScreen(ModeScreen):
         if self.has_class("-running"):
             return
         try:
-            if not self.bench.engine_ready:
-                raise UserError(self.bench.engine_error or "the engine is still loading; try again in a moment")
-            config = placed(form.read(), self.bench.cwd, self.bench.data_dir)
+            if not self.app.engine_ready:
+                raise UserError(self.app.engine_error or "the engine is still loading; try again in a moment")
+            config = placed(form.read(), self.app.cwd, self.app.data_dir)
             check_data(config)
         except UserError as error:
             form.say(str(error))
@@ -136,11 +136,11 @@ class TrainScreen(ModeScreen):
     def begin(self, config: TrainConfig, *, resume: bool = False, overwrite: bool = False) -> None:
         """Start the one training job."""
         training = Training(config, resume=resume, overwrite=overwrite)
-        if self.bench.jobs.start("train", lambda: iter(training), self, training.snapshot, training.attend, PACE) is None:
+        if self.app.jobs.start("train", lambda: iter(training), self, training.snapshot, training.attend, PACE) is None:
             self.notify("a training runs already; stop it first (x)", severity="warning")
             return
         self.training, self.config, self.view, self.outcome = training, config, None, ""
-        self.bench.remember_run(Path(config.output_dir))
+        self.app.remember_run(Path(config.output_dir))
         self.query_one(TrainForm).say("")
         self.query_one(Dashboard).clear(f"preparing {config.model} on {config.dataset} …")
         self.add_class("-running")
@@ -155,21 +155,21 @@ class TrainScreen(ModeScreen):
             folder = Path(config.output_dir)
             yield folder, start_detached(["train", *ways, *train_flags(config)], RunDir(folder)).pid
 
-        if self.bench.jobs.start("detach", begin, self, lambda started: started) is not None:
+        if self.app.jobs.start("detach", begin, self, lambda started: started) is not None:
             self.query_one(TrainForm).say("starting a process of its own …")
 
     async def _detached(self, folder: Path, process: int) -> None:
-        self.bench.remember_run(folder, process)
+        self.app.remember_run(folder, process)
         form = self.query_one(TrainForm)
         form.say("")
-        form.row("output_dir").write(free_output_dir(self.bench.cwd))
+        form.row("output_dir").write(free_output_dir(self.app.cwd))
         self.notify(f"training in process {process}, in {folder}", markup=False)
         if self.is_current:
-            await self.bench.show_in_runs(folder)
+            await self.app.show_in_runs(folder)
 
     def resume_run(self, folder: Path) -> None:
         """Continue the run in a folder; a finished one goes to the form, where its epochs can be raised."""
-        if self.bench.jobs.running("train"):
+        if self.app.jobs.running("train"):
             self.notify("a training runs already; stop it first (x)", severity="warning")
             return
         try:
@@ -184,7 +184,7 @@ class TrainScreen(ModeScreen):
             form.fill(changes(config) | {"model": config.model, "objective": config.objective, "epochs": config.epochs})
             self.notify("this run is finished: raise its epochs, then start and answer Resume", markup=False)
             self.refresh_bindings()
-        elif not self.bench.engine_ready:
+        elif not self.app.engine_ready:
             self.notify("the engine is still loading; try again in a moment")
         else:
             self.begin(config, resume=True)
@@ -219,7 +219,7 @@ class TrainScreen(ModeScreen):
         if not self.is_current:
             self.notify(message.error or f"the training {self.outcome}", severity="error" if message.error else "information",
                         markup=False)  # fmt: skip
-        self.query_one(TrainForm).row("output_dir").write(free_output_dir(self.bench.cwd))
+        self.query_one(TrainForm).row("output_dir").write(free_output_dir(self.app.cwd))
         self.refresh_bindings()
 
     def on_screen_resume(self) -> None:
@@ -233,7 +233,7 @@ class TrainScreen(ModeScreen):
         board.say(f"{self._phase()} · {self.view.title}")
 
     def _phase(self) -> str:
-        job = self.bench.jobs.get("train")
+        job = self.app.jobs.get("train")
         if self.outcome or job is None:
             return self.outcome or "ended"
         if job.stopping:
@@ -246,14 +246,14 @@ class TrainScreen(ModeScreen):
         """Which keys work now: those of the form, of a running job or of one that has ended."""
         if not self.is_mounted:
             return True
-        board, running = self.has_class("-running"), self.bench.jobs.running("train")
+        board, running = self.has_class("-running"), self.app.jobs.running("train")
         works = dict.fromkeys(ON_FORM, not board) | dict.fromkeys(ON_BOARD, board)
         works |= dict.fromkeys(WHILE_RUNNING, board and running) | dict.fromkeys(AFTER, board and not running)
         works |= {"leave_field": self.focused is not None, "back": not board and self.view is not None}
         return works.get(action, True)
 
     def action_pause(self) -> None:
-        if job := self.bench.jobs.get("train"):
+        if job := self.app.jobs.get("train"):
             job.resume() if job.paused else job.pause()
             self._show()
 
@@ -276,7 +276,7 @@ class TrainScreen(ModeScreen):
         self.notify(said, timeout=2)
 
     def action_stop(self) -> None:
-        self.bench.jobs.stop("train")
+        self.app.jobs.stop("train")
         self._show()
 
     def action_log_scale(self) -> None:
@@ -295,7 +295,7 @@ class TrainScreen(ModeScreen):
 
     async def action_open_in_sample(self) -> None:
         if found := self._checkpoint():
-            await self.bench.open_in_sample(found)
+            await self.app.open_in_sample(found)
 
     def action_judge(self) -> None:
         if found := self._checkpoint():

@@ -37,9 +37,9 @@ class Verdict(Panel):
         from tinydiff_tui.jobs.judging import judging
         from tinydiff_tui.jobs.sampling import compute, model_of
 
-        bench = cast("TinydiffApp", self.app)
-        data_dir = str(bench.data_dir or "")
-        started = bench.jobs.start(
+        app = cast("TinydiffApp", self.app)
+        data_dir = str(app.data_dir or "")
+        started = app.jobs.start(
             "judge", lambda: judging(model_of(self.checkpoint), self.options, compute(), data_dir), self, lambda item: item
         )
         if started is None:

@@ -13,7 +13,7 @@ else:
     Mask = object
 
 
-class Drawing(NamedTuple):
+class Picture(NamedTuple):
     """A picture and its cells: `canvas` has two pixels a cell above each other, and one or two side by side."""
 
     canvas: Pixels
@@ -26,7 +26,7 @@ class Drawing(NamedTuple):
         return across
 
 
-class Ledger:
+class ScreenBuffer:
     """The cells of a widget as the terminal shows them; unknown ones are blank or hold what was there before."""
 
     def __init__(self, rows: int, columns: int, background: int) -> None:
@@ -38,13 +38,13 @@ class Ledger:
         self.known = np.zeros((rows, columns), dtype=np.bool_)
         self._canvas: Pixels = np.zeros((0, 0, 0), dtype=np.uint8)
 
-    def differing(self, wanted: Drawing) -> Mask:
+    def differing(self, wanted: Picture) -> Mask:
         """The cells that are not exactly those wanted."""
         shown, cells = self.cells, wanted.cells
         changed: Mask = ~self.known | (shown.chars != cells.chars) | (shown.fg != cells.fg) | (shown.bg != cells.bg)
         return changed
 
-    def moved(self, wanted: Drawing, tolerance: int, most: int) -> Mask:
+    def moved(self, wanted: Picture, tolerance: int, most: int) -> Mask:
         """The cells of which a pixel is off by more than `tolerance`; of more than about `most`, the worst of them."""
         if self._canvas.shape != wanted.canvas.shape:
             return self.differing(wanted)
@@ -59,7 +59,7 @@ class Ledger:
         changed: Mask = ~self.known | ((off > tolerance) & self.differing(wanted))
         return changed
 
-    def take(self, painted: Mask, wanted: Drawing) -> None:
+    def take(self, painted: Mask, wanted: Picture) -> None:
         """These cells are on the screen now."""
         for name in ("chars", "fg", "bg"):
             np.copyto(getattr(self.cells, name), getattr(wanted.cells, name), where=painted)

@@ -64,7 +64,7 @@ class Pace:
             self.rate += (0.4 if seen > self.rate else 0.8) * (seen - self.rate)  # late frames are worse than few
 
 
-class Line:
+class TerminalWriter:
     """A thread that writes to the terminal; everything else is for the event loop's thread."""
 
     def __init__(self, file: TextIO, app: App[Any], clock: Callable[[], float] = time.monotonic) -> None:
@@ -140,7 +140,7 @@ class Line:
                     self._loop.call_soon_threadsafe(self._serve)
 
 
-def line_of(app: App[Any]) -> Line | None:
+def writer_of(app: App[Any]) -> TerminalWriter | None:
     """The line that the app writes to; None in tests and where Textual's own driver runs."""
-    line = getattr(app._driver, "line", None)
-    return line if isinstance(line, Line) else None
+    writer = getattr(app._driver, "writer", None)
+    return writer if isinstance(writer, TerminalWriter) else None

@@ -14,12 +14,12 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tinydiff_tui.terminal.ansi import paint, row_text
-from tinydiff_tui.terminal.buffer import Drawing, Ledger, Mask
+from tinydiff_tui.terminal.buffer import Mask, Picture, ScreenBuffer
 from tinydiff_tui.terminal.cells import NONE, Pixels, half_cells, pack, quadrant_cells, segments_of, shade_cells
 from tinydiff_tui.terminal.deferred import np
 from tinydiff_tui.terminal.row_strip import RowStrip
 from tinydiff_tui.terminal.tiling import Layout, compose, fit, shrunk
-from tinydiff_tui.terminal.writer import line_of
+from tinydiff_tui.terminal.writer import writer_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,8 +62,8 @@ class PixelGrid(Widget):
         self.shown = 0
         self.zoomed: int | None = None
         self.tiling = Layout("half", 0, 0)
-        self._wanted: Drawing | None = None
-        self._ledger: Ledger | None = None
+        self._wanted: Picture | None = None
+        self._buffer: ScreenBuffer | None = None
         self._rest: asyncio.TimerHandle | None = None
         self._next_row = 0
 
@@ -108,8 +108,8 @@ class PixelGrid(Widget):
 
     def render_line(self, y: int) -> Strip:
         """One row of cells as it stands on the screen."""
-        ledger, width = self._known_cells, self.size.width
-        return self._blank(width) if ledger is None else Strip(segments_of(ledger.cells, y), width)
+        buffer, width = self._known_cells, self.size.width
+        return self._blank(width) if buffer is None else Strip(segments_of(buffer.cells, y), width)
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """The rows of a region, each drawn when it is painted."""
@@ -121,12 +121,12 @@ class PixelGrid(Widget):
 
     def _row_text(self, y: int, start: int, end: int) -> str:
         """What Textual writes to the line: on a slow one blanks, which are then filled in within its budget."""
-        ledger, line = self._known_cells, line_of(self.app)
-        if ledger is not None and (line is None or not line.pace.slow):
-            return row_text(ledger.cells, y, start, end, self._truecolor)
-        if ledger is not None and line is not None and self.screen is self.app.screen:
-            ledger.known[y, start:end] = False
-            line.call_when_free(self, self._draw)
+        buffer, writer = self._known_cells, writer_of(self.app)
+        if buffer is not None and (writer is None or not writer.pace.slow):
+            return row_text(buffer.cells, y, start, end, self._truecolor)
+        if buffer is not None and writer is not None and self.screen is self.app.screen:
+            buffer.known[y, start:end] = False
+            writer.call_when_free(self, self._draw)
         return self._blank(end - start).render(self.app.console)
 
     def _blank(self, width: int) -> Strip:
@@ -140,10 +140,10 @@ class PixelGrid(Widget):
         return self.app.console.color_system == "truecolor"
 
     @property
-    def _known_cells(self) -> Ledger | None:
-        """The ledger, unless the widget has another size by now."""
-        ledger = self._ledger
-        return ledger if ledger is not None and ledger.cells.shape == (self.size.height, self.size.width) else None
+    def _known_cells(self) -> ScreenBuffer | None:
+        """The buffer, unless the widget has another size by now."""
+        buffer = self._buffer
+        return buffer if buffer is not None and buffer.cells.shape == (self.size.height, self.size.width) else None
 
     # --- what goes straight to the line
 
@@ -161,10 +161,10 @@ class PixelGrid(Widget):
         """Draw anew: exactly at once on a fast line, when the picture rests on a slow one or in motion."""
         if not self._drawable:
             return
-        line = line_of(self.app)
-        self._wanted = self._drawing(by_number=line is not None and line.pace.slow)
+        writer = writer_of(self.app)
+        self._wanted = self._picture(by_number=writer is not None and writer.pace.slow)
         self._draw()
-        if line is not None:
+        if writer is not None:
             if self._rest is not None:
                 self._rest.cancel()
             self._rest = asyncio.get_running_loop().call_later(REST_SECONDS, lambda: self.call_later(self._settle))
@@ -172,7 +172,7 @@ class PixelGrid(Widget):
     def _settle(self) -> None:
         self._rest = None
         if self._drawable:
-            self._wanted = self._drawing()
+            self._wanted = self._picture()
             self._draw()
 
     def _draw(self) -> None:
@@ -180,35 +180,35 @@ class PixelGrid(Widget):
         wanted = self._wanted
         if wanted is None or wanted.cells.shape != (self.size.height, self.size.width):
             return
-        if self._ledger is None or self._ledger.cells.shape != wanted.cells.shape:
+        if self._buffer is None or self._buffer.cells.shape != wanted.cells.shape:
             colour = self.background_colors[1]
             blank = NONE if terminal_look(self) == "shades" else colour.r << 16 | colour.g << 8 | colour.b
-            self._ledger = Ledger(*wanted.cells.shape, blank)
-        line, place = line_of(self.app), self._place()
-        if line is None or place is None:
-            changed = self._ledger.differing(wanted)
-            self._ledger.take(changed, wanted)
+            self._buffer = ScreenBuffer(*wanted.cells.shape, blank)
+        writer, place = writer_of(self.app), self._place()
+        if writer is None or place is None:
+            changed = self._buffer.differing(wanted)
+            self._buffer.take(changed, wanted)
             if changed.any():
                 self.refresh(*changed_spans(changed))
             return
-        room = line.room
+        room = writer.room
         if not room:
-            line.call_when_free(self, self._draw)
+            writer.call_when_free(self, self._draw)
             return
         if self._moving:
-            cost = GREY_BYTES if line.pace.slow else CELL_BYTES
-            changed = self._ledger.moved(wanted, TOLERANCE, int(line.pace.rate * FRAME_SECONDS / cost))
+            cost = GREY_BYTES if writer.pace.slow else CELL_BYTES
+            changed = self._buffer.moved(wanted, TOLERANCE, int(writer.pace.rate * FRAME_SECONDS / cost))
         else:
-            changed = self._ledger.differing(wanted)
+            changed = self._buffer.differing(wanted)
         origin, seen = place
-        self._ledger.take(changed & ~seen, wanted)  # Textual paints them when they come to light
+        self._buffer.take(changed & ~seen, wanted)  # Textual paints them when they come to light
         changed &= seen
         part = self._part(changed, room // CELL_BYTES)
         if part.any():
-            line.write(paint(wanted.cells, part, origin, self._truecolor))
-            self._ledger.take(part, wanted)
+            writer.write(paint(wanted.cells, part, origin, self._truecolor))
+            self._buffer.take(part, wanted)
         if (changed != part).any():
-            line.call_when_free(self, self._draw)
+            writer.call_when_free(self, self._draw)
 
     def _part(self, changed: Mask, most: int) -> Mask:
         """The rows of the changed cells that hold about `most` of them, going round from one call to the next."""
@@ -238,7 +238,7 @@ class PixelGrid(Widget):
             _fill(seen, region, region.intersection(other).intersection(its_clip), False)
         return ((region.x, region.y), seen) if seen.shape == (self.size.height, self.size.width) else None
 
-    def _drawing(self, *, by_number: bool = False) -> Drawing:
+    def _picture(self, *, by_number: bool = False) -> Picture:
         images = self.images if self.zoomed is None else self.images[self.zoomed : self.zoomed + 1]
         size = (self.size.width, self.size.height)
         look = terminal_look(self)
@@ -255,10 +255,10 @@ class PixelGrid(Widget):
         canvas = compose(images, self.tiling, size, (colour.r, colour.g, colour.b))
         greys = by_number or look == "greys"
         if look == "shades":
-            return Drawing(canvas, shade_cells(canvas))
+            return Picture(canvas, shade_cells(canvas))
         if self.tiling.look == "quad":
-            return Drawing(canvas, quadrant_cells(canvas, greys=greys))
-        return Drawing(canvas, half_cells(pack(canvas, greys=greys)))
+            return Picture(canvas, quadrant_cells(canvas, greys=greys))
+        return Picture(canvas, half_cells(pack(canvas, greys=greys)))
 
 
 def _fill(mask: Mask, frame: Region, part: Region, value: bool) -> None:

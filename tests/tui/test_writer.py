@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tinydiff_tui.terminal import writer as line_module
-from tinydiff_tui.terminal.writer import LEAST_BACKLOG, LEAST_SLICE, LOCAL_RATE, SSH_RATE, Line, Pace
+from tinydiff_tui.terminal import writer as writer_module
+from tinydiff_tui.terminal.writer import LEAST_BACKLOG, LEAST_SLICE, LOCAL_RATE, SSH_RATE, Pace, TerminalWriter
 
 
 def test_over_ssh_no_more_than_the_default_is_assumed() -> None:
@@ -27,9 +27,9 @@ def test_the_pace_follows_the_line(rate: float) -> None:
     pace = Pace()
     for _ in range(40):
         count = max(pace.slice, 1 << 15)
-        pace.drained(count, (count - line_module.BUFFER) / rate)
+        pace.drained(count, (count - writer_module.BUFFER) / rate)
     assert pace.rate == pytest.approx(rate, rel=0.05)
-    assert pace.slice == max(LEAST_SLICE, int(pace.rate * line_module.SLICE_SECONDS))
+    assert pace.slice == max(LEAST_SLICE, int(pace.rate * writer_module.SLICE_SECONDS))
     assert pace.slow == (rate < 1e6)
 
 
@@ -69,7 +69,7 @@ class Widget:
 async def test_a_stalled_line_blocks_nobody_and_drops_what_is_late() -> None:
     gate, repaints, drawn = Gate(), [], asyncio.Event()
     app = SimpleNamespace(call_later=repaints.append, refresh="refresh")
-    line = Line(gate, app, clock=lambda: 0.0)  # type: ignore[arg-type]
+    line = TerminalWriter(gate, app, clock=lambda: 0.0)  # type: ignore[arg-type]
     line.pace.rate = 1e12  # a clock that stands still never lets anything else pass
     assert line.room
     first = "a" * (LEAST_BACKLOG + 1)

@@ -12,8 +12,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from unittest.mock import patch
 
 from benchmarks.peers import Contestant, contestant
-from core.config import MODELS
 from core.data.datasets import open_dataset
+from core.names import NETWORKS
 from tinydiff_tui.__main__ import FOR_TORCH
 
 P = ParamSpec("P")
@@ -27,7 +27,7 @@ class Apart:
 
     def __init__(self, key: str, dataset: str, data_dir: str, batch: int, seconds: int, device: str, seed: int) -> None:
         self._process = ProcessPoolExecutor(1, get_context("spawn"))
-        with patch.dict(os.environ, FOR_TORCH if key in MODELS else {}):
+        with patch.dict(os.environ, FOR_TORCH if key in NETWORKS else {}):
             entered = self._process.submit(_enter, key, dataset, data_dir, batch, seconds, device, seed)
             self.name, self.samplers = entered.result()
 

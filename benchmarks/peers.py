@@ -17,7 +17,7 @@ from core.diffusion.process import Diffusion
 from core.diffusion.schedule import NoiseSchedule
 from core.images import Pixels, to_float, to_uint8
 from core.network.norms import GroupNorm
-from core.network.unet import Grow, make_unet
+from core.network.unet import Grow, reference
 from core.training.events import Step
 from core.training.trainer import Trainer
 
@@ -119,7 +119,7 @@ class Plain(Peer):
     name, rate = "reference, plain fp32", 2e-4
 
     def __init__(self, data: ImageSet, batch: int, device: torch.device) -> None:
-        network = make_unet("reference", data.side, data.channels)
+        network = reference(data.side, data.channels)
         for module in network.modules():
             if isinstance(module, GroupNorm):
                 module.__class__ = nn.GroupNorm  # type: ignore[assignment]

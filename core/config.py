@@ -6,68 +6,37 @@ Free of torch, so that every mistake in the flags is answered before torch is im
 import dataclasses
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from core.errors import UserError
+from core.names import DATASETS, NETWORKS, OBJECTIVES, SAMPLERS, SCHEDULES, STARTS, lookup
 
-OBJECTIVES = ("epsilon", "x0", "v", "flow")
-SCHEDULES = ("linear", "cosine", "sigmoid", "flow")
 WEIGHTINGS = ("simple", "min_snr")
 T_SAMPLINGS = ("uniform", "logit_normal")
-MODELS = ("fast", "reference", "tiny")
 OPTIMIZERS = ("adamw", "muon")
 LR_SCHEDULES = ("linear", "cosine", "constant")
-SAMPLERS = ("ddpm", "ddim", "euler", "heun", "dpmpp_2m", "unipc")
 GUIDANCE = 1.75
 """Scale for models that know classes, where none is asked for; by measurement, benchmarks/RESULTS.md."""
 INTERVALS = ("middle", "all")
 SPACINGS = ("trailing", "leading", "linspace")
 VARIANCES = ("small", "large", "learned")
 ON_NAN = ("stop", "rollback")
-STARTS = ("noise", "interpolate", "image", "inpaint")
 REGIONS = ("centre", "left", "right", "top", "bottom")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
 REQUESTS = ("pause", "resume", "checkpoint", "sample", "stop")
 """What may be asked of a run through its folder."""
 
-RECIPES: dict[str, dict[str, Any]] = {
-    "fast": {
-        "objective": "flow",
-        "batch_size": 96,
-        "optimizer": "muon",
-        "lr": 4e-3,
-        "lr_schedule": "linear",
-        "warmup": 20,
-        "conditional": True,
-    },
-    "reference": {
-        "objective": "epsilon",
-        "batch_size": 128,
-        "optimizer": "adamw",
-        "lr": 2e-4,
-        "lr_schedule": "constant",
-        "warmup": 500,
-        "conditional": False,
-    },
-    "tiny": {
-        "objective": "flow",
-        "batch_size": 128,
-        "optimizer": "muon",
-        "lr": 2e-3,
-        "lr_schedule": "linear",
-        "warmup": 20,
-        "conditional": False,
-    },
-}
-"""Model -> the fields that it sets when they are not given."""
-
 
 def setting(
-    default: Any, text: str, *, choices: tuple[str, ...] = (), low: float | None = None, high: float | None = None
+    default: Any, text: str, *, choices: Collection[str] = (), low: float | None = None, high: float | None = None
 ) -> Any:
-    """A field with its one-line explanation and the values it may take (low and high included)."""
+    """A field with its one-line explanation and the values it may take (low and high included).
+
+    `choices` are names, of a table of core.names or a few of their own; the default may also be empty, for what suits the rest.
+    """
     return field(default=default, metadata={"help": text, "choices": choices, "low": low, "high": high})
 
 
@@ -75,10 +44,10 @@ def setting(
 class TrainConfig:
     """One training run. Make it with `TrainConfig.of(...)`, which fills in the recipe of the model and checks every field."""
 
-    dataset: str = setting("glyphs", "data set: glyphs, mnist, fashion_mnist, cifar10 or folder:PATH")
+    dataset: str = setting("glyphs", "data set, or folder:PATH for your own images", choices=DATASETS)
     data_dir: str = setting("", "folder of the data sets (default: TINYDIFF_DATA_DIR, or the user's data folder)")
     image_size: int = setting(0, "side in pixels for folder:PATH; 0 keeps the images' own, at most 64", low=0, high=512)
-    model: str = setting("fast", "network: fast, reference (as the brief describes it) or tiny", choices=MODELS)
+    model: str = setting("fast", "network, and the recipe that suits it", choices=NETWORKS)
     epochs: int = setting(20, "passes over the data set", low=1)
     budget: str = setting("", "train this long instead: 90s, 5m or 1h30m (default: by epochs)")
     batch_size: int = setting(96, "images in one training step (default: the model's recipe)", low=1)
@@ -91,9 +60,7 @@ class TrainConfig:
     weight_decay: float = setting(0.01, "decoupled weight decay", low=0.0, high=1.0)
     grad_clip: float = setting(1.0, "largest norm of the gradient; 0 does not clip", low=0.0)
     ema_decay: float = setting(0.999, "decay of the averaged weights that samples are drawn from", low=0.0, high=0.99999)
-    objective: str = setting(
-        "flow", "what the network predicts: epsilon, x0, v, or the velocity of rectified flow", choices=OBJECTIVES
-    )
+    objective: str = setting("flow", "what the network predicts", choices=OBJECTIVES)
     schedule: str = setting("flow", "noise schedule (default: what suits the objective)", choices=SCHEDULES)
     timesteps: int = setting(1000, "T, the length of the schedule", low=2, high=100_000)
     t_sampling: str = setting("logit_normal", "how training draws t (default: what suits the objective)", choices=T_SAMPLINGS)
@@ -118,13 +85,9 @@ class TrainConfig:
     @classmethod
     def of(cls, **given: Any) -> Self:
         """A checked config: what is given, else the model's recipe, else the default. Raises UserError."""
-        chosen = RECIPES.get(given.get("model", "fast"), {}) | given
-        objective = chosen.get("objective", "flow")
-        by_objective = {
-            "schedule": {"flow": "flow", "epsilon": "linear"}.get(objective, "cosine"),
-            "t_sampling": "logit_normal" if objective == "flow" else "uniform",
-        }
-        config = cls(**(by_objective | chosen))
+        chosen = dict(lookup(NETWORKS, given.get("model", "fast"), "model").recipe) | given
+        objective = lookup(OBJECTIVES, chosen.get("objective", "flow"), "objective")
+        config = cls(**({"schedule": objective.schedule, "t_sampling": objective.t_sampling} | chosen))
         config._check()
         return config
 
@@ -172,9 +135,9 @@ class TrainConfig:
         for f in dataclasses.fields(self):
             check_value(f, getattr(self, f.name))
         _ = self.budget_seconds  # raises for what is no time
-        if self.schedule == "linear":
-            check_linear(self.timesteps)
-        if self.objective == "epsilon" and (self.zero_terminal_snr or self.schedule == "flow"):
+        schedule = SCHEDULES[self.schedule]
+        schedule.check_length(self.timesteps)
+        if self.objective == "epsilon" and (self.zero_terminal_snr or not schedule.preserves_variance):
             raise UserError(
                 "epsilon says nothing about the image where a schedule ends in pure noise (zero terminal SNR); "
                 "use --objective v, or leave zero terminal SNR and the flow schedule out"
@@ -192,11 +155,17 @@ def check_value(f: "dataclasses.Field[Any]", value: object) -> None:
     if type(value) is not kind:
         raise UserError(f"{flag} takes {'a whole number' if kind is int else f'a {kind.__name__}'}, got {value!r}")
     choices, low, high = f.metadata["choices"], f.metadata["low"], f.metadata["high"]
-    if choices and value not in choices:
-        raise UserError(f"unknown {flag[2:]} {value!r}; choose one of {', '.join(choices)}")
+    if choices and value not in choices and (value or f.default) and not is_folder(f, value):
+        also = " or folder:PATH" if f.name == "dataset" else ""
+        raise UserError(f"unknown {flag[2:]} {value!r}; choose one of {', '.join(choices)}{also}")
     if low is not None and isinstance(value, (int, float)) and not low <= value <= (math.inf if high is None else high):
         span = f"between {low:g} and {high:g}" if high is not None else f"at least {low:g}"
         raise UserError(f"{flag} must be {span}, got {value}")
+
+
+def is_folder(f: "dataclasses.Field[Any]", value: object) -> bool:
+    """Whether this is a data set named by its folder, beside those that have a name."""
+    return f.name == "dataset" and isinstance(value, str) and value.startswith("folder:")
 
 
 def check_batch(batch_size: int, name: str, count: int) -> None:
@@ -205,21 +174,12 @@ def check_batch(batch_size: int, name: str, count: int) -> None:
         raise UserError(f"a batch of {batch_size} is larger than {name}, which has {count} images; use a smaller --batch-size")
 
 
-def check_linear(timesteps: int, beta_end: float = 0.02) -> None:
-    """Raise UserError when a linear schedule of this length, scaled by 1000 / T, would need a beta of 1 or more."""
-    if beta_end * 1000 / timesteps >= 1:
-        raise UserError(
-            f"a linear schedule of {timesteps} timesteps would need beta = {beta_end * 1000 / timesteps:.3g}, and beta must stay "
-            f"below 1; use at least {math.floor(1000 * beta_end) + 1} timesteps or --schedule cosine"
-        )
-
-
 @dataclass(frozen=True, kw_only=True)
 class SampleConfig:
     """How to draw images from a trained model. An empty sampler and 0 steps are the default for the model's objective."""
 
     num_images: int = setting(64, "number of images", low=1, high=1_000_000)
-    sampler: str = setting("", "sampler (default: what suits the model)", choices=("", *SAMPLERS))
+    sampler: str = setting("", "sampler (default: what suits the model)", choices=SAMPLERS)
     steps: int = setting(0, "network evaluations to spend (default: what suits the sampler)", low=0)
     spacing: str = setting("trailing", "how the steps are spread over the schedule", choices=SPACINGS)
     eta: float = setting(0.0, "noise of ddim: 0 is deterministic, 1 is as noisy as ddpm", low=0.0, high=1.0)
@@ -268,14 +228,14 @@ class SampleConfig:
             raise UserError(f"--class must be between 0 and {classes - 1} for this model, got {self.label}")
         if self.variance == "learned" and not config.learn_variance:
             raise UserError("this model did not learn its variance; use --variance small or large")
-        if self.sampler == "ddpm" and self.steps == 1:
-            raise UserError("ddpm needs at least 2 steps; use --sampler ddim for one")
+        if self.sampler and 0 < self.steps < SAMPLERS[self.sampler].least:
+            raise UserError(f"{self.sampler} needs at least {SAMPLERS[self.sampler].least} steps; use --sampler ddim for fewer")
 
     def resolve(self, config: TrainConfig, classes: int) -> Self:
         """Fill in the sampler and steps that suit the model's objective, and the guidance of one that knows classes."""
         guidance = self.guidance_scale if self.guidance_scale >= 0 else GUIDANCE if classes else 1.0
         if self.sampler:
-            best, spent = self.sampler, 1000 if self.sampler == "ddpm" else 20
+            best, spent = self.sampler, SAMPLERS[self.sampler].evaluations
         elif config.objective == "flow" and guidance != 1:
             best, spent = "unipc", 6
         elif self.start == "interpolate" or self.steps == 1:

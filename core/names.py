@@ -1,1 +1,338 @@
-"""The one table of names."""
+"""The one table of names: noise schedules, objectives, networks, samplers, starts and data sets.
+
+Whoever offers, checks, explains or uses a name reads it here. To add one is to write its function and one entry. Free of torch:
+an entry says where its code is, and `load` looks it up when it is used.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, TypeVar
+
+from core.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A name, what it is in one line, its formula and source as a person reads them, and its code as "module:function"."""
+
+    name: str
+    help: str
+    code: str
+    formula: str = ""
+    source: str = ""
+
+    def load(self) -> Any:
+        """The function, or whatever else the code is."""
+        module, _, attribute = self.code.partition(":")
+        return getattr(import_module(module), attribute)
+
+    @property
+    def place(self) -> str:
+        """Where the code stands, as in core/diffusion/samplers.py: ddim."""
+        module, _, attribute = self.code.partition(":")
+        return f"{module.replace('.', '/')}.py: {attribute}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule(Entry):
+    """Code: f(timesteps) -> (a, s), float64 tensors (timesteps,). `preserves_variance`: a^2 + s^2 = 1, as DDPM needs it."""
+
+    preserves_variance: bool = True
+    least_timesteps: int = 2
+
+    def check_length(self, timesteps: int) -> None:
+        """Raise UserError when the schedule cannot be so short."""
+        if timesteps < self.least_timesteps:
+            raise UserError(
+                f"a {self.name} schedule needs at least {self.least_timesteps} timesteps, got {timesteps}; "
+                "use more of them, or --schedule cosine"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective(Entry):
+    """Code: f(a, s) -> (c_x, c_e), the weights of x_0 and epsilon in what the network predicts; and what suits it."""
+
+    schedule: str = "cosine"
+    t_sampling: str = "uniform"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network(Entry):
+    """Code: f(image_size, channels, classes, learn_variance) -> module. `recipe`: the fields of a training that suit it."""
+
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampler(Entry):
+    """Code: a generator of frames as in core.diffusion.samplers.
+
+    `evaluations` are spent where none are asked for, at least `least`, so many at each point of the schedule; `options` are the
+    fields of a SampleConfig that it takes by name.
+    """
+
+    evaluations: int = 20
+    least: int = 1
+    at_each_point: int = 1
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start(Entry):
+    """What sampling starts from; `options` are the fields of a SampleConfig that have a use there."""
+
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Entry):
+    """Code: f(entry, split, root) -> (images uint8 (N, H, W, C), labels int64 (N,), class names).
+
+    `size` and `test_size` count the images of the splits; `marker` is the file below the data folder that shows the set is there
+    (empty: embedded); `download` the class of torchvision that knows its addresses; `mirrored`: a mirrored image is one too.
+    """
+
+    shape: tuple[int, int, int]
+    size: int
+    test_size: int = 10_000
+    classes: int = 10
+    marker: str = ""
+    download: str = ""
+    mirrored: bool = False
+
+
+E = TypeVar("E", bound=Entry)
+
+
+def _table(*entries: E) -> dict[str, E]:
+    return {entry.name: entry for entry in entries}
+
+
+def lookup(table: Mapping[str, E], name: str, what: str) -> E:
+    """The entry of a name. Raises UserError, with the names that there are."""
+    try:
+        return table[name]
+    except KeyError:
+        raise UserError(f"unknown {what} '{name}'; choose one of {', '.join(table)}") from None
+
+
+SCHEDULES: dict[str, Schedule] = _table(
+    Schedule(
+        name="linear",
+        help="beta rises in a straight line; half of the steps show little but noise",
+        code="core.diffusion.schedule:linear",
+        formula="β_t = 10⁻⁴ … 0.02",
+        source="Ho et al. 2020",
+        least_timesteps=21,  # beta, scaled by 1000 / T, must stay below 1
+    ),
+    Schedule(
+        name="cosine",
+        help="alpha-bar falls as a squared cosine: gently at both ends",
+        code="core.diffusion.schedule:cosine",
+        formula="ᾱ = cos²((u + 0.008) / 1.008 · π/2)",
+        source="Nichol & Dhariwal 2021",
+    ),
+    Schedule(
+        name="sigmoid",
+        help="alpha-bar falls as a logistic curve",
+        code="core.diffusion.schedule:sigmoid",
+        formula="ᾱ = (σ(3) − σ(6u − 3)) / (σ(3) − σ(−3))",
+        source="Jabri et al. 2022",
+    ),
+    Schedule(
+        name="flow",
+        help="the straight line from image to noise, of rectified flow",
+        code="core.diffusion.schedule:flow",
+        formula="a = 1 − s, s = (t + 1) / T",
+        source="Liu et al. 2022",
+        preserves_variance=False,
+    ),
+)
+
+OBJECTIVES: dict[str, Objective] = _table(
+    Objective(
+        name="epsilon",
+        help="the noise",
+        code="core.diffusion.process:epsilon",
+        formula="ε̂ = net(x_t, t),  x̂0 = (x_t − s_t ε̂) / a_t",
+        source="Ho et al. 2020",
+        schedule="linear",
+    ),
+    Objective(
+        name="x0",
+        help="the clean image",
+        code="core.diffusion.process:x0",
+        formula="x̂0 = net(x_t, t)",
+        source="Salimans & Ho 2022",
+    ),
+    Objective(
+        name="v",
+        help="a ε − s x0, between the two",
+        code="core.diffusion.process:v",
+        formula="v̂ = net(x_t, t),  x̂0 = a_t x_t − s_t v̂",
+        source="Salimans & Ho 2022",
+    ),
+    Objective(
+        name="flow",
+        help="the velocity ε − x0 of rectified flow",
+        code="core.diffusion.process:flow",
+        formula="û = net(x_t, t) ≈ ε − x0,  x̂0 = x_t − s_t û",
+        source="Liu et al. 2022",
+        schedule="flow",
+        t_sampling="logit_normal",
+    ),
+)
+
+_MUON = {"objective": "flow", "optimizer": "muon", "lr_schedule": "linear", "warmup": 20}
+NETWORKS: dict[str, Network] = _table(
+    Network(
+        name="fast",
+        help="a U-Net at half the side of the image: most quality per second on a small CPU",
+        code="core.network.unet:fast",
+        source="Ronneberger et al. 2015; Shi et al. 2016 (pixel unshuffle)",
+        recipe=_MUON | {"batch_size": 96, "lr": 4e-3, "conditional": True},
+    ),
+    Network(
+        name="reference",
+        help="the U-Net of DDPM: 2M parameters, base width 64, epsilon prediction on a linear schedule",
+        code="core.network.unet:reference",
+        source="Ho et al. 2020",
+        recipe={
+            "objective": "epsilon",
+            "batch_size": 128,
+            "optimizer": "adamw",
+            "lr": 2e-4,
+            "lr_schedule": "constant",
+            "warmup": 500,
+            "conditional": False,
+        },
+    ),
+    Network(
+        name="tiny",
+        help="a step in milliseconds, to try things out",
+        code="core.network.unet:tiny",
+        recipe=_MUON | {"batch_size": 128, "lr": 2e-3, "conditional": False},
+    ),
+)
+
+SAMPLERS: dict[str, Sampler] = _table(
+    Sampler(
+        name="ddpm",
+        help="ancestral sampling: a part of the noise is drawn anew at every step",
+        code="core.diffusion.samplers:ddpm",
+        formula="x′ ~ N(c0 x̂0 + c_t x_t, σ²)",
+        source="Ho et al. 2020",
+        evaluations=1000,
+        least=2,
+        options=("variance",),
+    ),
+    Sampler(
+        name="ddim",
+        help="the same steps with no new noise, or with eta of it",
+        code="core.diffusion.samplers:ddim",
+        formula="x′ = a′ x̂0 + √(s′² − σ²) ε̂ + σ z",
+        source="Song et al. 2021",
+        options=("eta",),
+    ),
+    Sampler(
+        name="euler",
+        help="Euler's method on the straightened probability-flow ODE",
+        code="core.diffusion.samplers:euler",
+        formula="x′ = x_t + (s′ − s_t) û",
+        source="Liu et al. 2022",
+    ),
+    Sampler(
+        name="heun",
+        help="Heun's method: two evaluations a step, second order",
+        code="core.diffusion.samplers:heun",
+        formula="x′ = x_t + Δs (û + û′) / 2",
+        source="Karras et al. 2022",
+        at_each_point=2,
+    ),
+    Sampler(
+        name="dpmpp_2m",
+        help="DPM-Solver++ (2M): remembers the prediction before",
+        code="core.diffusion.samplers:dpmpp_2m",
+        formula="x′ = (s′/s) x_t − a′ (e⁻ʰ − 1) D",
+        source="Lu et al. 2022",
+    ),
+    Sampler(
+        name="unipc",
+        help="UniPC: predictor and corrector from one evaluation a step",
+        code="core.diffusion.samplers:unipc",
+        formula="x′ = (s′/s) x_t − a′ (e⁻ʰ − 1) x̂0 + ρ D",
+        source="Zhao et al. 2023",
+    ),
+)
+
+STARTS: dict[str, Start] = _table(
+    Start(name="noise", help="noise", code="core.compute.seeds:SampleNoise"),
+    Start(
+        name="interpolate",
+        help="between two noises",
+        code="core.diffusion.starts:slerp",
+        formula="x_T = slerp(ε₁, ε₂)",
+        source="Shoemake 1985",
+    ),
+    Start(
+        name="image",
+        help="test images",
+        code="core.diffusion.starts:noised",
+        formula="x_t = a_t x + s_t ε of test images at {strength:.0%} of the way (SDEdit)",
+        source="Meng et al. 2021",
+        options=("strength",),
+    ),
+    Start(
+        name="inpaint",
+        help="test images, a part",
+        code="core.diffusion.starts:keep_outside",
+        formula="x̂0 = the test image outside of the {region}",
+        source="Wang et al. 2022",
+        options=("region",),
+    ),
+)
+
+DATASETS: dict[str, Dataset] = _table(
+    Dataset(
+        name="glyphs",
+        help="Glyphs, digits drawn and bent by the program",
+        code="core.data.glyphs:open_glyphs",
+        shape=(28, 28, 1),
+        size=20_000,
+        test_size=2_000,
+    ),
+    Dataset(
+        name="mnist",
+        help="MNIST, handwritten digits",
+        code="core.data.datasets:open_torchvision",
+        source="LeCun et al. 1998",
+        shape=(28, 28, 1),
+        size=60_000,
+        marker="MNIST/raw/train-images-idx3-ubyte",
+        download="MNIST",
+    ),
+    Dataset(
+        name="fashion_mnist",
+        help="Fashion-MNIST, clothes",
+        code="core.data.datasets:open_torchvision",
+        source="Xiao et al. 2017",
+        shape=(28, 28, 1),
+        size=60_000,
+        marker="FashionMNIST/raw/train-images-idx3-ubyte",
+        download="FashionMNIST",
+        mirrored=True,
+    ),
+    Dataset(
+        name="cifar10",
+        help="CIFAR-10, small photographs",
+        code="core.data.datasets:open_torchvision",
+        source="Krizhevsky 2009",
+        shape=(32, 32, 3),
+        size=50_000,
+        marker="cifar-10-batches-py/data_batch_1",
+        download="CIFAR10",
+        mirrored=True,
+    ),
+)

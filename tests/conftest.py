@@ -8,10 +8,13 @@ os.environ.setdefault("GOMP_SPINCOUNT", FOR_TORCH["GOMP_SPINCOUNT"])  # both are
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from core.names import DATASETS
 
 TINY: dict[str, Any] = {
     "dataset": "glyphs",
@@ -49,17 +52,21 @@ def tiny_config() -> Callable[..., Any]:
     return make
 
 
+def few_glyphs(patch: pytest.MonkeyPatch, train: int, test: int = 2000) -> None:
+    """glyphs with so many images."""
+    patch.setitem(DATASETS, "glyphs", replace(DATASETS["glyphs"], size=train, test_size=test))
+
+
 @pytest.fixture
 def small_glyphs(monkeypatch: pytest.MonkeyPatch) -> None:
     """glyphs with TINY_IMAGES images."""
-    monkeypatch.setattr("core.data.datasets.GLYPHS_TRAIN", TINY_IMAGES)
+    few_glyphs(monkeypatch, TINY_IMAGES)
 
 
 @pytest.fixture
 def hasty_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Few glyphs, two steps of training, a cache and a console of its own."""
-    monkeypatch.setattr("core.data.datasets.GLYPHS_TRAIN", 300)
-    monkeypatch.setattr("core.data.datasets.GLYPHS_TEST", 200)
+    few_glyphs(monkeypatch, 300, 200)
     monkeypatch.setattr("core.judge.classifier.IMAGES_SEEN", 256)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "120")
@@ -72,7 +79,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Callable[...
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("core.data.datasets.GLYPHS_TRAIN", TINY_IMAGES)
+        few_glyphs(patch, TINY_IMAGES)
         for _ in Trainer(tiny_config(folder)):
             pass
     return folder

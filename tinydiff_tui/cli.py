@@ -148,14 +148,16 @@ def _add_fields(parser: argparse.ArgumentParser, config: type, only: tuple[str, 
             continue
         flag = "--class" if field.name == "label" else "--" + field.name.replace("_", "-")
         text = field.metadata["help"] + ("" if "default" in field.metadata["help"] else f" (default: {field.default})")
+        choices = field.metadata["choices"]
+        if isinstance(choices, dict):  # a table of core.names
+            text += ". " + "; ".join(f"{entry.name}: {entry.help}" for entry in choices.values())
         settings: dict[str, Any] = {"dest": field.name, "default": argparse.SUPPRESS, "help": text.replace("%", "%%")}
         if isinstance(field.default, bool):
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, **settings)
         else:
-            shown = [c for c in field.metadata["choices"] if c]
             metavar = (
-                "|".join(shown)
-                if shown
+                "|".join(choices)
+                if choices and field.name != "dataset"
                 else ("N" if isinstance(field.default, int) else "X" if isinstance(field.default, float) else "TEXT")
             )
             parser.add_argument(flag, type=type(field.default), metavar=metavar, **settings)

@@ -1,7 +1,6 @@
-"""The registry of data sets: each one opens as a uint8 tensor of images with labels and class names.
+"""Data sets by their name in core.names, or folder:PATH: each one opens as a uint8 tensor of images with labels and class names.
 
-glyphs is embedded; mnist, fashion_mnist and cifar10 are torchvision's; folder:PATH is any tree of images. Nothing here
-downloads: core.data.download does, and only when asked.
+Nothing here downloads: core.data.download does, and only when asked.
 """
 
 import os
@@ -12,11 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import platformdirs
 
 from core.errors import UserError
+from core.names import DATASETS, Dataset
 
 if TYPE_CHECKING:  # names and places are asked for before torch is there
     from torch import Tensor
-
-GLYPHS_TRAIN, GLYPHS_TEST = 20_000, 2_000
 
 
 @dataclass(frozen=True)
@@ -56,26 +54,6 @@ class SetInfo(NamedTuple):
     where: str
 
 
-class Known(NamedTuple):
-    """A torchvision data set: its class there, the file that shows it is on disk, and its shape."""
-
-    title: str
-    torchvision_class: str
-    marker: str
-    shape: tuple[int, int, int]
-    size: int
-
-
-KNOWN: dict[str, Known] = {
-    "mnist": Known("MNIST, handwritten digits", "MNIST", "MNIST/raw/train-images-idx3-ubyte", (28, 28, 1), 60_000),
-    "fashion_mnist": Known(
-        "Fashion-MNIST, clothes", "FashionMNIST", "FashionMNIST/raw/train-images-idx3-ubyte", (28, 28, 1), 60_000
-    ),
-    "cifar10": Known("CIFAR-10, small photographs", "CIFAR10", "cifar-10-batches-py/data_batch_1", (32, 32, 3), 50_000),
-}
-NAMES = ("glyphs", *KNOWN)
-
-
 def default_data_dir() -> Path:
     """TINYDIFF_DATA_DIR, or the user's data folder for this program."""
     return Path(os.environ.get("TINYDIFF_DATA_DIR") or platformdirs.user_data_path("tinydiff-tui"))
@@ -91,20 +69,19 @@ def data_root(asked: str, trained_on: str) -> Path | None:
 
 def describe(name: str, root: Path | None = None) -> SetInfo:
     """Where a named data set stands. Raises UserError for an unknown name."""
-    if name == "glyphs":
-        title = "Glyphs, digits drawn and bent by the program"
-        return SetInfo(name, title, (28, 28, 1), GLYPHS_TRAIN, 10, "embedded", "in the program")
-    known = KNOWN.get(name)
-    if known is None:
-        raise UserError(f"unknown data set '{name}'; choose one of {', '.join(NAMES)} or folder:PATH")
-    root = root or default_data_dir()
-    status = "on disk" if (root / known.marker).exists() else "can be downloaded"
-    return SetInfo(name, known.title, known.shape, known.size, 10, status, str((root / known.marker).parent))
+    entry = DATASETS.get(name)
+    if entry is None:
+        raise UserError(f"unknown data set '{name}'; choose one of {', '.join(DATASETS)} or folder:PATH")
+    if not entry.marker:
+        return SetInfo(name, entry.help, entry.shape, entry.size, entry.classes, "embedded", "in the program")
+    marker = (root or default_data_dir()) / entry.marker
+    status = "on disk" if marker.exists() else "can be downloaded"
+    return SetInfo(name, entry.help, entry.shape, entry.size, entry.classes, status, str(marker.parent))
 
 
 def list_datasets(root: Path | None = None) -> list[SetInfo]:
     """All named data sets and where they stand."""
-    return [describe(name, root) for name in NAMES]
+    return [describe(name, root) for name in DATASETS]
 
 
 def default_dataset(root: Path | None = None) -> str:
@@ -147,31 +124,26 @@ def open_dataset(name: str, split: str = "train", root: Path | None = None, imag
     info = describe(name, root)
     if image_size not in (0, info.shape[0]):
         raise UserError(f"{name} has images of side {info.shape[0]}; --image-size is for folder:PATH only")
-    if name == "glyphs":
-        from core.data.glyphs import CLASSES, make_glyphs
-
-        images, labels = make_glyphs(GLYPHS_TRAIN if split == "train" else GLYPHS_TEST, seed=0 if split == "train" else 1)
-        return ImageSet(name, images, labels, CLASSES)
     require(name, root)
-    return _torchvision(name, root or default_data_dir(), train=split == "train")
+    return ImageSet(name, *DATASETS[name].load()(DATASETS[name], split, root or default_data_dir()))
 
 
-def _torchvision(name: str, root: Path, *, train: bool) -> ImageSet:
+def open_torchvision(entry: Dataset, split: str, root: Path) -> "tuple[Tensor, Tensor, tuple[str, ...]]":
+    """(images, labels, classes) from files in torchvision's layout. Raises UserError when they are torn."""
     import numpy as np
     import torch
     from torchvision import datasets
 
-    known = KNOWN[name]
     try:
-        data: Any = getattr(datasets, known.torchvision_class)(root=str(root), train=train, download=False)
+        data: Any = getattr(datasets, entry.download)(root=str(root), train=split == "train", download=False)
         images = torch.from_numpy(np.ascontiguousarray(data.data))
         labels = torch.as_tensor(data.targets, dtype=torch.int64)
         classes = tuple(str(c).split(" - ")[0] for c in data.classes)
-        if images.shape[1:3] != known.shape[:2] or not 0 <= labels.min() <= labels.max() < len(classes):
+        if images.shape[1:3] != entry.shape[:2] or not 0 <= labels.min() <= labels.max() < len(classes):
             raise ValueError("another shape, or a class that is not there")
-        return ImageSet(name, images.reshape(len(labels), *known.shape), labels, classes)
+        return images.reshape(len(labels), *entry.shape), labels, classes
     except Exception as error:  # torchvision answers torn files with whatever its parser stumbled on
         raise UserError(
-            f"the files of {name} in {root} cannot be read ({type(error).__name__}); delete them and run "
-            f"'tinydiff-tui datasets --download {name}'"
+            f"the files of {entry.name} in {root} cannot be read ({type(error).__name__}); delete them and run "
+            f"'tinydiff-tui datasets --download {entry.name}'"
         ) from error

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from core.data.datasets import KNOWN, default_data_dir, describe
+from core.data.datasets import default_data_dir, describe
 from core.errors import UserError
 from core.files import atomic_write, write_failure
+from core.names import DATASETS
 
 _BLOCK = 1 << 16
 _TIMEOUT = 20
@@ -40,8 +41,9 @@ def download(name: str, root: Path | None = None) -> Iterator[Progress]:
     from torchvision import datasets
     from torchvision.datasets.utils import extract_archive
 
-    source = getattr(datasets, KNOWN[name].torchvision_class)
-    folder = root / KNOWN[name].marker.rsplit("/", 1)[0] if hasattr(source, "resources") else root
+    entry = DATASETS[name]
+    source = getattr(datasets, entry.download)
+    folder = root / entry.marker.rsplit("/", 1)[0] if hasattr(source, "resources") else root
     if hasattr(source, "resources"):
         files = [(file, md5, [mirror + file for mirror in source.mirrors]) for file, md5 in source.resources]
     else:

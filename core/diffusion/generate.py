@@ -14,10 +14,11 @@ from core.config import SampleConfig
 from core.data.datasets import data_root, open_dataset
 from core.diffusion.model import Model
 from core.diffusion.process import Denoise
-from core.diffusion.samplers import SAMPLERS, Frame, spaced_timesteps
+from core.diffusion.samplers import Frame, spaced_timesteps
 from core.diffusion.starts import interpolated, keep_outside, noised, region
 from core.errors import UserError
 from core.images import to_float
+from core.names import SAMPLERS
 
 MIDDLE = (0.25, 10.0)  # sigma; guidance above it costs variety, below it nothing is left to decide
 BATCH = 64  # always cut alike, so that image k does not depend on how many are drawn after it
@@ -46,7 +47,8 @@ def generate(
     options.check(model.config, model.label_count)
     options = options.resolve(model.config, model.label_count)
     timesteps = timesteps_for(model, options)
-    extras: dict[str, dict[str, object]] = {"ddim": {"eta": options.eta}, "ddpm": {"variance": options.variance}}
+    sampler = SAMPLERS[options.sampler]
+    extras = {name: getattr(options, name) for name in sampler.options}
     processes = processes or ProcessGroup()
     numbers = range(processes.rank, math.ceil(options.num_images / BATCH), processes.size)
     for turn, number in enumerate(numbers):
@@ -60,9 +62,7 @@ def generate(
         )
         known = None if source is None else to_float(source[first : first + count].to(compute.device))
         x_T, denoise = _start(model, options, denoise, noise, first, known, timesteps[0])
-        frames = SAMPLERS[options.sampler](
-            denoise, x_T, model.diffusion.schedule, timesteps, noise, **extras.get(options.sampler, {})
-        )
+        frames = sampler.load()(denoise, x_T, model.diffusion.schedule, timesteps, noise, **extras)
         while True:
             with torch.inference_mode(), compute.autocast():
                 frame = next(frames, None)
@@ -73,8 +73,7 @@ def generate(
 
 def timesteps_for(model: Model, options: SampleConfig) -> list[int]:
     """The falling list of t for resolved options; SDEdit spreads its steps over the part of the schedule that it walks."""
-    # Heun spends two evaluations on every point but the last.
-    points = (options.steps + 1) // 2 if options.sampler == "heun" else options.steps
+    points = -(-options.steps // SAMPLERS[options.sampler].at_each_point)  # heun spends one on its last point
     length = model.diffusion.schedule.timesteps
     if options.start == "image":
         length = max(1, round(length * options.strength))

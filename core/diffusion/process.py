@@ -8,23 +8,40 @@ target it was trained on.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from core.config import T_SAMPLINGS, WEIGHTINGS
 from core.diffusion.schedule import NoiseSchedule
 from core.diffusion.variance import split_variance, variational_bound
 from core.errors import UserError
+from core.names import OBJECTIVES, SCHEDULES, lookup
 
-TARGETS: dict[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]] = {
-    "epsilon": lambda a, s: (torch.zeros_like(a), torch.ones_like(a)),  # Ho et al. 2020
-    "x0": lambda a, s: (torch.ones_like(a), torch.zeros_like(a)),
-    "v": lambda a, s: (-s, a),  # Salimans & Ho 2022: v = a epsilon - s x_0
-    "flow": lambda a, s: (-torch.ones_like(a), torch.ones_like(a)),  # Liu et al. 2022: velocity epsilon - x_0
-}
-"""Prediction target -> (c_x, c_e) as functions of (a_t, s_t)."""
+Weights = tuple[Tensor, Tensor]
+"""(c_x, c_e): what a network predicts is c_x x_0 + c_e epsilon."""
+
+
+def epsilon(a: Tensor, s: Tensor) -> Weights:
+    """Ho et al. 2020: the noise."""
+    return torch.zeros_like(a), torch.ones_like(a)
+
+
+def x0(a: Tensor, s: Tensor) -> Weights:
+    """The clean image (Salimans & Ho 2022, section 4)."""
+    return torch.ones_like(a), torch.zeros_like(a)
+
+
+def v(a: Tensor, s: Tensor) -> Weights:
+    """Salimans & Ho 2022: v = a epsilon - s x_0."""
+    return -s, a
+
+
+def flow(a: Tensor, s: Tensor) -> Weights:
+    """Liu et al. 2022: the velocity epsilon - x_0."""
+    return -torch.ones_like(a), torch.ones_like(a)
+
 
 VLB_WEIGHT = 1e-3  # Nichol & Dhariwal 2021, equation 16: lambda of L_hybrid
 
@@ -47,7 +64,7 @@ Denoise = Callable[[Tensor, int], Prediction]
 class Diffusion:
     """The forward process over a schedule together with a prediction target and its training loss.
 
-    Raises UserError for an unknown target or weighting, and for epsilon prediction on a schedule that ends in pure noise
+    Raises UserError for an unknown target, and for epsilon prediction on a schedule that ends in pure noise
     (there epsilon says nothing of x_0).
     """
 
@@ -59,20 +76,20 @@ class Diffusion:
     min_snr_gamma: float = 5.0
 
     def __post_init__(self) -> None:
-        for what, value, known in (
-            ("prediction target", self.prediction, tuple(TARGETS)),
-            ("weighting", self.weighting, WEIGHTINGS),
-            ("sampling of t", self.t_sampling, T_SAMPLINGS),
-        ):
-            if value not in known:
-                raise UserError(f"unknown {what} '{value}'; choose one of {', '.join(known)}")
+        lookup(OBJECTIVES, self.prediction, "objective")
         if self.prediction == "epsilon" and self.schedule.zero_terminal_snr:
             raise UserError(
                 "epsilon prediction cannot start from a schedule that ends in pure noise (zero terminal SNR); "
                 "use --objective v, or leave zero terminal SNR out"
             )
-        if self.learn_variance and self.schedule.name == "flow":
+        if self.learn_variance and not SCHEDULES[self.schedule.name].preserves_variance:
             raise UserError("a learned variance needs a DDPM schedule; leave --learn-variance out with --objective flow")
+
+    @cached_property
+    def weights(self) -> Callable[[Tensor, Tensor], Weights]:
+        """(a_t, s_t) -> (c_x, c_e) of the prediction target."""
+        function: Callable[[Tensor, Tensor], Weights] = lookup(OBJECTIVES, self.prediction, "objective").load()
+        return function
 
     def q_sample(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """x_t = a_t x_0 + s_t epsilon (Ho et al. 2020, equation 4), in float32.
@@ -84,19 +101,19 @@ class Diffusion:
 
     def target(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """What the network should answer at x_t: c_x x_0 + c_e epsilon, shape of x0."""
-        c_x, c_e = TARGETS[self.prediction](*self.schedule.coefficients(t, x0))
+        c_x, c_e = self.weights(*self.schedule.coefficients(t, x0))
         return c_x * x0 + c_e * noise
 
     def to_x0(self, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         """Solve {x_t = a x_0 + s eps, output = c_x x_0 + c_e eps} for x_0."""
         a, s = self.schedule.coefficients(t, x_t)
-        c_x, c_e = TARGETS[self.prediction](a, s)
+        c_x, c_e = self.weights(a, s)
         return (c_e * x_t - s * output) / (a * c_e - s * c_x)
 
     def to_epsilon(self, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         """Solve the same two equations for epsilon."""
         a, s = self.schedule.coefficients(t, x_t)
-        c_x, c_e = TARGETS[self.prediction](a, s)
+        c_x, c_e = self.weights(a, s)
         return (a * output - c_x * x_t) / (a * c_e - s * c_x)
 
     def draw_t(self, count: int, generator: torch.Generator) -> Tensor:
@@ -119,7 +136,7 @@ class Diffusion:
         if self.weighting == "simple":
             return torch.ones(t.shape[0], device=like.device)
         a, s = self.schedule.coefficients(t, like.reshape(-1))
-        c_x, c_e = TARGETS[self.prediction](a, s)
+        c_x, c_e = self.weights(a, s)
         return (a / s).square().clamp(max=self.min_snr_gamma) * (s / (a * c_e - s * c_x)).square()
 
     def loss(self, model: nn.Module, x0: Tensor, t: Tensor, noise: Tensor, labels: Tensor | None = None) -> Tensor:

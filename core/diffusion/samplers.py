@@ -227,13 +227,3 @@ def _lambda(a: float, s: float) -> float:
     if a == 0:
         return -math.inf
     return math.inf if s == 0 else math.log(a / s)
-
-
-SAMPLERS: dict[str, Callable[..., Iterator[Frame]]] = {
-    "ddpm": ddpm,
-    "ddim": ddim,
-    "euler": euler,
-    "heun": heun,
-    "dpmpp_2m": dpmpp_2m,
-    "unipc": unipc,
-}

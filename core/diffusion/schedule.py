@@ -11,8 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from core.config import SCHEDULES, check_linear
-from core.errors import UserError
+from core.names import SCHEDULES, lookup
 
 MAX_BETA = 0.999  # Nichol & Dhariwal 2021, section 3.2: clip, or the last step divides by nearly zero
 
@@ -24,39 +23,21 @@ class NoiseSchedule:
     hands out float32. `zero_terminal_snr` rescales a variance-preserving schedule so that the last step is pure noise (Lin et
     al. 2023, algorithm 1).
 
-    Raises UserError for an unknown name, fewer than 2 timesteps, or timesteps so few that a beta reaches 1.
+    Raises UserError for an unknown name, and for fewer timesteps than the schedule needs.
     """
 
-    def __init__(
-        self,
-        name: str,
-        timesteps: int = 1000,
-        *,
-        zero_terminal_snr: bool = False,
-        beta_start: float = 1e-4,
-        beta_end: float = 0.02,
-    ) -> None:
-        if name not in SCHEDULES:
-            raise UserError(f"unknown schedule '{name}'; choose one of {', '.join(SCHEDULES)}")
-        if timesteps < 2:
-            raise UserError(f"a schedule needs at least 2 timesteps, got {timesteps}")
+    def __init__(self, name: str, timesteps: int = 1000, *, zero_terminal_snr: bool = False) -> None:
         self.name = name
         self.timesteps = timesteps
-        self.zero_terminal_snr = zero_terminal_snr or name == "flow"
-        if name == "flow":
-            # Liu et al. 2022: x_t = (1 - s) x_0 + s epsilon. Index t stands for s = (t + 1) / T, so that t = T - 1 is pure noise.
-            self.s = torch.arange(1, timesteps + 1, dtype=torch.float64) / timesteps
-            self.a = 1 - self.s
-            return
-        if name == "linear":
-            betas = _linear_betas(timesteps, beta_start, beta_end)
-        else:
-            betas = _betas_of(_cosine if name == "cosine" else _sigmoid, timesteps)
-        alpha_bar = torch.cumprod(1 - betas, dim=0)
-        if zero_terminal_snr:
-            alpha_bar = _rescale_to_zero_terminal_snr(alpha_bar)
-        self.a = alpha_bar.sqrt()
-        self.s = (1 - alpha_bar).sqrt()
+        self.a: Tensor
+        self.s: Tensor
+        entry = lookup(SCHEDULES, name, "schedule")
+        entry.check_length(timesteps)
+        self.a, self.s = entry.load()(timesteps)
+        if zero_terminal_snr and self.a[-1] > 0:
+            alpha_bar = _rescale_to_zero_terminal_snr(self.a)
+            self.a, self.s = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+        self.zero_terminal_snr = bool(self.a[-1] == 0)
 
     @property
     def alpha_bar(self) -> Tensor:
@@ -93,35 +74,47 @@ class NoiseSchedule:
         return {}
 
 
-def _linear_betas(timesteps: int, start: float, end: float) -> Tensor:
-    # Ho et al. 2020 give the betas for T = 1000; other lengths scale them so that alpha_bar_T stays near zero.
-    check_linear(timesteps, max(start, end))
+def linear(timesteps: int) -> tuple[Tensor, Tensor]:
+    """Ho et al. 2020, section 4: beta from 1e-4 to 0.02 at T = 1000; other lengths scale it: alpha_bar_T stays near 0."""
     scale = 1000 / timesteps
-    return torch.linspace(scale * start, scale * end, timesteps, dtype=torch.float64)
+    return _of_betas(torch.linspace(scale * 1e-4, scale * 0.02, timesteps, dtype=torch.float64))
 
 
-def _cosine(u: float) -> float:
-    """Nichol & Dhariwal 2021, equation 17, at u = t / T (not normalised: only ratios are used)."""
-    return math.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
+def cosine(timesteps: int) -> tuple[Tensor, Tensor]:
+    """Nichol & Dhariwal 2021, equation 17."""
+    return of_alpha_bar(lambda u: math.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2, timesteps)
 
 
-def _sigmoid(u: float, start: float = -3.0, end: float = 3.0) -> float:
+def sigmoid(timesteps: int, start: float = -3.0, end: float = 3.0) -> tuple[Tensor, Tensor]:
     """Jabri et al. 2022 (and Chen 2023, algorithm 2), tau = 1."""
 
     def logistic(x: float) -> float:
         return 1 / (1 + math.exp(-x))
 
-    return (logistic(end) - logistic(u * (end - start) + start)) / (logistic(end) - logistic(start))
+    def alpha_bar(u: float) -> float:
+        return (logistic(end) - logistic(u * (end - start) + start)) / (logistic(end) - logistic(start))
+
+    return of_alpha_bar(alpha_bar, timesteps)
 
 
-def _betas_of(alpha_bar: Callable[[float], float], timesteps: int) -> Tensor:
-    steps = range(timesteps)
-    betas = [1 - alpha_bar((i + 1) / timesteps) / alpha_bar(i / timesteps) for i in steps]
-    return torch.tensor(betas, dtype=torch.float64).clamp(max=MAX_BETA)
+def flow(timesteps: int) -> tuple[Tensor, Tensor]:
+    """Liu et al. 2022: x_t = (1 - s) x_0 + s epsilon. Index t stands for s = (t + 1) / T, so that t = T - 1 is pure noise."""
+    s = torch.arange(1, timesteps + 1, dtype=torch.float64) / timesteps
+    return 1 - s, s
 
 
-def _rescale_to_zero_terminal_snr(alpha_bar: Tensor) -> Tensor:
-    """Lin et al. 2023, algorithm 1: shift sqrt(alpha_bar) to end at 0, scale it to start where it started."""
-    root = alpha_bar.sqrt()
+def of_alpha_bar(alpha_bar: Callable[[float], float], timesteps: int) -> tuple[Tensor, Tensor]:
+    """(a, s) of a variance-preserving schedule from its alpha_bar at u = t / T, which need not be normalised: ratios count."""
+    betas = [1 - alpha_bar((i + 1) / timesteps) / alpha_bar(i / timesteps) for i in range(timesteps)]
+    return _of_betas(torch.tensor(betas, dtype=torch.float64).clamp(max=MAX_BETA))
+
+
+def _of_betas(betas: Tensor) -> tuple[Tensor, Tensor]:
+    alpha_bar = torch.cumprod(1 - betas, dim=0)
+    return alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+
+
+def _rescale_to_zero_terminal_snr(root: Tensor) -> Tensor:
+    """The alpha_bar of Lin et al. 2023, algorithm 1: shift its root to end at 0, scale it to start where it started."""
     first, last = root[0].clone(), root[-1].clone()
     return ((root - last) * first / (first - last)).square()

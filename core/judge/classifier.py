@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from core.compute.seeds import generator_for
 from core.data.datasets import ImageSet
 from core.images import to_float
+from core.names import DATASETS
 from core.network.muon import Muon
 
 FEATURES = 128
 BATCH, IMAGES_SEEN = 128, 240_000
 PEAK_LR, WEIGHT_DECAY, WARMUP, AVERAGE = 5e-3, 0.01, 50, 0.99
-MIRRORED = ("fashion_mnist", "cifar10")  # a mirrored shirt is a shirt, a mirrored digit is none
 
 
 class Classifier(nn.Module):
@@ -100,7 +100,7 @@ def fit(data: ImageSet, device: torch.device) -> Iterator[Fitting | Classifier]:
         index, order = order[:batch], order[batch:]
         for group in optimizer.param_groups:
             group["lr"] = PEAK_LR * min(1, (step + 1) / warmup) * (1 - step / total)
-        x = bent(to_float(data.images[index]), generator, mirror=data.name in MIRRORED)
+        x = bent(to_float(data.images[index]), generator, mirror=data.name in DATASETS and DATASETS[data.name].mirrored)
         logits = network(x.to(device).contiguous(memory_format=torch.channels_last))
         F.cross_entropy(logits, data.labels[index].to(device)).backward()  # type: ignore[no-untyped-call]
         optimizer.step()

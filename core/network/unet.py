@@ -1,7 +1,7 @@
-"""The time-conditioned U-Net (Ronneberger et al. 2015; Ho et al. 2020, appendix B) and its named presets."""
+"""The time-conditioned U-Net (Ronneberger et al. 2015; Ho et al. 2020, appendix B) and its named shapes."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -34,17 +34,6 @@ class UNetConfig:
     def factor(self) -> int:
         """How many pixels a side one cell of the lowest level covers; sides are padded to a multiple of it."""
         return int(self.patch * 2 ** (len(self.multipliers) - 1))
-
-
-PRESETS: dict[str, dict[str, object]] = {
-    # For tests: a training step in milliseconds.
-    "tiny": {"base": 16, "multipliers": (1, 2), "blocks": 1, "attention": (False, False), "time_dim": 32, "patch": 2},
-    # Most quality per second on a small CPU: convolutions at half the side, behind a 2x2 pixel-unshuffle stem.
-    # Narrow, since a small CPU gains more from more steps than from wider ones; LayerNorm costs a third of GroupNorm there.
-    "fast": {"base": 48, "multipliers": (1, 2), "blocks": 1, "attention": (False, True), "patch": 2, "norm": "layer"},
-    # What the brief describes: about 2M parameters, base 64, time embedding of 256.
-    "reference": {"base": 64, "multipliers": (1, 1, 2), "blocks": 1, "attention": (False, False, True), "patch": 1},
-}
 
 
 def sinusoidal_embedding(t: Tensor, dim: int) -> Tensor:
@@ -204,19 +193,29 @@ class UNet(nn.Module):
         return F.silu(time)
 
 
-def make_unet(preset: str, image_size: int, channels: int, classes: int = 0, learn_variance: bool = False) -> UNet:
-    """The network of a named preset for square images. Raises UserError for an unknown preset or an image too small for it."""
-    if preset not in PRESETS:
-        raise UserError(f"unknown model '{preset}'; choose one of {', '.join(PRESETS)}")
-    return UNet(
-        UNetConfig(
-            image_size=image_size,
-            channels=channels,
-            classes=classes,
-            learn_variance=learn_variance,
-            **PRESETS[preset],  # type: ignore[arg-type]
-        )
-    )
+def fast(image_size: int, channels: int, classes: int = 0, learn_variance: bool = False) -> UNet:
+    """Most quality per second on a small CPU: convolutions at half the side, behind a 2x2 pixel-unshuffle stem.
+
+    Narrow, since a small CPU gains more from more steps than from wider ones; LayerNorm costs a third of GroupNorm there.
+    """
+    shape = UNetConfig(base=48, multipliers=(1, 2), blocks=1, attention=(False, True), patch=2, norm="layer")
+    return _made(shape, image_size, channels, classes, learn_variance)
+
+
+def reference(image_size: int, channels: int, classes: int = 0, learn_variance: bool = False) -> UNet:
+    """What the brief describes: about 2M parameters, base 64, time embedding of 256."""
+    shape = UNetConfig(base=64, multipliers=(1, 1, 2), blocks=1, attention=(False, False, True), patch=1)
+    return _made(shape, image_size, channels, classes, learn_variance)
+
+
+def tiny(image_size: int, channels: int, classes: int = 0, learn_variance: bool = False) -> UNet:
+    """For tests: a training step in milliseconds."""
+    shape = UNetConfig(base=16, multipliers=(1, 2), blocks=1, attention=(False, False), time_dim=32, patch=2)
+    return _made(shape, image_size, channels, classes, learn_variance)
+
+
+def _made(shape: UNetConfig, image_size: int, channels: int, classes: int, learn_variance: bool) -> UNet:
+    return UNet(replace(shape, image_size=image_size, channels=channels, classes=classes, learn_variance=learn_variance))
 
 
 def parameter_count(model: nn.Module) -> int:

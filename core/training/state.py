@@ -9,8 +9,9 @@ import torch
 from core.config import TrainConfig
 from core.data.datasets import ImageSet
 from core.errors import UserError
+from core.names import NETWORKS
 from core.network.muon import Muon
-from core.network.unet import UNet, make_unet
+from core.network.unet import UNet
 from core.runs.checkpoint import build_network, describe_network, is_whole
 from core.runs.folder import now
 from core.training.ema import EMA
@@ -34,9 +35,9 @@ class TrainState:
         classes = len(data.classes) if config.conditional else 0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            network = make_unet(config.model, data.side, data.channels, classes, config.learn_variance)
+            network = NETWORKS[config.model].load()(data.side, data.channels, classes, config.learn_variance)
         self.classes = data.classes
-        self.network: UNet = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: UNet = network.to(device, memory_format=torch.channels_last)
         self.ema = EMA(self.network, config.ema_decay)
         self.optimizer = make_optimizer(config, self.network)
         self.step = 0

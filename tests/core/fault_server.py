@@ -9,16 +9,17 @@ import signal
 import sys
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import core.data.datasets
 from core.config import TrainConfig
+from core.names import DATASETS
 from core.runs.folder import RunDir
 from core.training.events import Step
 from core.training.trainer import Trainer
 
-core.data.datasets.GLYPHS_TRAIN = 96
+DATASETS["glyphs"] = replace(DATASETS["glyphs"], size=96)
 OPERATIONS = {"open", "os.rename", "os.chmod", "os.remove", "os.mkdir"}
 
 

@@ -21,12 +21,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from core.data import datasets, folder
+from core.data import folder
 from core.data.datasets import data_root, default_dataset, describe, list_datasets, open_dataset, require
 from core.data.download import Progress, download
 from core.data.folder import open_folder
 from core.data.glyphs import make_glyphs
 from core.errors import UserError
+from tests.conftest import few_glyphs
 
 FUZZ = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -62,8 +63,7 @@ def test_glyphs_of_a_class_vary_and_still_look_alike() -> None:
 
 
 def test_the_test_split_of_glyphs_holds_no_image_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "GLYPHS_TRAIN", 2000)
-    monkeypatch.setattr(datasets, "GLYPHS_TEST", 500)
+    few_glyphs(monkeypatch, 2000, 500)
     train, test = open_dataset("glyphs"), open_dataset("glyphs", "test")
     assert (len(train), len(test), train.side, train.channels) == (2000, 500, 28, 1)
     assert train.classes == test.classes == tuple("0123456789")

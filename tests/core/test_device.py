@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 
 from core.compute import device
 from core.compute.device import choose_compute
+from core.config import TrainConfig
 from core.errors import UserError
 
 
@@ -56,7 +58,9 @@ def test_threads_of_the_environment_are_an_answer(monkeypatch: pytest.MonkeyPatc
     assert choose_compute("cpu", "fp32").describe() == "cpu, fp32, 2 threads (as asked)"
 
 
-@pytest.mark.parametrize("asked", [("nowhere", "auto", 0), ("cpu", "fp8", 0), ("cpu", "auto", -1)])
-def test_what_is_not_there_is_said(asked: tuple[str, str, int]) -> None:
+@pytest.mark.parametrize(
+    "asked", [{"device": "nowhere"}, {"precision": "fp8"}, {"threads": -1}], ids=lambda asked: next(iter(asked))
+)
+def test_what_is_not_there_is_said(asked: dict[str, Any]) -> None:
     with pytest.raises(UserError):
-        choose_compute(*asked)
+        TrainConfig.of(**asked)

@@ -28,13 +28,15 @@ KILLS = {"time": 30, "file operation": 15}
 
 TRAIN = """
 import json, resource, sys
-import core.data.datasets
+from dataclasses import replace
+
+from core.names import DATASETS
 from core.config import TrainConfig
 from core.errors import UserError
 from core.runs.folder import RunDir
 from core.training.trainer import Trainer
 
-core.data.datasets.GLYPHS_TRAIN = 96
+DATASETS["glyphs"] = replace(DATASETS["glyphs"], size=96)
 config = TrainConfig.from_dict(json.loads(sys.argv[1]))
 limit, resume = int(sys.argv[2]), RunDir(config.output_dir).last.exists()
 trainer = Trainer(config, resume=resume, overwrite=not resume)

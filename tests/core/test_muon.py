@@ -5,7 +5,7 @@ from torch import nn
 
 from core.config import TrainConfig
 from core.network.muon import Muon, orthogonalized
-from core.network.unet import make_unet
+from core.network.unet import tiny
 from core.training.state import make_optimizer
 
 
@@ -50,7 +50,7 @@ def test_a_kernel_moves_alike_in_either_memory_format() -> None:
 
 
 def test_kernels_go_by_muon_and_the_rest_by_adamw() -> None:
-    network = make_unet("tiny", 28, 1, classes=10)
+    network = tiny(28, 1, classes=10)
     optimizer = make_optimizer(TrainConfig.of(model="tiny"), network)
     kernels, rest = (set(map(id, group["params"])) for group in optimizer.param_groups)
     assert id(network.stem.weight) in kernels

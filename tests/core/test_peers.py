@@ -14,7 +14,7 @@ from torch import Tensor
 from core.diffusion.process import Denoise, Diffusion, Prediction
 from core.diffusion.samplers import ddim, ddpm, dpmpp_2m, spaced_timesteps, unipc
 from core.diffusion.schedule import NoiseSchedule
-from core.network.unet import make_unet
+from core.network.unet import tiny
 
 diffusers = pytest.importorskip("diffusers")
 pytestmark = pytest.mark.peer
@@ -41,7 +41,7 @@ def trained() -> Callable[[str, str], Network]:
     def get(name: str, target: str) -> Network:
         if (name, target) not in made:
             torch.manual_seed(0)
-            network, diffusion = make_unet("tiny", 28, 1), Diffusion(NoiseSchedule(name), target)
+            network, diffusion = tiny(28, 1), Diffusion(NoiseSchedule(name), target)
             optimizer = torch.optim.AdamW(network.parameters(), 2e-3)
             for step in range(20):
                 g = torch.Generator().manual_seed(step)

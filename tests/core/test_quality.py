@@ -16,6 +16,7 @@ from core.judge import classifier as quality_network
 from core.judge import judge as quality
 from core.judge.classifier import Classifier, Fitting, bent, fit
 from core.judge.judge import Judge, Ready, cache_files, frechet_distance, load_judge, precision_recall, prepare_judge
+from tests.conftest import few_glyphs
 
 
 def normal(count: int, dimensions: int, seed: int) -> Tensor:
@@ -106,17 +107,16 @@ def test_bent_images_stay_images_and_mirror_only_on_request() -> None:
 
 
 @pytest.fixture(scope="module")
-def few_glyphs() -> Iterator[None]:
+def fewer_glyphs() -> Iterator[None]:
     """1,500 glyphs to learn from and 300 to test with; a training that takes seconds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("core.data.datasets.GLYPHS_TRAIN", 1500)
-        patch.setattr("core.data.datasets.GLYPHS_TEST", 300)
+        few_glyphs(patch, 1500, 300)
         patch.setattr(quality_network, "IMAGES_SEEN", 10_000)
         yield
 
 
 @pytest.fixture(scope="module")
-def judge(few_glyphs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
+def judge(fewer_glyphs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
     """A judge of few glyphs, in a cache of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("judges")))
@@ -211,7 +211,7 @@ def test_a_cache_that_is_not_whole_is_made_anew(judge: Judge, tmp_path: Path, mo
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_closing_the_training_leaves_no_file(few_glyphs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_the_training_leaves_no_file(fewer_glyphs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     events = prepare_judge("glyphs")
     first = next(events)
@@ -220,7 +220,7 @@ def test_closing_the_training_leaves_no_file(few_glyphs: None, tmp_path: Path, m
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_training_leaves_the_random_numbers_of_others_alone(few_glyphs: None) -> None:
+def test_training_leaves_the_random_numbers_of_others_alone(fewer_glyphs: None) -> None:
     before = torch.get_rng_state()
     next(prepare_judge("glyphs"))
     next(fit(open_dataset("glyphs", "test"), torch.device("cpu")))

@@ -16,10 +16,11 @@ from core.compute.seeds import SampleNoise
 from core.config import SampleConfig, TrainConfig
 from core.diffusion.generate import BatchFrame, generate
 from core.diffusion.process import Denoise, Diffusion, Prediction
-from core.diffusion.samplers import SAMPLERS, Frame, ddim, euler, heun, spaced_timesteps
-from core.diffusion.schedule import NoiseSchedule
+from core.diffusion.samplers import Frame, ddim, euler, heun, spaced_timesteps
+from core.diffusion.schedule import NoiseSchedule, _of_betas
 from core.diffusion.variance import posterior
 from core.errors import UserError
+from core.names import SAMPLERS
 from core.runs.checkpoint import load_model
 
 CPU = Compute(torch.device("cpu"), "fp32", 2, "as asked")
@@ -48,7 +49,7 @@ def no_noise() -> Tensor:
 def run(
     sampler: str, denoise: Denoise, x: Tensor, schedule: NoiseSchedule, timesteps: list[int], **options: object
 ) -> list[Frame]:
-    return list(SAMPLERS[sampler](denoise, x, schedule, timesteps, options.pop("noise", no_noise), **options))
+    return list(SAMPLERS[sampler].load()(denoise, x, schedule, timesteps, options.pop("noise", no_noise), **options))
 
 
 def test_leading_spacing_starts_at_900() -> None:
@@ -92,7 +93,8 @@ def test_steps_outside_the_schedule_are_refused(steps: int) -> None:
     ("target", "beta_start", "golden"), [("epsilon", 1e-4, 172.0067), ("v", 1e-4, 52.5302), ("epsilon", 0.01, 149.8295)]
 )
 def test_golden_values_of_ddim(target: str, beta_start: float, golden: float) -> None:
-    schedule = NoiseSchedule("linear", beta_start=beta_start)
+    schedule = NoiseSchedule("linear")
+    schedule.a, schedule.s = _of_betas(torch.linspace(beta_start, 0.02, 1000, dtype=torch.float64))
     # Published with the network's own epsilon in the step, and x0 clipped: not derived again.
     diffusion, x = Diffusion(schedule, target), dummy_input()
     for t in range(900, -1, -100):

@@ -6,13 +6,11 @@ import sys
 import pytest
 import torch
 
-from core import config
-from core.diffusion.process import TARGETS, Diffusion
-from core.diffusion.samplers import SAMPLERS
+from core.config import TrainConfig
+from core.diffusion.process import Diffusion
 from core.diffusion.schedule import NoiseSchedule
 from core.diffusion.variance import posterior
 from core.errors import UserError
-from core.network.unet import PRESETS
 
 DDPM = ("linear", "cosine", "sigmoid")
 
@@ -58,16 +56,16 @@ def test_snr_falls_below_five_at(name: str, crossing: int) -> None:
     assert (snr[1:] < snr[:-1]).all()
 
 
-@pytest.mark.parametrize(("timesteps", "beta"), [(20, "beta = 1,"), (10, "beta = 2,")])
-def test_too_few_steps_for_linear_are_refused_in_one_sentence(timesteps: int, beta: str) -> None:
+@pytest.mark.parametrize("timesteps", [20, 10])
+def test_too_few_steps_for_linear_are_refused_in_one_sentence(timesteps: int) -> None:
     for refuse in (
         lambda: NoiseSchedule("linear", timesteps),
-        lambda: config.TrainConfig.of(schedule="linear", objective="v", timesteps=timesteps),
+        lambda: TrainConfig.of(schedule="linear", objective="v", timesteps=timesteps),
     ):
         with pytest.raises(UserError) as error:
             refuse()
         message = str(error.value)
-        assert beta in message
+        assert f"got {timesteps}" in message
         assert "21 timesteps" in message
         assert "--schedule cosine" in message
         assert "\n" not in message
@@ -100,7 +98,7 @@ def test_zero_terminal_snr_refuses_epsilon_and_takes_v() -> None:
     with pytest.raises(UserError, match="--objective v"):
         Diffusion(schedule, "epsilon")
     with pytest.raises(UserError, match="--objective v"):
-        config.TrainConfig.of(objective="epsilon", zero_terminal_snr=True)
+        TrainConfig.of(objective="epsilon", zero_terminal_snr=True)
 
 
 def test_flow_is_the_straight_line_to_pure_noise() -> None:
@@ -135,15 +133,7 @@ def test_unknown_schedules_are_refused(name: str, timesteps: int) -> None:
         NoiseSchedule(name, timesteps)
 
 
-def test_names_known_without_torch_are_those_of_the_registries() -> None:
-    assert set(config.SAMPLERS) == set(SAMPLERS)
-    assert set(config.OBJECTIVES) == set(TARGETS)
-    assert set(config.MODELS) == set(PRESETS) == set(config.RECIPES)
-    for name in config.SCHEDULES:
-        NoiseSchedule(name)
-
-
-@pytest.mark.parametrize("module", ["core.config", "core.runs.folder", "core.data.datasets", "core.files"])
+@pytest.mark.parametrize("module", ["core.config", "core.names", "core.runs.folder", "core.data.datasets", "core.files"])
 def test_torch_free_modules(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,14 +11,14 @@ from core.diffusion.model import Model, make_diffusion
 from core.diffusion.starts import interpolated, region, slerp
 from core.errors import UserError
 from core.images import to_float
-from core.network.unet import make_unet
+from core.network.unet import tiny
 
 
 @pytest.fixture(scope="module")
 def model() -> Model:
     config = TrainConfig.of(model="tiny")
     torch.manual_seed(0)
-    network = make_unet("tiny", 28, 1).eval()
+    network = tiny(28, 1).eval()
     torch.nn.init.normal_(network.out.weight, std=0.05)
     return Model(network, make_diffusion(config), config, ("a", "b"), 0)
 

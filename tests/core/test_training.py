@@ -20,7 +20,7 @@ from core.config import SampleConfig, TrainConfig
 from core.data.datasets import open_dataset
 from core.diffusion.generate import generate
 from core.errors import Diverged, UserError
-from core.network.unet import make_unet
+from core.network.unet import tiny
 from core.runs.checkpoint import load_model
 from core.runs.folder import RunDir, read_run
 from core.runs.resume import merge_for_resume
@@ -391,7 +391,7 @@ def test_a_scaled_learning_rate_survives_a_resume(tiny_config: Config, tmp_path:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without CUDA")
 def test_a_network_whose_graphs_cannot_be_captured_stays_as_it_is() -> None:
-    network = make_unet("tiny", 28, 1)
+    network = tiny(28, 1)
     inputs = (torch.zeros(2, 1, 28, 28), torch.zeros(2, dtype=torch.long))
     same, compute = with_graphs(network, inputs, Compute(torch.device("cpu"), "fp32", 2, "as asked"))
     assert same is network and same(*inputs).shape == inputs[0].shape
@@ -443,7 +443,7 @@ def test_the_loss_falls(tiny_config: Config, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cap", [0.999, 0.3])
 def test_ema_warms_up_as_the_closed_form_says(cap: float) -> None:
-    network = make_unet("tiny", 8, 1)
+    network = tiny(8, 1)
     ema = EMA(network, cap)
     weight = next(network.parameters())
     expected = weight.detach().double().clone()

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from core.errors import UserError
-from core.network.unet import PRESETS, Grow, UNet, UNetConfig, make_unet, parameter_count, sinusoidal_embedding
+from core.names import NETWORKS
+from core.network.unet import Grow, UNet, UNetConfig, parameter_count, sinusoidal_embedding
 
 
 def ready(network: UNet) -> UNet:
@@ -20,10 +21,10 @@ def ready(network: UNet) -> UNet:
     return network.eval()
 
 
-@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize("preset", sorted(NETWORKS))
 @pytest.mark.parametrize(("side", "channels"), [(28, 1), (32, 3), (29, 1), (17, 3)])
 def test_the_output_has_the_shape_of_the_input(preset: str, side: int, channels: int) -> None:
-    network = ready(make_unet(preset, side, channels))
+    network = ready(NETWORKS[preset].load()(side, channels))
     x = torch.randn(2, channels, side, side)
     with torch.no_grad():
         out = network(x, torch.tensor([0, 999]))
@@ -32,38 +33,33 @@ def test_the_output_has_the_shape_of_the_input(preset: str, side: int, channels:
 
 
 def test_learned_variance_doubles_the_channels() -> None:
-    assert make_unet("tiny", 28, 3, learn_variance=True)(torch.zeros(1, 3, 28, 28), torch.zeros(1)).shape == (1, 6, 28, 28)
+    assert NETWORKS["tiny"].load()(28, 3, learn_variance=True)(torch.zeros(1, 3, 28, 28), torch.zeros(1)).shape == (1, 6, 28, 28)
 
 
 def test_reference_is_the_network_of_the_brief() -> None:
-    network = make_unet("reference", 28, 1)
+    network = NETWORKS["reference"].load()(28, 1)
     assert 1_800_000 <= parameter_count(network) <= 2_500_000
     assert network.config.base == 64
     assert network.config.time_dim == 256
 
 
 def test_sizes_of_the_presets() -> None:
-    assert parameter_count(make_unet("tiny", 28, 1)) < 150_000
-    assert 1_000_000 < parameter_count(make_unet("fast", 28, 1)) < 1_500_000
+    assert parameter_count(NETWORKS["tiny"].load()(28, 1)) < 150_000
+    assert 1_000_000 < parameter_count(NETWORKS["fast"].load()(28, 1)) < 1_500_000
 
 
-@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize("preset", sorted(NETWORKS))
 def test_a_fresh_network_answers_zero(preset: str) -> None:
-    network = make_unet(preset, 28, 1)
+    network = NETWORKS[preset].load()(28, 1)
     assert not network(torch.randn(2, 1, 28, 28), torch.tensor([3, 900])).any()
 
 
 @pytest.mark.parametrize(("preset", "least"), [("tiny", 4), ("fast", 4), ("reference", 4)])
 def test_images_smaller_than_a_cell_are_refused(preset: str, least: int) -> None:
-    make_unet(preset, least, 1)
+    NETWORKS[preset].load()(least, 1)
     with pytest.raises(UserError, match=f"at least {least} pixels") as error:
-        make_unet(preset, least - 1, 1)
+        NETWORKS[preset].load()(least - 1, 1)
     assert "\n" not in str(error.value)
-
-
-def test_an_unknown_preset_is_refused() -> None:
-    with pytest.raises(UserError, match="choose one of tiny, fast, reference"):
-        make_unet("huge", 28, 1)
 
 
 def test_the_embedding_is_cosines_then_sines_of_falling_frequencies() -> None:
@@ -77,7 +73,7 @@ def test_the_embedding_is_cosines_then_sines_of_falling_frequencies() -> None:
 
 
 def test_no_label_is_the_null_label_and_labels_matter() -> None:
-    network = ready(make_unet("tiny", 28, 1, classes=10))
+    network = ready(NETWORKS["tiny"].load()(28, 1, classes=10))
     x, t = torch.randn(2, 1, 28, 28), torch.tensor([5, 5])
     with torch.no_grad():
         without, null = network(x, t), network(x, t, torch.tensor([10, 10]))
@@ -88,7 +84,7 @@ def test_no_label_is_the_null_label_and_labels_matter() -> None:
 
 
 def test_time_matters() -> None:
-    network = ready(make_unet("tiny", 28, 1))
+    network = ready(NETWORKS["tiny"].load()(28, 1))
     x = torch.randn(1, 1, 28, 28)
     with torch.no_grad():
         assert not torch.allclose(network(x, torch.tensor([5])), network(x, torch.tensor([900])))

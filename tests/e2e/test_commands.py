@@ -149,7 +149,7 @@ BAD = {
     "no such command": (["fly"], "invalid choice: 'fly'"),
     "no such flag": (["train", "--fly"], "unrecognized arguments: --fly"),
     "no number": (["train", "--lr", "fast"], "invalid float value: 'fast'"),
-    "unknown data set": (["train", "--dataset", "nope"], "unknown data set 'nope'"),
+    "unknown data set": (["train", "--dataset", "nope"], "unknown dataset 'nope'"),
     "no such folder": (["train", "--dataset", "folder:nowhere"], "there is no folder nowhere"),
     "folder without images": (["train", "--dataset", "folder:empty"], "holds no images"),
     "not on disk": (["train", "--dataset", "cifar10"], "--download cifar10"),

@@ -9,7 +9,7 @@ from PIL import Image
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from core.config import SCHEDULES
+from core.names import SCHEDULES
 from tests.tui.modes import at_mode, until
 from tinydiff_tui.screens.noise import NoiseScreen
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
@@ -66,7 +66,7 @@ async def test_the_picture_follows_the_schedule_with_the_same_noise(tmp_path: Pa
             seen.append(x_t(screen).tobytes())
             await pilot.press("s")
         assert len(set(seen)) == len(SCHEDULES)
-        assert screen.schedule == SCHEDULES[0]
+        assert screen.schedule == next(iter(SCHEDULES))
         assert (screen.noising.noise == noise).all()
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from textual.pilot import Pilot
 from textual.widgets import Input, Select, Static
 
+from tests.conftest import few_glyphs
 from tests.tui.modes import at_mode, until
 from tinydiff_tui.jobs.sampling import Drawing, model_of
 from tinydiff_tui.screens.sample import SampleScreen
@@ -33,7 +34,7 @@ def conditional(tmp_path_factory: pytest.TempPathFactory, tiny_config: Callable[
 
     folder = tmp_path_factory.mktemp("conditional") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("core.data.datasets.GLYPHS_TRAIN", 32)
+        few_glyphs(patch, 32)
         for _ in Trainer(tiny_config(folder, conditional=True, epochs=1, sample_interval=0)):
             pass
     return folder / "model_final.pt"

@@ -172,25 +172,3 @@ def save_animation(path: Path, frames: tuple[View, ...], kind: str, columns: int
     """Write the grids of all frames as GIF, x_t or (kind "x0") the predicted x0, as an iterator of one."""
     images.save_gif(path, [images.grid(view.x0 if kind == "x0" else view.x, columns) for view in frames])
     yield path
-
-
-OBJECTIVES = {
-    "epsilon": "ε̂ = net(x_t, t),  x̂0 = (x_t − s_t ε̂) / a_t",
-    "x0": "x̂0 = net(x_t, t)",
-    "v": "v̂ = net(x_t, t),  x̂0 = a_t x_t − s_t v̂",
-    "flow": "û = net(x_t, t) ≈ ε − x0,  x̂0 = x_t − s_t û",
-}
-SAMPLERS = {
-    "ddpm": "x′ ~ N(c0 x̂0 + c_t x_t, σ²)",
-    "ddim": "x′ = a′ x̂0 + √(s′² − σ²) ε̂ + σ z",
-    "euler": "x′ = x_t + (s′ − s_t) û",
-    "heun": "x′ = x_t + Δs (û + û′) / 2",
-    "dpmpp_2m": "x′ = (s′/s) x_t − a′ (e⁻ʰ − 1) D",
-    "unipc": "x′ = (s′/s) x_t − a′ (e⁻ʰ − 1) x̂0 + ρ D",
-}
-STARTS = {
-    "noise": "",
-    "interpolate": "x_T = slerp(ε₁, ε₂)",
-    "image": "x_t = a_t x + s_t ε of test images at {strength:.0%} of the way (SDEdit)",
-    "inpaint": "x̂0 = the test image outside of the {region}",
-}

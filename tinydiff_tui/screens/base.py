@@ -5,6 +5,7 @@ A mode's BINDINGS are the one declaration of its actions: keys, footer, help and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -14,12 +15,23 @@ from textual.containers import Container
 from textual.screen import Screen
 from textual.widgets import Static
 
+from core.names import Entry
 from tinydiff_tui.widgets.key_bar import KeyBar, ModeBar
 
 if TYPE_CHECKING:
     from tinydiff_tui.app.app import TinydiffApp
 
 LEAST_WIDTH, LEAST_HEIGHT = 60, 18
+
+
+def listed(table: Mapping[str, Entry]) -> str:
+    """The names of a table for an explanation, in Markdown: what each is, its formula and source, and its code."""
+    lines = []
+    for entry in table.values():
+        source = f" ({entry.source})" if entry.source else ""
+        formula = f": {entry.formula}" if entry.formula else ""
+        lines.append(f"- **{entry.name}**, {entry.help}{formula}{source}, `{entry.place}`")
+    return "\n".join(lines)
 
 
 class ModeScreen(Screen[None]):

@@ -13,9 +13,10 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, OptionList, Static
 
 from core.data.datasets import list_datasets
+from core.names import DATASETS
 from tinydiff_tui.jobs.data import OpenedSet, opening
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
-from tinydiff_tui.screens.base import ModeScreen
+from tinydiff_tui.screens.base import ModeScreen, listed
 from tinydiff_tui.widgets.data_side import SetAbout, SetList
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 
@@ -311,11 +312,12 @@ class DataScreen(ModeScreen):
     def explain_values(self) -> dict[str, str]:
         """What the text of this mode may quote."""
         if self.opened is None:
-            return {"dataset": self.app.dataset, "count": "…", "shape": "…", "classes": "…"}
+            return {"dataset": self.app.dataset, "count": "…", "shape": "…", "classes": "…", "datasets": listed(DATASETS)}
         height, width, channels = self.opened.images.shape[1:]
         return {
             "dataset": self.opened.name,
             "count": f"{len(self.opened):,}",
             "shape": f"{width}×{height}×{channels}",
             "classes": str(len(self.opened.classes)),
+            "datasets": listed(DATASETS),
         }

@@ -11,11 +11,11 @@ from textual.containers import Horizontal, Vertical
 from textual.timer import Timer
 from textual.widgets import Static
 
-from core.config import SCHEDULES
 from core.errors import UserError
+from core.names import SCHEDULES
 from tinydiff_tui.jobs.data import OpenedSet, opening
 from tinydiff_tui.jobs.messages import JobFinished
-from tinydiff_tui.screens.base import ModeScreen
+from tinydiff_tui.screens.base import ModeScreen, listed
 from tinydiff_tui.widgets.curve import Curve
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 from tinydiff_tui.widgets.scrubber import Scrubber
@@ -67,7 +67,7 @@ class NoiseScreen(ModeScreen):
         super().__init__()
         self.opened: OpenedSet | None = None
         self.noising: Noising | None = None
-        self.schedule = SCHEDULES[0]
+        self.schedule = next(iter(SCHEDULES))
         self.index = 0
         self.seed = 0
         self.player: Timer | None = None
@@ -170,7 +170,8 @@ class NoiseScreen(ModeScreen):
             self.player = None
 
     def action_schedule(self) -> None:
-        self.schedule = SCHEDULES[(SCHEDULES.index(self.schedule) + 1) % len(SCHEDULES)]
+        names = list(SCHEDULES)
+        self.schedule = names[(names.index(self.schedule) + 1) % len(names)]
         self._show()
 
     def action_image(self, step: int) -> None:
@@ -224,7 +225,7 @@ class NoiseScreen(ModeScreen):
         self.query_one("#alpha_bar", Curve).show(f"ᾱ_t = {here.alpha_bar:.5f}", alpha_bar, t, 0.0, 1.0)
         self.query_one("#snr", Curve).show(f"SNR = {here.decibels} dB", np.asarray(snr_db), t, -DB_SPAN, DB_SPAN)
         formula = Text.assemble("x_t = ", (f"{here.a:.3f}", "bold"), " x0 + ", (f"{here.s:.3f}", "bold"), " ε   ")
-        formula.append("flow: 1 − s, s" if self.schedule == "flow" else "√ᾱ_t and √(1 − ᾱ_t)", "dim")
+        formula.append(SCHEDULES[self.schedule].formula, "dim")
         self.query_one("#formula", Static).update(formula)
 
     def action_save(self) -> None:
@@ -245,7 +246,7 @@ class NoiseScreen(ModeScreen):
 
     def explain_values(self) -> dict[str, str]:
         """The numbers at the present t."""
-        values = {"t": str(self._t), "schedule": self.schedule, "dataset": self.app.dataset}
+        values = {"t": str(self._t), "schedule": self.schedule, "dataset": self.app.dataset, "schedules": listed(SCHEDULES)}
         if self.noising is None:
             values |= dict.fromkeys(("a", "s", "alpha_bar", "snr_db"), "…")
         else:

@@ -16,7 +16,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-REFERENCE = re.compile(r"`core/([\w/]+)\.py: ([\w.]+)`")
+REFERENCE = re.compile(r"`([\w/]+)\.py: ([\w.]+)`")
 
 
 class Panel(ModalScreen[str]):
@@ -121,7 +121,7 @@ class Explain(Panel):
             with VerticalScroll():
                 yield Markdown(self.text)
             yield Static("Where it is computed (enter opens the code, escape closes):")
-            yield OptionList(*(Option(f"core/{m}.py: {name}", id=f"{m}:{name}") for m, name in references(self.text)))
+            yield OptionList(*(Option(f"{m}.py: {name}", id=f"{m}:{name}") for m, name in references(self.text)))
 
     def on_mount(self) -> None:
         self.query_one(OptionList).focus()
@@ -147,7 +147,7 @@ class Code(Panel):
         source = source_of(self.module, self.function)
         theme = "ansi_dark" if self.app.current_theme.dark else "ansi_light"
         with Vertical():
-            yield Static(Text(f"core/{self.module}.py: {self.function} (escape closes)", style="bold"))
+            yield Static(Text(f"{self.module}.py: {self.function} (escape closes)", style="bold"))
             with VerticalScroll():
                 yield Static(Syntax(source, "python", theme=theme, word_wrap=True, background_color="default"))
 
@@ -162,13 +162,13 @@ def explanation(mode: str, values: Mapping[str, str]) -> str:
 
 
 def references(text: str) -> list[tuple[str, str]]:
-    """(module, name) of every `core/module.py: name` in a text, each once, in order."""
+    """(path, name) of every `path.py: name` in a text, each once, in order."""
     return list(dict.fromkeys(REFERENCE.findall(text)))
 
 
 def source_of(module: str, name: str) -> str:
-    """The source of a function, class or method of core."""
-    thing: object = importlib.import_module(f"core.{module.replace('/', '.')}")
+    """The source of a function, class or method; `module` is its path without .py."""
+    thing: object = importlib.import_module(module.replace("/", "."))
     for part in name.split("."):
         thing = getattr(thing, part)
     return inspect.getsource(thing)  # type: ignore[arg-type]

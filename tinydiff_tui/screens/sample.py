@@ -14,8 +14,9 @@ from textual.widgets import Button, Input, Select, Static
 
 from core.config import SampleConfig
 from core.errors import UserError
+from core.names import OBJECTIVES, SAMPLERS, STARTS
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
-from tinydiff_tui.screens.base import ModeScreen
+from tinydiff_tui.screens.base import ModeScreen, listed
 from tinydiff_tui.screens.verdict import IMAGES, Verdict
 from tinydiff_tui.text import bar
 from tinydiff_tui.widgets.sample_form import SampleForm
@@ -283,14 +284,16 @@ class SampleScreen(ModeScreen):
     def _show_formula(self) -> None:
         if self.facts is None:
             return
-        from tinydiff_tui.jobs.sampling import OBJECTIVES, SAMPLERS, STARTS
-
         options = self.drawn.options if self.drawn is not None else None
         sampler = options.sampler if options is not None and options.sampler else self.facts.sampler
-        line = f"{self.facts.objective} on the {self.facts.schedule} schedule: {OBJECTIVES[self.facts.objective]}"
+        line = f"{self.facts.objective} on the {self.facts.schedule} schedule: {OBJECTIVES[self.facts.objective].formula}"
         steps = f", {options.steps} evaluations" if options is not None and options.steps else ""
-        start = STARTS[options.start].format(strength=options.strength, region=options.region) if options is not None else ""
-        text = Text(f"{line}\n{sampler}{steps}: {SAMPLERS[sampler]}{start and '; ' + start}", no_wrap=True, overflow="ellipsis")
+        start = (
+            STARTS[options.start].formula.format(strength=options.strength, region=options.region) if options is not None else ""
+        )
+        text = Text(
+            f"{line}\n{sampler}{steps}: {SAMPLERS[sampler].formula}{start and '; ' + start}", no_wrap=True, overflow="ellipsis"
+        )
         self.query_one("#formula", Static).update(text)
 
     # --- saving
@@ -322,7 +325,7 @@ class SampleScreen(ModeScreen):
 
     def explain_values(self) -> dict[str, str]:
         """The numbers of the drawing on the screen."""
-        values = {"objective": "…", "schedule": "…", "sampler": "…", "steps": "…", "t": "…"}
+        values = {"objective": "…", "schedule": "…", "sampler": "…", "steps": "…", "t": "…", "samplers": listed(SAMPLERS)}
         if self.facts is not None:
             values |= {"objective": self.facts.objective, "schedule": self.facts.schedule}
         view = self.trajectory.view

@@ -11,12 +11,13 @@ from textual.binding import Binding, BindingType
 
 from core.config import SampleConfig, TrainConfig
 from core.errors import UserError
+from core.names import NETWORKS, OBJECTIVES
 from core.runs.folder import RunDir, read_run
 from tinydiff_tui.jobs.detach import start_detached
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 from tinydiff_tui.jobs.starting import changes, check_data, placed, resumed, train_flags
 from tinydiff_tui.jobs.training import Training, TrainView
-from tinydiff_tui.screens.base import ModeScreen
+from tinydiff_tui.screens.base import ModeScreen, listed
 from tinydiff_tui.screens.panels import Ask
 from tinydiff_tui.screens.verdict import IMAGES, Verdict
 from tinydiff_tui.text import number
@@ -318,6 +319,8 @@ class TrainScreen(ModeScreen):
             "lr": f"{config.lr:g}",
             "step": "0",
             "loss": "–",
+            "objectives": listed(OBJECTIVES),
+            "networks": listed(NETWORKS),
         }
         if self.view is not None:
             values |= {"step": f"{self.view.step:,}", "loss": number(self.view.loss), "lr": f"{self.view.lr:.2e}"}

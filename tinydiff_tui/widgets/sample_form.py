@@ -9,8 +9,9 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Select
 
-from core.config import GUIDANCE, INTERVALS, REGIONS, SAMPLERS, SPACINGS, STARTS, VARIANCES, SampleConfig
+from core.config import GUIDANCE, INTERVALS, REGIONS, SPACINGS, VARIANCES, SampleConfig
 from core.errors import UserError
+from core.names import SAMPLERS, STARTS
 from tinydiff_tui.widgets.slider import Slider
 
 NUMBERS = {
@@ -18,9 +19,6 @@ NUMBERS = {
     "seed": "--seed",
     "num_images": "--num-images",
 }
-
-
-START_NAMES = ("noise", "between two noises", "test images", "test images, a part")
 
 
 def _choice(name: str, values: tuple[str, ...], texts: tuple[str, ...] = ()) -> Select[str]:
@@ -44,8 +42,8 @@ class SampleForm(VerticalScroll):
     SampleForm #checkpoint { margin-bottom: 0; }
     SampleForm Button { margin-top: 1; width: 100%; }
     SampleForm .-option { display: none; }
-    SampleForm.-classes .-conditional, SampleForm.-ddim .-eta, SampleForm.-ddpm .-variance { display: block; }
-    SampleForm.-image .-strength, SampleForm.-inpaint .-region { display: block; }
+    SampleForm.-classes .-conditional, SampleForm.-takes-eta .-eta, SampleForm.-takes-variance .-variance { display: block; }
+    SampleForm.-takes-strength .-strength, SampleForm.-takes-region .-region { display: block; }
     """
 
     def compose(self) -> ComposeResult:
@@ -62,7 +60,7 @@ class SampleForm(VerticalScroll):
         yield _row("eta", Slider(0.0, 1.0, 20, id="eta"), "-eta")
         yield _row("variance", _choice("variance", VARIANCES), "-variance")
         yield _row("spacing", _choice("spacing", SPACINGS))
-        yield _row("start", _choice("start", STARTS, START_NAMES))
+        yield _row("start", _choice("start", tuple(STARTS), tuple(start.help for start in STARTS.values())))
         yield _row("strength", Slider(0.6, 1.0, 50, id="strength"), "-strength")
         yield _row("redraw", _choice("region", REGIONS), "-region")
         yield Button("Generate (g)", id="generate", compact=True)
@@ -92,9 +90,12 @@ class SampleForm(VerticalScroll):
     @on(Select.Changed, "#start")
     def _show_options(self) -> None:
         """Only what the sampler and the start have a use for."""
-        chosen = {self.query_one(f"#{name}", Select).value for name in ("sampler", "start")}
-        for name in ("ddim", "ddpm", "image", "inpaint"):
-            self.set_class(name in chosen, f"-{name}")
+        taken: set[str] = set()
+        for name, table in (("sampler", SAMPLERS), ("start", STARTS)):
+            entry = table.get(str(self.query_one(f"#{name}", Select).value))
+            taken |= set(entry.options if entry else ())
+        for option in ("eta", "variance", "strength", "region"):
+            self.set_class(option in taken, f"-takes-{option}")
 
     def suggest_images(self, count: int, before: int) -> None:
         """Set the number of images unless it was changed from what was suggested before."""

@@ -13,7 +13,6 @@ from textual.suggester import SuggestFromList
 from textual.widgets import Button, Input, Label, Select, Static
 
 from core.config import TrainConfig, check_value
-from core.data.datasets import NAMES
 from core.errors import UserError
 
 IMPORTANT = ("dataset", "model", "epochs", "budget", "batch_size", "lr", "objective", "output_dir")
@@ -31,11 +30,11 @@ class FieldRow(Horizontal):
         field = self.field
         yield Label(field.name.replace("_", " "))
         choices = field.metadata["choices"]
-        if choices or field.type is bool:
+        if field.name != "dataset" and (choices or field.type is bool):
             options = [(choice, choice) for choice in choices] or [("yes", True), ("no", False)]
             yield Select[Any](options, prompt=str(field.default), id=f"field-{field.name}", compact=True)
         else:
-            suggester = SuggestFromList(NAMES) if field.name == "dataset" else None
+            suggester = SuggestFromList(choices) if choices else None
             yield Input(id=f"field-{field.name}", compact=True, placeholder=str(field.default), suggester=suggester)
         yield Static(field.metadata["help"], classes="help", markup=False)
 

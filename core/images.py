@@ -1,4 +1,4 @@
-"""Images at the border of the engine: tensors, uint8 arrays, PNG and GIF files, the plot of the loss."""
+"""Images at the border of the engine: tensors, uint8 arrays, PNG and GIF files."""
 
 import math
 from collections.abc import Sequence
@@ -68,36 +68,6 @@ def save_gif(path: Path, pictures: Sequence[Pixels], scale: int = 2, millisecond
     durations = [milliseconds] * (len(frames) - 1) + [2000]
     with atomic_write(path) as file:
         frames[0].save(file, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
-
-
-def save_loss_plot(path: Path, steps: Sequence[int], losses: Sequence[float], title: str) -> None:
-    """Plot raw and smoothed loss against the step, on a log scale, as PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.plot(steps, losses, color="0.75", linewidth=0.8, label="raw")
-    axes.plot(steps, smooth(losses), color="tab:blue", linewidth=1.8, label="smoothed")
-    axes.set(xlabel="step", ylabel="training loss", title=title)
-    if all(loss > 0 for loss in losses):
-        axes.set_yscale("log")
-    axes.grid(alpha=0.3, which="both")
-    axes.legend()
-    with atomic_write(path) as file:
-        figure.savefig(file, format="png")
-
-
-def smooth(values: Sequence[float]) -> list[float]:
-    """Exponential moving average over a 25th of the curve, without the pull of its start (1 - weight^n, as in Adam)."""
-    weight = 1 - 1 / max(2.0, len(values) / 25)
-    smoothed: list[float] = []
-    total = 0.0
-    for n, value in enumerate(values, start=1):
-        total = weight * total + (1 - weight) * value
-        smoothed.append(total / (1 - weight**n))
-    return smoothed
 
 
 def label_row(picture: Pixels, texts: Sequence[str], columns: Sequence[int], height: int = 16) -> Pixels:

@@ -27,6 +27,7 @@ from core.diffusion.model import Model, make_diffusion
 from core.errors import Diverged, UserError
 from core.files import write_failure
 from core.network.unet import parameter_count
+from core.plots import save_loss_plot
 from core.runs.checkpoint import load_checkpoint, save_checkpoint
 from core.runs.folder import RunDir, now
 from core.runs.resume import load_or_offer, merge_for_resume
@@ -289,7 +290,7 @@ class Trainer:
         entries = self.run.read_metrics()
         if entries:
             title = f"{self.config.dataset}, {self.config.model}, {self.config.objective} loss"
-            images.save_loss_plot(self.run.loss_plot, [e["step"] for e in entries], [e["loss"] for e in entries], title)
+            save_loss_plot(self.run.loss_plot, [e["step"] for e in entries], [e["loss"] for e in entries], title)
 
     # --- pieces
 

@@ -60,21 +60,6 @@ def test_gif_has_every_frame_and_rests_on_the_last(tmp_path: Path) -> None:
         assert file.info["duration"] == 2000
 
 
-def test_smoothing_of_a_constant_is_that_constant_from_the_start() -> None:
-    assert images.smooth([3.0] * 50) == pytest.approx([3.0] * 50)
-    assert images.smooth([]) == []
-    noisy = images.smooth([0.0, 2.0] * 200)
-    assert noisy[-1] == pytest.approx(1.0, abs=0.1)
-
-
-@pytest.mark.parametrize("losses", [[0.5, 0.4, 0.3], [0.5], [0.0, 1.0, -1.0]])
-def test_the_loss_plot_is_a_png(tmp_path: Path, losses: list[float]) -> None:
-    images.save_loss_plot(tmp_path / "loss.png", range(1, len(losses) + 1), losses, "a title")
-    with Image.open(tmp_path / "loss.png") as file:
-        file.load()
-        assert file.width > 500
-
-
 def test_label_row_keeps_the_picture_below_the_text() -> None:
     picture = np.zeros((10, 60, 1), dtype=np.uint8)
     labelled = images.label_row(picture, ["t=0", "t=999"], [0, 30])

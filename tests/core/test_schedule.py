@@ -143,7 +143,7 @@ def test_names_known_without_torch_are_those_of_the_registries() -> None:
         NoiseSchedule(name)
 
 
-@pytest.mark.parametrize("module", ["core.config", "core.runs.folder", "core.data.datasets", "core.files"])
+@pytest.mark.parametrize("module", ["core.config", "core.runs.folder", "core.data.datasets", "core.files", "core.plots"])
 def test_torch_free_modules(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -17,6 +17,7 @@ from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
+from core.plots import smooth
 from tinydiff_tui.jobs.training import LossCurve
 from tinydiff_tui.text import short_count
 
@@ -70,16 +71,6 @@ class LossChart(Widget):
         return self._drawn[1][y]
 
 
-def smooth(values: Values) -> Values:
-    """Exponential moving average over about a twelfth of the values, at most 40, without the pull of its start."""
-    weight = 1 - 1 / min(40.0, max(2.0, len(values) / 12))
-    out, total = np.empty(len(values)), 0.0
-    for n, value in enumerate(values.tolist()):
-        total = weight * total + (1 - weight) * value
-        out[n] = total / (1 - weight ** (n + 1))
-    return out
-
-
 def draw(curves: Sequence[LossCurve], width: int, height: int, log_scale: bool) -> list[Row]:
     """Curves in at most width x height characters."""
     prepared = [(curve.name, *_clean(curve, log_scale)) for curve in curves]
@@ -89,7 +80,7 @@ def draw(curves: Sequence[LossCurve], width: int, height: int, log_scale: bool) 
         return []
     if not prepared:
         return [[] for _ in range(rows // 2)] + [[(" " * LABEL + "no loss yet"[:columns], "dim")]]
-    lines = [(name, steps, smooth(values)) for name, steps, values in prepared]
+    lines = [(name, steps, np.array(smooth(values.tolist(), min(40, len(values) / 12)))) for name, steps, values in prepared]
     single = len(prepared) == 1
     everything = np.concatenate([values for _, _, values in (prepared if single else lines)])
     low, high = _span(everything, log_scale)

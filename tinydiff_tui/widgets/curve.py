@@ -6,7 +6,7 @@ from rich.text import Text
 from textual.widget import Widget
 
 from tinydiff_tui.terminal import braille
-from tinydiff_tui.widgets.pixel_grid import ascii_only
+from tinydiff_tui.terminal.support import ascii_only
 
 Values = NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""Files that are either the old version or the new one, never half of it."""
+"""Files that are either the old version or the new one, never half of it; and where the user's folders are."""
 
 import json
 import os
@@ -7,9 +7,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from core.errors import UserError
+
+
+def user_folder(kind: Literal["cache", "config", "data", "log"]) -> Path:
+    """The user's folder of this kind for this program; it need not exist."""
+    import platformdirs  # most commands ask for no such folder
+
+    return Path(getattr(platformdirs, f"user_{kind}_path")("tinydiff-tui"))
 
 
 @contextmanager

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import platformdirs
-
 from core.errors import UserError
+from core.files import user_folder
 
 if TYPE_CHECKING:  # names and places are asked for before torch is there
     from torch import Tensor
@@ -78,7 +77,7 @@ NAMES = ("glyphs", *KNOWN)
 
 def default_data_dir() -> Path:
     """TINYDIFF_DATA_DIR, or the user's data folder for this program."""
-    return Path(os.environ.get("TINYDIFF_DATA_DIR") or platformdirs.user_data_path("tinydiff-tui"))
+    return Path(os.environ.get("TINYDIFF_DATA_DIR") or user_folder("data"))
 
 
 def data_root(asked: str, trained_on: str) -> Path | None:

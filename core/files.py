@@ -1,4 +1,4 @@
-"""Files that are either the old version or the new one, never half of it; and where the user's folders are."""
+"""Files that are either the old version or the new one, never half of it; and where a person's paths lead."""
 
 import json
 import os
@@ -17,6 +17,15 @@ def user_folder(kind: Literal["cache", "config", "data", "log"]) -> Path:
     import platformdirs  # most commands ask for no such folder
 
     return Path(getattr(platformdirs, f"user_{kind}_path")("tinydiff-tui"))
+
+
+def user_path(text: str | Path, base: Path | None = None) -> Path:
+    """The path that a person typed, its ~ expanded; a relative one lies in `base` where that is given."""
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:  # ~name, and there is no such user: a file may be called so
+        path = Path(text)
+    return path if base is None else base / path
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from core.errors import UserError
-from core.files import user_folder
+from core.files import user_folder, user_path
 
 if TYPE_CHECKING:  # names and places are asked for before torch is there
     from torch import Tensor
@@ -77,14 +77,15 @@ NAMES = ("glyphs", *KNOWN)
 
 def default_data_dir() -> Path:
     """TINYDIFF_DATA_DIR, or the user's data folder for this program."""
-    return Path(os.environ.get("TINYDIFF_DATA_DIR") or user_folder("data"))
+    asked = os.environ.get("TINYDIFF_DATA_DIR")
+    return user_path(asked) if asked else user_folder("data")
 
 
 def data_root(asked: str, trained_on: str) -> Path | None:
     """The folder asked for, else that of a model's training while it is there; None for the default one."""
     if asked:
-        return Path(asked).expanduser()
-    own = Path(trained_on).expanduser()
+        return user_path(asked)
+    own = user_path(trained_on)
     return own if trained_on and own.is_dir() else None
 
 
@@ -113,7 +114,7 @@ def default_dataset(root: Path | None = None) -> str:
 
 def folder_path(name: str) -> Path:
     """The folder of a data set named folder:PATH."""
-    return Path(name.removeprefix("folder:")).expanduser()
+    return user_path(name.removeprefix("folder:"))
 
 
 def require(name: str, root: Path | None = None) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.config import REQUESTS, TrainConfig
 from core.errors import UserError, printable
-from core.files import read_text, write_failure, write_json
+from core.files import read_text, user_path, write_failure, write_json
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -31,7 +31,7 @@ class RunDir:
     """The layout of one run. Nothing is created before `begin`."""
 
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path).expanduser()
+        self.path = user_path(path)
         self.run_json = self.path / "run.json"
         self.metrics = self.path / "metrics.jsonl"
         self.last = self.path / "checkpoints" / "last.pt"

@@ -14,6 +14,7 @@ from textual.widgets import Button, Input, Select, Static
 
 from core.config import SampleConfig
 from core.errors import UserError
+from core.files import user_path
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.screens.verdict import IMAGES, Verdict
@@ -124,7 +125,7 @@ class SampleScreen(ModeScreen):
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         if event.input.id == "path" and event.value.strip():
-            self.choose_checkpoint(self.app.cwd / Path(event.value.strip()).expanduser())
+            self.choose_checkpoint(user_path(event.value.strip(), self.app.cwd))
         else:
             self.action_generate()
         self.set_focus(None)

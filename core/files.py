@@ -28,6 +28,15 @@ def user_path(text: str | Path, base: Path | None = None) -> Path:
     return path if base is None else base / path
 
 
+def unused(folder: Path, stem: str, suffix: str = "", mark: str = "_") -> Path:
+    """stem + suffix in a folder, or the first of stem_2, stem_3, ... (with the suffix) that is not there yet."""
+    number, path = 1, folder / f"{stem}{suffix}"
+    while path.exists():
+        number += 1
+        path = folder / f"{stem}{mark}{number}{suffix}"
+    return path
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `path`; when the block ends well, flush it to disk and rename it to `path`.

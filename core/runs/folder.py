@@ -237,6 +237,12 @@ def read_run(path: Path) -> RunInfo:
     return info
 
 
+def run_folder_of(checkpoint: Path) -> Path:
+    """The run that a checkpoint belongs to: checkpoints/ lies one level down."""
+    parent = checkpoint.parent
+    return parent.parent if parent.name == "checkpoints" else parent
+
+
 def find_runs(root: Path, depth: int = 4) -> list[RunInfo | UserError]:
     """Every run below `root`, newest first; an unreadable one stands in the list as its error."""
     found: list[RunInfo | UserError] = []

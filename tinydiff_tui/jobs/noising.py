@@ -80,12 +80,3 @@ class Noising:
         step = (row.shape[2] + 2) * scale
         columns = [2 * scale + i * step for i in range(len(MARKS))]
         images.save_png(path, images.label_row(picture, [f"t={t}" for t in MARKS], columns), scale=1)
-
-
-def unused(folder: Path, stem: str, suffix: str) -> Path:
-    """stem.suffix in a folder, or the first of stem_2.suffix, stem_3.suffix, ... that is not there yet."""
-    number, path = 1, folder / f"{stem}{suffix}"
-    while path.exists():
-        number += 1
-        path = folder / f"{stem}_{number}{suffix}"
-    return path

@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from core.config import SCHEDULES
 from core.errors import UserError
+from core.files import unused
 from tinydiff_tui.jobs.data import OpenedSet, opening
 from tinydiff_tui.jobs.messages import JobFinished
 from tinydiff_tui.screens.base import ModeScreen
@@ -230,8 +231,6 @@ class NoiseScreen(ModeScreen):
     def action_save(self) -> None:
         if self.noising is None or self.opened is None:
             return
-        from tinydiff_tui.jobs.noising import unused
-
         path = unused(self.app.cwd, f"noise_{self.opened.name.replace(':', '_').replace('/', '_')[:40]}_{self.schedule}", ".png")
         try:
             self.noising.save_strip(path, self.schedule)

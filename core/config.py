@@ -205,12 +205,17 @@ def check_batch(batch_size: int, name: str, count: int) -> None:
         raise UserError(f"a batch of {batch_size} is larger than {name}, which has {count} images; use a smaller --batch-size")
 
 
-def check_linear(timesteps: int, beta_end: float = 0.02) -> None:
+LAST_BETA = 0.02
+"""Of the linear schedule of 1000 timesteps (Ho et al. 2020)."""
+
+
+def check_linear(timesteps: int) -> None:
     """Raise UserError when a linear schedule of this length, scaled by 1000 / T, would need a beta of 1 or more."""
-    if beta_end * 1000 / timesteps >= 1:
+    beta = LAST_BETA * 1000 / timesteps
+    if beta >= 1:
         raise UserError(
-            f"a linear schedule of {timesteps} timesteps would need beta = {beta_end * 1000 / timesteps:.3g}, and beta must stay "
-            f"below 1; use at least {math.floor(1000 * beta_end) + 1} timesteps or --schedule cosine"
+            f"a linear schedule of {timesteps} timesteps would need beta = {beta:.3g}, and beta must stay "
+            f"below 1; use at least {math.floor(1000 * LAST_BETA) + 1} timesteps or --schedule cosine"
         )
 
 

@@ -15,6 +15,8 @@ from core.files import atomic_write
 
 Pixels = NDArray[np.uint8]
 
+GAP, BACKGROUND = 2, 32  # pixels between the images of a grid, and their grey
+
 
 def to_float(images: Tensor) -> Tensor:
     """uint8 (N, H, W, C) -> float32 (N, C, H, W) in [-1, 1], on the same device."""
@@ -27,15 +29,15 @@ def to_uint8(images: Tensor) -> Pixels:
     return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
-def grid(images: Pixels, columns: int = 0, gap: int = 2, background: int = 32) -> Pixels:
+def grid(images: Pixels, columns: int = 0) -> Pixels:
     """Tile (N, H, W, C) into one picture (H', W', C), row by row; columns 0 makes it as square as it can be."""
     count, height, width, channels = images.shape
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
-    shape = (rows * (height + gap) + gap, columns * (width + gap) + gap, channels)
-    canvas = np.full(shape, background, dtype=np.uint8)
+    shape = (rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, channels)
+    canvas = np.full(shape, BACKGROUND, dtype=np.uint8)
     for i, image in enumerate(images):
-        top, left = (i // columns) * (height + gap) + gap, (i % columns) * (width + gap) + gap
+        top, left = (i // columns) * (height + GAP) + GAP, (i % columns) * (width + GAP) + GAP
         canvas[top : top + height, left : left + width] = image
     return canvas
 
@@ -62,19 +64,19 @@ def save_png(path: Path, picture: Pixels, scale: int = 2) -> None:
         to_pil(enlarged).save(file, format="PNG")
 
 
-def save_gif(path: Path, pictures: Sequence[Pixels], scale: int = 2, milliseconds: int = 100) -> None:
+def save_gif(path: Path, pictures: Sequence[Pixels], scale: int = 2) -> None:
     """Write pictures (H, W, C) as an endless GIF that rests two seconds on the last."""
     frames = [to_pil(p.repeat(scale, axis=0).repeat(scale, axis=1)) for p in pictures]
-    durations = [milliseconds] * (len(frames) - 1) + [2000]
+    durations = [100] * (len(frames) - 1) + [2000]
     with atomic_write(path) as file:
         frames[0].save(file, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
 
 
-def label_row(picture: Pixels, texts: Sequence[str], columns: Sequence[int], height: int = 16) -> Pixels:
+def label_row(picture: Pixels, texts: Sequence[str], columns: Sequence[int]) -> Pixels:
     """Put a strip with one text above each given column of a picture (H, W, C)."""
     from PIL import ImageDraw
 
-    strip: Any = Image.new("RGB", (picture.shape[1], height), (32, 32, 32))
+    strip: Any = Image.new("RGB", (picture.shape[1], 16), (BACKGROUND,) * 3)
     draw = ImageDraw.Draw(strip)
     for text, column in zip(texts, columns, strict=True):
         draw.text((column, 2), text, fill=(230, 230, 230))

@@ -11,7 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from core.config import SCHEDULES, check_linear
+from core.config import LAST_BETA, SCHEDULES, check_linear
 from core.errors import UserError
 
 MAX_BETA = 0.999  # Nichol & Dhariwal 2021, section 3.2: clip, or the last step divides by nearly zero
@@ -27,15 +27,7 @@ class NoiseSchedule:
     Raises UserError for an unknown name, fewer than 2 timesteps, or timesteps so few that a beta reaches 1.
     """
 
-    def __init__(
-        self,
-        name: str,
-        timesteps: int = 1000,
-        *,
-        zero_terminal_snr: bool = False,
-        beta_start: float = 1e-4,
-        beta_end: float = 0.02,
-    ) -> None:
+    def __init__(self, name: str, timesteps: int = 1000, *, zero_terminal_snr: bool = False) -> None:
         if name not in SCHEDULES:
             raise UserError(f"unknown schedule '{name}'; choose one of {', '.join(SCHEDULES)}")
         if timesteps < 2:
@@ -48,10 +40,7 @@ class NoiseSchedule:
             self.s = torch.arange(1, timesteps + 1, dtype=torch.float64) / timesteps
             self.a = 1 - self.s
             return
-        if name == "linear":
-            betas = _linear_betas(timesteps, beta_start, beta_end)
-        else:
-            betas = _betas_of(_cosine if name == "cosine" else _sigmoid, timesteps)
+        betas = _linear_betas(timesteps) if name == "linear" else _betas_of(_cosine if name == "cosine" else _sigmoid, timesteps)
         alpha_bar = torch.cumprod(1 - betas, dim=0)
         if zero_terminal_snr:
             alpha_bar = _rescale_to_zero_terminal_snr(alpha_bar)
@@ -67,12 +56,6 @@ class NoiseSchedule:
     def snr(self) -> Tensor:
         """Signal-to-noise ratio a_t^2 / s_t^2; float64, shape (timesteps,)."""
         return (self.a / self.s).square()
-
-    @property
-    def beta(self) -> Tensor:
-        """beta_t = 1 - alpha_bar_t / alpha_bar_(t-1), with alpha_bar_(-1) = 1; float64, shape (timesteps,)."""
-        previous = torch.cat([torch.ones(1, dtype=torch.float64), self.alpha_bar[:-1]])
-        return 1 - self.alpha_bar / previous
 
     def point(self, t: int) -> tuple[float, float]:
         """(a_t, s_t) as Python floats; t = -1 is the clean image, (1, 0)."""
@@ -93,11 +76,11 @@ class NoiseSchedule:
         return {}
 
 
-def _linear_betas(timesteps: int, start: float, end: float) -> Tensor:
+def _linear_betas(timesteps: int) -> Tensor:
     # Ho et al. 2020 give the betas for T = 1000; other lengths scale them so that alpha_bar_T stays near zero.
-    check_linear(timesteps, max(start, end))
+    check_linear(timesteps)
     scale = 1000 / timesteps
-    return torch.linspace(scale * start, scale * end, timesteps, dtype=torch.float64)
+    return torch.linspace(scale * 1e-4, scale * LAST_BETA, timesteps, dtype=torch.float64)
 
 
 def _cosine(u: float) -> float:

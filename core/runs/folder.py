@@ -25,6 +25,7 @@ _OWN = (
     "run.json", "metrics.jsonl", "model_final.pt", "training_loss.png", "train.log", ".lock", "checkpoints", "samples", "control",
 )  # fmt: skip
 """What a run writes in its folder."""
+_DEEPEST = 4  # levels below a folder at which runs are looked for
 
 
 class RunDir:
@@ -243,12 +244,12 @@ def run_folder_of(checkpoint: Path) -> Path:
     return parent.parent if parent.name == "checkpoints" else parent
 
 
-def find_runs(root: Path, depth: int = 4) -> list[RunInfo | UserError]:
+def find_runs(root: Path) -> list[RunInfo | UserError]:
     """Every run below `root`, newest first; an unreadable one stands in the list as its error."""
     found: list[RunInfo | UserError] = []
     for folder, subfolders, files in os.walk(root):
         level = len(Path(folder).relative_to(root).parts)
-        subfolders[:] = [] if level >= depth else sorted(d for d in subfolders if not d.startswith("."))
+        subfolders[:] = [] if level >= _DEEPEST else sorted(d for d in subfolders if not d.startswith("."))
         if "run.json" in files:
             subfolders[:] = []
             try:

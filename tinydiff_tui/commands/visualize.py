@@ -43,8 +43,9 @@ def run(options: argparse.Namespace) -> int:
 
     scale = max(1, 64 // data.side)
     picture = images.grid(np.stack(cells), len(marks)).repeat(scale, axis=0).repeat(scale, axis=1)
-    width = (data.side + 2) * scale
-    labelled = images.label_row(picture, [f"t={t}" for t in marks], [2 * scale + i * width for i in range(len(marks))])
+    width = (data.side + images.GAP) * scale
+    columns_at = [images.GAP * scale + i * width for i in range(len(marks))]
+    labelled = images.label_row(picture, [f"t={t}" for t in marks], columns_at)
     path = user_path(options.save_path)
     images.save_png(path, labelled, scale=1)
     print_line(f"{count} images of {config.dataset} at t = {', '.join(map(str, marks))} ({config.schedule}): {path}")

@@ -1,4 +1,4 @@
-"""Files that are either the old version or the new one, never half of it."""
+"""Files that are either the old version or the new one, never half of it; and where a person's paths lead."""
 
 import json
 import os
@@ -7,9 +7,34 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from core.errors import UserError
+
+
+def user_folder(kind: Literal["cache", "config", "data", "log"]) -> Path:
+    """The user's folder of this kind for this program; it need not exist."""
+    import platformdirs  # most commands ask for no such folder
+
+    return Path(getattr(platformdirs, f"user_{kind}_path")("tinydiff-tui"))
+
+
+def user_path(text: str | Path, base: Path | None = None) -> Path:
+    """The path that a person typed, its ~ expanded; a relative one lies in `base` where that is given."""
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:  # ~name, and there is no such user: a file may be called so
+        path = Path(text)
+    return path if base is None else base / path
+
+
+def unused(folder: Path, stem: str, suffix: str = "", mark: str = "_") -> Path:
+    """stem + suffix in a folder, or the first of stem_2, stem_3, ... (with the suffix) that is not there yet."""
+    number, path = 1, folder / f"{stem}{suffix}"
+    while path.exists():
+        number += 1
+        path = folder / f"{stem}{mark}{number}{suffix}"
+    return path
 
 
 @contextmanager

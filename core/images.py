@@ -1,4 +1,4 @@
-"""Images at the border of the engine: tensors, uint8 arrays, PNG and GIF files, the plot of the loss."""
+"""Images at the border of the engine: tensors, uint8 arrays, PNG and GIF files."""
 
 import math
 from collections.abc import Sequence
@@ -15,6 +15,8 @@ from core.files import atomic_write
 
 Pixels = NDArray[np.uint8]
 
+GAP, BACKGROUND = 2, 32  # pixels between the images of a grid, and their grey
+
 
 def to_float(images: Tensor) -> Tensor:
     """uint8 (N, H, W, C) -> float32 (N, C, H, W) in [-1, 1], on the same device."""
@@ -27,15 +29,15 @@ def to_uint8(images: Tensor) -> Pixels:
     return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
-def grid(images: Pixels, columns: int = 0, gap: int = 2, background: int = 32) -> Pixels:
+def grid(images: Pixels, columns: int = 0) -> Pixels:
     """Tile (N, H, W, C) into one picture (H', W', C), row by row; columns 0 makes it as square as it can be."""
     count, height, width, channels = images.shape
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
-    shape = (rows * (height + gap) + gap, columns * (width + gap) + gap, channels)
-    canvas = np.full(shape, background, dtype=np.uint8)
+    shape = (rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, channels)
+    canvas = np.full(shape, BACKGROUND, dtype=np.uint8)
     for i, image in enumerate(images):
-        top, left = (i // columns) * (height + gap) + gap, (i % columns) * (width + gap) + gap
+        top, left = (i // columns) * (height + GAP) + GAP, (i % columns) * (width + GAP) + GAP
         canvas[top : top + height, left : left + width] = image
     return canvas
 
@@ -62,49 +64,19 @@ def save_png(path: Path, picture: Pixels, scale: int = 2) -> None:
         to_pil(enlarged).save(file, format="PNG")
 
 
-def save_gif(path: Path, pictures: Sequence[Pixels], scale: int = 2, milliseconds: int = 100) -> None:
+def save_gif(path: Path, pictures: Sequence[Pixels], scale: int = 2) -> None:
     """Write pictures (H, W, C) as an endless GIF that rests two seconds on the last."""
     frames = [to_pil(p.repeat(scale, axis=0).repeat(scale, axis=1)) for p in pictures]
-    durations = [milliseconds] * (len(frames) - 1) + [2000]
+    durations = [100] * (len(frames) - 1) + [2000]
     with atomic_write(path) as file:
         frames[0].save(file, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
 
 
-def save_loss_plot(path: Path, steps: Sequence[int], losses: Sequence[float], title: str) -> None:
-    """Plot raw and smoothed loss against the step, on a log scale, as PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.plot(steps, losses, color="0.75", linewidth=0.8, label="raw")
-    axes.plot(steps, smooth(losses), color="tab:blue", linewidth=1.8, label="smoothed")
-    axes.set(xlabel="step", ylabel="training loss", title=title)
-    if all(loss > 0 for loss in losses):
-        axes.set_yscale("log")
-    axes.grid(alpha=0.3, which="both")
-    axes.legend()
-    with atomic_write(path) as file:
-        figure.savefig(file, format="png")
-
-
-def smooth(values: Sequence[float]) -> list[float]:
-    """Exponential moving average over a 25th of the curve, without the pull of its start (1 - weight^n, as in Adam)."""
-    weight = 1 - 1 / max(2.0, len(values) / 25)
-    smoothed: list[float] = []
-    total = 0.0
-    for n, value in enumerate(values, start=1):
-        total = weight * total + (1 - weight) * value
-        smoothed.append(total / (1 - weight**n))
-    return smoothed
-
-
-def label_row(picture: Pixels, texts: Sequence[str], columns: Sequence[int], height: int = 16) -> Pixels:
+def label_row(picture: Pixels, texts: Sequence[str], columns: Sequence[int]) -> Pixels:
     """Put a strip with one text above each given column of a picture (H, W, C)."""
     from PIL import ImageDraw
 
-    strip: Any = Image.new("RGB", (picture.shape[1], height), (32, 32, 32))
+    strip: Any = Image.new("RGB", (picture.shape[1], 16), (BACKGROUND,) * 3)
     draw = ImageDraw.Draw(strip)
     for text, column in zip(texts, columns, strict=True):
         draw.text((column, 2), text, fill=(230, 230, 230))

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import platformdirs
-
 from core.errors import UserError
+from core.files import user_folder, user_path
 from core.names import DATASETS, Dataset
 
 if TYPE_CHECKING:  # names and places are asked for before torch is there
@@ -56,14 +55,15 @@ class SetInfo(NamedTuple):
 
 def default_data_dir() -> Path:
     """TINYDIFF_DATA_DIR, or the user's data folder for this program."""
-    return Path(os.environ.get("TINYDIFF_DATA_DIR") or platformdirs.user_data_path("tinydiff-tui"))
+    asked = os.environ.get("TINYDIFF_DATA_DIR")
+    return user_path(asked) if asked else user_folder("data")
 
 
 def data_root(asked: str, trained_on: str) -> Path | None:
     """The folder asked for, else that of a model's training while it is there; None for the default one."""
     if asked:
-        return Path(asked).expanduser()
-    own = Path(trained_on).expanduser()
+        return user_path(asked)
+    own = user_path(trained_on)
     return own if trained_on and own.is_dir() else None
 
 
@@ -91,7 +91,7 @@ def default_dataset(root: Path | None = None) -> str:
 
 def folder_path(name: str) -> Path:
     """The folder of a data set named folder:PATH."""
-    return Path(name.removeprefix("folder:")).expanduser()
+    return user_path(name.removeprefix("folder:"))
 
 
 def require(name: str, root: Path | None = None) -> None:

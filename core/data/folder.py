@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import platformdirs
 from PIL import Image, ImageOps
 
 from core.errors import UserError, printable
-from core.files import atomic_write, write_json
+from core.files import atomic_write, user_folder, write_json
 
 if TYPE_CHECKING:  # files are listed before torch is there
     from torch import Tensor
@@ -68,7 +67,7 @@ def _cached(path: Path, files: list[Path], image_size: int) -> Path:
     for file in files:
         stat = file.stat()
         digest.update(f"{file.relative_to(path)}|{stat.st_size}|{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
-    cache = platformdirs.user_cache_path("tinydiff-tui") / "folders" / digest.hexdigest()[:32]
+    cache = user_folder("cache") / "folders" / digest.hexdigest()[:32]
     if not (cache / "index.json").exists():  # written last: its presence means the cache is whole
         _decode(path, files, image_size, cache)
     return cache

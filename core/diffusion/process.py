@@ -110,12 +110,6 @@ class Diffusion:
         c_x, c_e = self.weights(a, s)
         return (c_e * x_t - s * output) / (a * c_e - s * c_x)
 
-    def to_epsilon(self, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        """Solve the same two equations for epsilon."""
-        a, s = self.schedule.coefficients(t, x_t)
-        c_x, c_e = self.weights(a, s)
-        return (a * output - c_x * x_t) / (a * c_e - s * c_x)
-
     def draw_t(self, count: int, generator: torch.Generator) -> Tensor:
         """`count` training timesteps, int64 in 0 .. T-1 inclusive, on the device of the generator.
 
@@ -162,9 +156,8 @@ class Diffusion:
         labels: Tensor | None = None,
         guidance_scale: float = 1.0,
         guidance_interval: tuple[float, float] = (0.0, math.inf),
-        clip: bool = True,
     ) -> Denoise:
-        """Wrap `model` as denoise(x_t, t) -> x_0, clamped to [-1, 1] unless told otherwise.
+        """Wrap `model` as denoise(x_t, t) -> x_0, clamped to [-1, 1].
 
         With labels (N,) and guidance_scale s other than 1: u + s (c - u) of the unconditional and conditional output (Ho &
         Salimans 2022, with s = 1 + w); both go through the network as one batch. Guided is only where the noise level sigma =
@@ -184,7 +177,6 @@ class Diffusion:
             low, high = guidance_interval
             guided = guidance_scale != 1.0 and low <= float(self.schedule.s[t] / self.schedule.a[t]) <= high
             output, variance = split_variance(evaluate(x, steps, guided), self.learn_variance)
-            x0 = self.to_x0(output, x, steps)
-            return Prediction(x0.clamp(-1, 1) if clip else x0, variance)
+            return Prediction(self.to_x0(output, x, steps).clamp(-1, 1), variance)
 
         return denoise

@@ -49,12 +49,6 @@ class NoiseSchedule:
         """Signal-to-noise ratio a_t^2 / s_t^2; float64, shape (timesteps,)."""
         return (self.a / self.s).square()
 
-    @property
-    def beta(self) -> Tensor:
-        """beta_t = 1 - alpha_bar_t / alpha_bar_(t-1), with alpha_bar_(-1) = 1; float64, shape (timesteps,)."""
-        previous = torch.cat([torch.ones(1, dtype=torch.float64), self.alpha_bar[:-1]])
-        return 1 - self.alpha_bar / previous
-
     def point(self, t: int) -> tuple[float, float]:
         """(a_t, s_t) as Python floats; t = -1 is the clean image, (1, 0)."""
         return (1.0, 0.0) if t < 0 else (float(self.a[t]), float(self.s[t]))

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
 import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
@@ -20,7 +19,7 @@ from torch import Tensor
 from core.compute.seeds import generator_for
 from core.data.datasets import ImageSet, default_data_dir, describe, open_dataset, require
 from core.errors import UserError
-from core.files import atomic_write, require_space
+from core.files import atomic_write, require_space, user_folder
 from core.images import Pixels, to_float, to_uint8
 from core.judge.classifier import FEATURES, Classifier, Fitting, fit, new_classifier
 
@@ -187,7 +186,7 @@ def cache_files(dataset: str, root: Path | None = None) -> list[Path]:
     """Where the judge of a data set may lie, the place to write it first: beside the data if that folder may be written,
     else (and for the embedded set) in the user's cache folder."""
     name = f"{dataset}-v{VERSION}.safetensors"
-    own = platformdirs.user_cache_path("tinydiff-tui") / "judges" / name
+    own = user_folder("cache") / "judges" / name
     if dataset == "glyphs":
         return [own]
     root = root or default_data_dir()

@@ -118,12 +118,12 @@ def _check_archive(path: Path) -> None:
                 raise ValueError(f"names {argument}")
 
 
-def load_model(path: Path, *, ema: bool = True, device: torch.device | str = "cpu") -> Model:
-    """The model of a checkpoint with its averaged weights (or the raw ones), in evaluation mode. Raises UserError."""
+def load_model(path: Path, *, device: torch.device | str = "cpu") -> Model:
+    """The model of a checkpoint with its averaged weights, in evaluation mode. Raises UserError."""
     path = Path(path)
     content = load_checkpoint(path)
     config = TrainConfig.from_dict(content["config"])
-    network = build_network(content["network"], content["ema" if ema else "model"], path)
+    network = build_network(content["network"], content["ema"], path)
     classes = tuple(map(printable, content["classes"]))
     if network.config.classes not in (0, len(classes)):
         raise UserError(f"{path} is damaged: its network knows other classes than the file; use an older checkpoint")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.config import REQUESTS, TrainConfig
 from core.errors import UserError, printable
-from core.files import read_text, write_failure, write_json
+from core.files import read_text, user_path, write_failure, write_json
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -25,13 +25,14 @@ _OWN = (
     "run.json", "metrics.jsonl", "model_final.pt", "training_loss.png", "train.log", ".lock", "checkpoints", "samples", "control",
 )  # fmt: skip
 """What a run writes in its folder."""
+_DEEPEST = 4  # levels below a folder at which runs are looked for
 
 
 class RunDir:
     """The layout of one run. Nothing is created before `begin`."""
 
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path).expanduser()
+        self.path = user_path(path)
         self.run_json = self.path / "run.json"
         self.metrics = self.path / "metrics.jsonl"
         self.last = self.path / "checkpoints" / "last.pt"
@@ -237,12 +238,18 @@ def read_run(path: Path) -> RunInfo:
     return info
 
 
-def find_runs(root: Path, depth: int = 4) -> list[RunInfo | UserError]:
+def run_folder_of(checkpoint: Path) -> Path:
+    """The run that a checkpoint belongs to: checkpoints/ lies one level down."""
+    parent = checkpoint.parent
+    return parent.parent if parent.name == "checkpoints" else parent
+
+
+def find_runs(root: Path) -> list[RunInfo | UserError]:
     """Every run below `root`, newest first; an unreadable one stands in the list as its error."""
     found: list[RunInfo | UserError] = []
     for folder, subfolders, files in os.walk(root):
         level = len(Path(folder).relative_to(root).parts)
-        subfolders[:] = [] if level >= depth else sorted(d for d in subfolders if not d.startswith("."))
+        subfolders[:] = [] if level >= _DEEPEST else sorted(d for d in subfolders if not d.startswith("."))
         if "run.json" in files:
             subfolders[:] = []
             try:

@@ -25,8 +25,9 @@ from core.data.datasets import open_dataset
 from core.diffusion.generate import generate
 from core.diffusion.model import Model, make_diffusion
 from core.errors import Diverged, UserError
-from core.files import write_failure
+from core.files import user_path, write_failure
 from core.network.unet import parameter_count
+from core.plots import save_loss_plot
 from core.runs.checkpoint import load_checkpoint, save_checkpoint
 from core.runs.folder import RunDir, now
 from core.runs.resume import load_or_offer, merge_for_resume
@@ -62,7 +63,7 @@ class Trainer:
             saved = self.processes.tell(load_or_offer(self.resumed_from, self.run) if self.processes.first else {})
             config = merge_for_resume(config, TrainConfig.from_dict(saved["config"]))
         self.config = config
-        root = Path(config.data_dir).expanduser() if config.data_dir else None
+        root = user_path(config.data_dir) if config.data_dir else None
         self.data = open_dataset(config.dataset, "train", root, config.image_size)
         check_batch(config.batch_size, config.dataset, len(self.data))
         check_share(config.batch_size)
@@ -289,7 +290,7 @@ class Trainer:
         entries = self.run.read_metrics()
         if entries:
             title = f"{self.config.dataset}, {self.config.model}, {self.config.objective} loss"
-            images.save_loss_plot(self.run.loss_plot, [e["step"] for e in entries], [e["loss"] for e in entries], title)
+            save_loss_plot(self.run.loss_plot, [e["step"] for e in entries], [e["loss"] for e in entries], title)
 
     # --- pieces
 

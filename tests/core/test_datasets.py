@@ -218,7 +218,7 @@ def test_mnist_itself() -> None:
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The cache of folders, empty at the start of each test."""
     cache = tmp_path_factory.mktemp("cache")
-    monkeypatch.setattr(folder.platformdirs, "user_cache_path", lambda name: cache / name)
+    monkeypatch.setattr(folder, "user_folder", lambda kind: cache)
     return cache
 
 

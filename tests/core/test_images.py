@@ -29,15 +29,15 @@ def test_values_out_of_range_are_clamped_and_nan_is_black() -> None:
 
 def test_grid_places_images_row_by_row() -> None:
     pictures = np.stack([np.full((2, 3, 1), 50 + i, dtype=np.uint8) for i in range(5)])
-    canvas = images.grid(pictures, gap=1, background=9)
-    assert canvas.shape == (2 * 3 + 1, 3 * 4 + 1, 1)  # 3 columns, 2 rows
-    assert canvas[1, 1, 0] == 50
-    assert canvas[1, 5, 0] == 51
-    assert canvas[4, 5, 0] == 54
-    assert canvas[4, 9, 0] == 9  # the sixth place is empty
-    assert (canvas[0] == 9).all()
-    assert (canvas != 9).sum() == 5 * 6
-    assert images.grid(pictures, columns=5, gap=0).shape == (2, 15, 1)
+    canvas = images.grid(pictures)
+    assert canvas.shape == (2 * 4 + 2, 3 * 5 + 2, 1)  # 3 columns, 2 rows
+    assert canvas[2, 2, 0] == 50
+    assert canvas[2, 7, 0] == 51
+    assert canvas[6, 7, 0] == 54
+    assert canvas[6, 12, 0] == 32  # the sixth place is empty
+    assert (canvas[:2] == 32).all()
+    assert (canvas != 32).sum() == 5 * 6
+    assert images.grid(pictures, columns=5).shape == (2 + 4, 5 * 5 + 2, 1)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -58,21 +58,6 @@ def test_gif_has_every_frame_and_rests_on_the_last(tmp_path: Path) -> None:
         assert file.info["loop"] == 0
         file.seek(5)
         assert file.info["duration"] == 2000
-
-
-def test_smoothing_of_a_constant_is_that_constant_from_the_start() -> None:
-    assert images.smooth([3.0] * 50) == pytest.approx([3.0] * 50)
-    assert images.smooth([]) == []
-    noisy = images.smooth([0.0, 2.0] * 200)
-    assert noisy[-1] == pytest.approx(1.0, abs=0.1)
-
-
-@pytest.mark.parametrize("losses", [[0.5, 0.4, 0.3], [0.5], [0.0, 1.0, -1.0]])
-def test_the_loss_plot_is_a_png(tmp_path: Path, losses: list[float]) -> None:
-    images.save_loss_plot(tmp_path / "loss.png", range(1, len(losses) + 1), losses, "a title")
-    with Image.open(tmp_path / "loss.png") as file:
-        file.load()
-        assert file.width > 500
 
 
 def test_label_row_keeps_the_picture_below_the_text() -> None:

@@ -192,7 +192,7 @@ async def test_greys_by_number_with_256_colours(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("plain", [False, True])
 async def test_slider_and_curve_without_unicode(monkeypatch: pytest.MonkeyPatch, plain: bool) -> None:
-    for module in ("scrubber", "curve", "pixel_grid"):
+    for module in ("scrubber", "curve"):
         monkeypatch.setattr(f"tinydiff_tui.widgets.{module}.ascii_only", lambda: plain)
     app = ControlsApp()
     async with app.run_test(size=(40, 10)) as pilot:

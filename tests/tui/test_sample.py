@@ -95,11 +95,11 @@ async def test_the_trajectory_is_scrubbed_replayed_and_zoomed(place: Path, monke
         with monkeypatch.context() as slowly:
             slowly.setattr("tinydiff_tui.widgets.trajectory.FRAMES_A_SECOND", 0.001)
             await pilot.press("space")
-            assert trajectory.playing
+            assert trajectory.player is not None
             await pilot.press("space")
-            assert not trajectory.playing
+            assert trajectory.player is None
         await pilot.press("end", "left", "left", "space")
-        await until(pilot, lambda: not trajectory.playing)
+        await until(pilot, lambda: trajectory.player is None)
         assert scrubber.value == 20
 
 

@@ -9,9 +9,8 @@ import sys
 import traceback
 from pathlib import Path
 
-import platformdirs
-
 from core.errors import UserError
+from core.files import user_folder
 
 
 class ScreenOutput(io.TextIOWrapper):
@@ -91,7 +90,7 @@ def summary_of(folder: Path, process: int | None = None) -> list[str]:
 
 def write_crash() -> str:
     """Write the traceback in hand to a file; the end of a sentence that names it."""
-    log = platformdirs.user_log_path("tinydiff-tui") / "crash.log"
+    log = user_folder("log") / "crash.log"
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(traceback.format_exc())

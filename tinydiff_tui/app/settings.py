@@ -3,16 +3,14 @@
 import json
 from pathlib import Path
 
-import platformdirs
-
 from core.errors import UserError
-from core.files import write_json
+from core.files import user_folder, write_json
 
 DARK, LIGHT = "textual-dark", "textual-light"
 
 
 def settings_file() -> Path:
-    return platformdirs.user_config_path("tinydiff-tui") / "settings.json"
+    return user_folder("config") / "settings.json"
 
 
 def load_theme() -> str:

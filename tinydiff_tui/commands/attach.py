@@ -1,16 +1,16 @@
 """`tinydiff-tui attach`: the live dashboard on a run of another process, or a request to it."""
 
 import argparse
-from pathlib import Path
 
 from core.errors import UserError
+from core.files import user_path
 from core.runs.folder import RunDir, read_run
 from tinydiff_tui.commands.progress import print_line
 
 
 def run(options: argparse.Namespace) -> int:
     """Open the app on the run in a folder; with --ask leave a request there for the process that trains it."""
-    folder = Path(options.folder)
+    folder = user_path(options.folder)
     if not (folder / "run.json").exists():
         raise UserError(f"{folder} holds no run; 'tinydiff-tui runs' lists those that there are")
     status = read_run(folder).status

@@ -8,12 +8,13 @@ from rich.table import Table
 
 from core.data.datasets import default_data_dir, describe, list_datasets
 from core.errors import UserError
+from core.files import user_path
 from tinydiff_tui.commands.progress import make_progress
 
 
 def run(options: argparse.Namespace) -> int:
     """List the data sets and where they stand, or download one."""
-    root = Path(options.data_dir).expanduser() if options.data_dir else default_data_dir()
+    root = user_path(options.data_dir) if options.data_dir else default_data_dir()
     if options.download:
         return _download(options.download, root, plain=options.plain)
     table = Table(box=None, pad_edge=False, header_style="bold")

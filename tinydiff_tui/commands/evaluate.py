@@ -2,13 +2,12 @@
 
 import argparse
 import dataclasses
-from pathlib import Path
 
 from rich.console import Console
 
 from core.config import SampleConfig
 from core.errors import UserError
-from core.files import require_checkpoint, write_json
+from core.files import require_checkpoint, user_path, write_json
 from tinydiff_tui.commands.options import check_compute, chosen_compute, given
 from tinydiff_tui.commands.progress import make_progress
 
@@ -17,7 +16,7 @@ FEWEST = 100  # below it the distance says more about the number of images than 
 
 def run(options: argparse.Namespace) -> int:
     """Draw images, have them judged, print the figures; with --output write them as JSON too."""
-    checkpoint = Path(options.checkpoint)
+    checkpoint = user_path(options.checkpoint)
     require_checkpoint(checkpoint)
     wanted = SampleConfig.asked(**given(options, SampleConfig))
     if wanted.num_images < FEWEST:
@@ -48,5 +47,5 @@ def run(options: argparse.Namespace) -> int:
     console.print(notes(report), markup=False, soft_wrap=True)
     if options.output:
         drawn = {"checkpoint": str(checkpoint), "step": model.step, "sampling": dataclasses.asdict(wanted)}
-        write_json(Path(options.output), drawn | dataclasses.asdict(report))
+        write_json(user_path(options.output), drawn | dataclasses.asdict(report))
     return 0

@@ -1,17 +1,16 @@
 """`tinydiff-tui export`."""
 
 import argparse
-from pathlib import Path
 
-from core.files import require_checkpoint
+from core.files import require_checkpoint, user_path
 from tinydiff_tui.commands.progress import print_line
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the averaged weights of a checkpoint with the config in the metadata."""
-    checkpoint = Path(options.checkpoint)
+    checkpoint = user_path(options.checkpoint)
     require_checkpoint(checkpoint)
-    output = Path(options.output) if options.output else checkpoint.with_suffix(".safetensors")
+    output = user_path(options.output) if options.output else checkpoint.with_suffix(".safetensors")
 
     from core.runs.checkpoint import export_safetensors
 

@@ -1,19 +1,19 @@
 """`tinydiff-tui runs`."""
 
 import argparse
-from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from core.errors import UserError, printable
+from core.files import user_path
 from core.runs.folder import RunInfo, find_runs
 
 
 def run(options: argparse.Namespace) -> int:
     """List the runs below a folder, newest first."""
-    root = Path(options.folder)
+    root = user_path(options.folder)
     if not root.is_dir():
         raise UserError(f"there is no folder {root}; give one that holds runs")
     found = find_runs(root)

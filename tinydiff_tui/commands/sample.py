@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from core.compute.distributed import join
 from core.config import SampleConfig
 from core.errors import UserError
-from core.files import require_checkpoint
+from core.files import require_checkpoint, user_path
+from core.runs.folder import run_folder_of
 from tinydiff_tui.commands.options import check_compute, chosen_compute, given
 from tinydiff_tui.commands.progress import make_progress
 
@@ -22,10 +23,10 @@ MOST_STEPS_SHOWN = 20
 
 def run(options: argparse.Namespace) -> int:
     """Draw images and write their grid; with --show-intermediate the way there too."""
-    checkpoint = Path(options.checkpoint)
+    checkpoint = user_path(options.checkpoint)
     require_checkpoint(checkpoint)
     wanted = SampleConfig.asked(**given(options, SampleConfig))
-    output = Path(options.output) if options.output else _run_folder(checkpoint) / "generated_samples.png"
+    output = user_path(options.output) if options.output else run_folder_of(checkpoint) / "generated_samples.png"
     check_compute(options)
 
     import numpy as np
@@ -88,9 +89,3 @@ def _write_steps(folder: Path, steps: "list[tuple[int, images.Pixels]]", last: "
     for t, shown in steps:
         images.save_png(folder / f"step_{t:04d}.png", shown)
     images.save_gif(folder / "denoising.gif", [*(shown for _, shown in steps), last])
-
-
-def _run_folder(checkpoint: Path) -> Path:
-    """The run that a checkpoint belongs to: checkpoints/ lies one level down."""
-    parent = checkpoint.parent
-    return parent.parent if parent.name == "checkpoints" else parent

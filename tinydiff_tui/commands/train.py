@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from core.compute.distributed import check_share, is_first, world_size
 from core.config import TrainConfig, check_batch
 from core.data.datasets import default_dataset, describe, require
 from core.errors import UserError
+from core.files import user_path
 from core.runs.folder import RunDir, read_run
 from tinydiff_tui.commands.options import given
 from tinydiff_tui.commands.progress import Plain, make_progress, print_line
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
 
     from core.training.trainer import Trainer
 
-    checkpoint = Path(options.resume) if isinstance(options.resume, str) else None
+    checkpoint = user_path(options.resume) if isinstance(options.resume, str) else None
     trainer = Trainer(config, resume=bool(options.resume), overwrite=options.overwrite, checkpoint=checkpoint)
     if not trainer.processes.first:
         with stop_signals():  # the first process answers them for all
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
 def _checked_config(options: argparse.Namespace) -> TrainConfig:
     """Everything that can be wrong with the flags is found here, before torch is imported."""
     fields = given(options, TrainConfig)
-    root = Path(fields["data_dir"]) if "data_dir" in fields else None
+    root = user_path(fields["data_dir"]) if "data_dir" in fields else None
     run_dir = RunDir(fields.get("output_dir", TrainConfig.output_dir))
     if options.resume:
         run_dir.check_free(resume=True, overwrite=False)
@@ -78,7 +78,7 @@ def _checked_config(options: argparse.Namespace) -> TrainConfig:
         if is_first():
             run_dir.check_free(resume=False, overwrite=options.overwrite)
     check_share(config.batch_size)
-    require(config.dataset, Path(config.data_dir) if config.data_dir else None)
+    require(config.dataset, user_path(config.data_dir) if config.data_dir else None)
     if not config.dataset.startswith("folder:"):
         check_batch(config.batch_size, config.dataset, describe(config.dataset, root).size)
     return config

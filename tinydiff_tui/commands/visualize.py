@@ -1,11 +1,11 @@
 """`tinydiff-tui visualize`: a table of pictures, one row an image, one column a timestep."""
 
 import argparse
-from pathlib import Path
 
 from core.config import TrainConfig
 from core.data.datasets import default_dataset, require
 from core.errors import UserError
+from core.files import user_path
 from tinydiff_tui.commands.options import given
 from tinydiff_tui.commands.progress import print_line
 
@@ -15,7 +15,7 @@ MARKS = (0, 50, 100, 200, 400, 600, 800, 999)
 def run(options: argparse.Namespace) -> int:
     """Write the forward diffusion of the first images of a data set as a PNG."""
     fields = given(options, TrainConfig)
-    root = Path(fields["data_dir"]) if "data_dir" in fields else None
+    root = user_path(fields["data_dir"]) if "data_dir" in fields else None
     fields.setdefault("dataset", default_dataset(root))
     fields.setdefault("schedule", "linear")
     config = TrainConfig.of(objective="v", **fields)
@@ -43,8 +43,10 @@ def run(options: argparse.Namespace) -> int:
 
     scale = max(1, 64 // data.side)
     picture = images.grid(np.stack(cells), len(marks)).repeat(scale, axis=0).repeat(scale, axis=1)
-    width = (data.side + 2) * scale
-    labelled = images.label_row(picture, [f"t={t}" for t in marks], [2 * scale + i * width for i in range(len(marks))])
-    images.save_png(Path(options.save_path), labelled, scale=1)
-    print_line(f"{count} images of {config.dataset} at t = {', '.join(map(str, marks))} ({config.schedule}): {options.save_path}")
+    width = (data.side + images.GAP) * scale
+    columns_at = [images.GAP * scale + i * width for i in range(len(marks))]
+    labelled = images.label_row(picture, [f"t={t}" for t in marks], columns_at)
+    path = user_path(options.save_path)
+    images.save_png(path, labelled, scale=1)
+    print_line(f"{count} images of {config.dataset} at t = {', '.join(map(str, marks))} ({config.schedule}): {path}")
     return 0

@@ -77,15 +77,6 @@ class Noising:
         row = np.concatenate([self.at(schedule, t) for t in MARKS])
         scale = max(1, 64 // row.shape[1])
         picture = images.grid(row, len(MARKS)).repeat(scale, axis=0).repeat(scale, axis=1)
-        step = (row.shape[2] + 2) * scale
-        columns = [2 * scale + i * step for i in range(len(MARKS))]
+        step = (row.shape[2] + images.GAP) * scale
+        columns = [images.GAP * scale + i * step for i in range(len(MARKS))]
         images.save_png(path, images.label_row(picture, [f"t={t}" for t in MARKS], columns), scale=1)
-
-
-def unused(folder: Path, stem: str, suffix: str) -> Path:
-    """stem.suffix in a folder, or the first of stem_2.suffix, stem_3.suffix, ... that is not there yet."""
-    number, path = 1, folder / f"{stem}{suffix}"
-    while path.exists():
-        number += 1
-        path = folder / f"{stem}_{number}{suffix}"
-    return path

@@ -156,12 +156,6 @@ class Drawing:
         return Drawn(tuple(self.frames), newest, item.done, item.evaluations, left, self.options)
 
 
-def run_folder(checkpoint: Path) -> Path:
-    """The run that a checkpoint belongs to: checkpoints/ lies one level down."""
-    parent = checkpoint.parent
-    return parent.parent if parent.name == "checkpoints" else parent
-
-
 def save_picture(path: Path, pictures: Pixels, columns: int) -> Iterator[Path]:
     """Write one grid as PNG, as an iterator of one."""
     images.save_png(path, images.grid(pictures, columns))

@@ -6,19 +6,19 @@ from typing import Any
 
 from core.config import TrainConfig, check_batch
 from core.data.datasets import describe, require
+from core.files import user_path
 from core.runs.folder import read_run
 
 
 def placed(config: TrainConfig, cwd: Path, data_dir: Path | None) -> TrainConfig:
     """The app's folders where the form names none of its own."""
-    output = Path(config.output_dir).expanduser()
-    place = str(output) if output.is_absolute() or cwd == Path.cwd() else str(cwd / output)
-    return dataclasses.replace(config, output_dir=place, data_dir=config.data_dir or (str(data_dir) if data_dir else ""))
+    place = user_path(config.output_dir, None if cwd == Path.cwd() else cwd)
+    return dataclasses.replace(config, output_dir=str(place), data_dir=config.data_dir or (str(data_dir) if data_dir else ""))
 
 
 def check_data(config: TrainConfig) -> None:
     """Raise UserError when the data set is not there, or smaller than a batch."""
-    root = Path(config.data_dir) if config.data_dir else None
+    root = user_path(config.data_dir) if config.data_dir else None
     require(config.dataset, root)
     if config.dataset != "glyphs" and not config.dataset.startswith("folder:"):
         check_batch(config.batch_size, config.dataset, describe(config.dataset, root).size)

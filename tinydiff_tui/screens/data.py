@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from rich.text import Text
@@ -13,6 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, OptionList, Static
 
 from core.data.datasets import list_datasets
+from core.files import user_path
 from core.names import DATASETS
 from tinydiff_tui.jobs.data import OpenedSet, opening
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
@@ -134,7 +134,7 @@ class DataScreen(ModeScreen):
         self._leave_input()
         if not event.value.strip():
             return
-        name = f"folder:{Path(event.value.strip()).expanduser()}"
+        name = f"folder:{user_path(event.value.strip())}"
         sets = self.query_one(SetList)
         if name not in sets.folders:
             sets.folders.append(name)

@@ -12,6 +12,7 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from core.errors import UserError
+from core.files import unused
 from core.names import SCHEDULES
 from tinydiff_tui.jobs.data import OpenedSet, opening
 from tinydiff_tui.jobs.messages import JobFinished
@@ -231,8 +232,6 @@ class NoiseScreen(ModeScreen):
     def action_save(self) -> None:
         if self.noising is None or self.opened is None:
             return
-        from tinydiff_tui.jobs.noising import unused
-
         path = unused(self.app.cwd, f"noise_{self.opened.name.replace(':', '_').replace('/', '_')[:40]}_{self.schedule}", ".png")
         try:
             self.noising.save_strip(path, self.schedule)

@@ -14,7 +14,9 @@ from textual.widgets import Button, Input, Select, Static
 
 from core.config import SampleConfig
 from core.errors import UserError
+from core.files import unused, user_path
 from core.names import OBJECTIVES, SAMPLERS, STARTS
+from core.runs.folder import run_folder_of
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 from tinydiff_tui.screens.base import ModeScreen, listed
 from tinydiff_tui.screens.verdict import IMAGES, Verdict
@@ -125,7 +127,7 @@ class SampleScreen(ModeScreen):
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         if event.input.id == "path" and event.value.strip():
-            self.choose_checkpoint(self.app.cwd / Path(event.value.strip()).expanduser())
+            self.choose_checkpoint(user_path(event.value.strip(), self.app.cwd))
         else:
             self.action_generate()
         self.set_focus(None)
@@ -302,21 +304,19 @@ class SampleScreen(ModeScreen):
         pictures = self.trajectory.pictures
         if pictures is None or self.facts is None or self.app.jobs.running("save"):
             return
-        from tinydiff_tui.jobs.noising import unused
-        from tinydiff_tui.jobs.sampling import run_folder, save_picture
+        from tinydiff_tui.jobs.sampling import save_picture
 
-        path = unused(run_folder(self.facts.path), "sampled", ".png")
+        path = unused(run_folder_of(self.facts.path), "sampled", ".png")
         columns = self._columns() if len(pictures) > 1 else 1
         self.app.jobs.start("save", lambda: save_picture(path, pictures, columns), self, lambda saved: saved)
 
     def action_save_gif(self) -> None:
         if self.drawn is None or self.facts is None or self.app.jobs.running("save"):
             return
-        from tinydiff_tui.jobs.noising import unused
-        from tinydiff_tui.jobs.sampling import run_folder, save_animation
+        from tinydiff_tui.jobs.sampling import save_animation
 
         frames, kind, columns = self.drawn.frames, self.trajectory.kind, self._columns()
-        path = unused(run_folder(self.facts.path), "sampled", ".gif")
+        path = unused(run_folder_of(self.facts.path), "sampled", ".gif")
         self.app.jobs.start("save", lambda: save_animation(path, frames, kind, columns), self, lambda saved: saved)
         self._say(f"writing {path} …")
 

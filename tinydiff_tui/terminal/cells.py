@@ -149,12 +149,6 @@ def row_runs(cells: Cells, row: int) -> list[Run]:
     return runs
 
 
-def image_runs(picture: Pixels, *, greys: bool = False) -> list[list[Run]]:
-    """(H, W, C) -> ceil(H / 2) rows of half-block runs."""
-    cells = half_cells(pack(picture, greys=greys))
-    return [row_runs(cells, row) for row in range(cells.shape[0])]
-
-
 @lru_cache(maxsize=1 << 16)
 def style_of(fg: int, bg: int) -> Style:
     """The Rich style of a colour pair."""

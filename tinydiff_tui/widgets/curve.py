@@ -5,30 +5,20 @@ from numpy.typing import NDArray
 from rich.text import Text
 from textual.widget import Widget
 
-from tinydiff_tui.widgets.pixel_grid import ascii_only
-
-_BLANK = 0x2800
-# Bits of a braille character at (row, column) of its 4 x 2 dots.
-_DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
+from tinydiff_tui.terminal import braille
+from tinydiff_tui.terminal.support import ascii_only
 
 Values = NDArray[np.float64]
 
 
-def braille(values: Values, width: int, height: int, low: float, high: float) -> list[str]:
+def drawn(values: Values, width: int, height: int, low: float, high: float) -> list[str]:
     """Draw values (n,) from left to right on width x height characters; what is not finite is drawn at the edge."""
-    dots = np.zeros((height * 4, width * 2), dtype=bool)
     across = np.linspace(0, len(values) - 1, width * 2)
     at = np.interp(across, np.arange(len(values)), np.clip(np.nan_to_num(values, neginf=low, posinf=high), low, high))
     span = (high - low) or 1.0
-    y = np.round((high - at) / span * (height * 4 - 1)).astype(int)
-    for x, (here, following) in enumerate(zip(y, [*y[1:], y[-1]], strict=True)):
-        step = 1 if following >= here else -1
-        # Fill towards the next point, so that a steep fall stays a line.
-        dots[here:following:step, x] = True
-        dots[here, x] = True
-    cells = dots.reshape(height, 4, width, 2).transpose(0, 2, 1, 3)
-    codes = _BLANK + (cells * _DOTS).sum(axis=(2, 3))
-    return ["".join(chr(code) for code in row) for row in codes]
+    y = np.round((high - at) / span * (height * 4 - 1)).astype(np.int64)
+    dots = braille.line(y[::-1], height * 4)[:, ::-1]  # from right to left: a fall stands in the column where it begins
+    return [braille.text(row) for row in braille.codes(dots)]
 
 
 class Curve(Widget):
@@ -55,9 +45,9 @@ class Curve(Widget):
         if width < 2:
             return text
         column = round(self.marker / max(len(self._values) - 1, 1) * (width - 1))
-        for line in braille(self._values, width, height, self._low, self._high):
+        for line in drawn(self._values, width, height, self._low, self._high):
             if ascii_only():
-                line = "".join(" " if ord(char) == _BLANK else "*" for char in line)  # noqa: PLW2901
+                line = "".join(" " if ord(char) == braille.BLANK else "*" for char in line)  # noqa: PLW2901
             text.append("\n")
             text.append(line[:column], "not bold")
             text.append(line[column], "not bold reverse")

@@ -17,7 +17,9 @@ from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
+from core.plots import smooth
 from tinydiff_tui.jobs.training import LossCurve
+from tinydiff_tui.terminal import braille
 from tinydiff_tui.text import short_count
 
 Values = NDArray[np.float64]
@@ -27,8 +29,6 @@ COLOURS = ("#4ea1ff", "#ffb000", "#3ddc84", "#ff6b8b", "#b48cff", "#40d0d0")
 RAW = "#7a7a7a"
 LABEL = 8  # columns of the y axis
 MARK = " ━ "
-_BLANK = 0x2800
-_DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 
 
 class LossChart(Widget):
@@ -70,16 +70,6 @@ class LossChart(Widget):
         return self._drawn[1][y]
 
 
-def smooth(values: Values) -> Values:
-    """Exponential moving average over about a twelfth of the values, at most 40, without the pull of its start."""
-    weight = 1 - 1 / min(40.0, max(2.0, len(values) / 12))
-    out, total = np.empty(len(values)), 0.0
-    for n, value in enumerate(values.tolist()):
-        total = weight * total + (1 - weight) * value
-        out[n] = total / (1 - weight ** (n + 1))
-    return out
-
-
 def draw(curves: Sequence[LossCurve], width: int, height: int, log_scale: bool) -> list[Row]:
     """Curves in at most width x height characters."""
     prepared = [(curve.name, *_clean(curve, log_scale)) for curve in curves]
@@ -89,7 +79,7 @@ def draw(curves: Sequence[LossCurve], width: int, height: int, log_scale: bool) 
         return []
     if not prepared:
         return [[] for _ in range(rows // 2)] + [[(" " * LABEL + "no loss yet"[:columns], "dim")]]
-    lines = [(name, steps, smooth(values)) for name, steps, values in prepared]
+    lines = [(name, steps, np.array(smooth(values.tolist(), min(40, len(values) / 12)))) for name, steps, values in prepared]
     single = len(prepared) == 1
     everything = np.concatenate([values for _, _, values in (prepared if single else lines)])
     low, high = _span(everything, log_scale)
@@ -125,40 +115,35 @@ def _rows_of(values: Values, box: tuple[float, float, float, float], rows: int) 
     return np.rint(share * (rows * 4 - 1)).astype(np.int64)
 
 
-def _scatter(steps: Values, values: Values, box: tuple[float, float, float, float], columns: int, rows: int) -> NDArray[np.bool_]:
+def _scatter(steps: Values, values: Values, box: tuple[float, float, float, float], columns: int, rows: int) -> braille.Dots:
     dots = np.zeros((rows * 4, columns * 2), dtype=bool)
     x = np.rint((steps - box[0]) / (box[1] - box[0]) * (columns * 2 - 1)).astype(np.int64)
     dots[_rows_of(values, box, rows), x] = True
     return dots
 
 
-def _line(steps: Values, values: Values, box: tuple[float, float, float, float], columns: int, rows: int) -> NDArray[np.bool_]:
+def _line(steps: Values, values: Values, box: tuple[float, float, float, float], columns: int, rows: int) -> braille.Dots:
     dots = np.zeros((rows * 4, columns * 2), dtype=bool)
     grid = np.linspace(box[0], box[1], columns * 2)
     inside = np.flatnonzero((grid >= steps[0]) & (grid <= steps[-1]))
     if not len(inside):
         return _scatter(steps, values, box, columns, rows)
-    y = _rows_of(np.interp(grid[inside], steps, values), box, rows)
-    for x, here, before in zip(inside.tolist(), y.tolist(), [int(y[0]), *y[:-1].tolist()], strict=True):
-        # Fill from the row before, so that a steep fall stays a line.
-        dots[min(here, before + 1) : max(here, before - 1) + 1, x] = True
+    dots[:, inside] = braille.line(_rows_of(np.interp(grid[inside], steps, values), box, rows), rows * 4)
     return dots
 
 
-def _rows_of_dots(
-    layers: list[tuple[NDArray[np.bool_], str]], rows: int, span: tuple[float, float], log_scale: bool
-) -> Iterator[Row]:
+def _rows_of_dots(layers: list[tuple[braille.Dots, str]], rows: int, span: tuple[float, float], log_scale: bool) -> Iterator[Row]:
     """The layers above each other, the last on top, behind the labels of the y axis."""
     labelled = {round(i * (rows - 1) / (max(2, rows // 3) - 1)) for i in range(max(2, rows // 3))}
-    codes = [(dots.reshape(rows, 4, -1, 2).transpose(0, 2, 1, 3) * _DOTS).sum(axis=(2, 3)) for dots, _ in layers]
+    codes = [braille.codes(dots) for dots, _ in layers]
     owner = np.zeros(codes[0].shape, dtype=np.int64)
     for i, code in enumerate(codes):
-        owner[code > 0] = i
-    whole = _BLANK + np.bitwise_or.reduce(np.stack(codes), axis=0)
+        owner[code != braille.BLANK] = i
+    whole = np.bitwise_or.reduce(np.stack(codes), axis=0)
     for row in range(rows):
         value = span[1] - (row + 0.5) / rows * (span[1] - span[0])
         label = _tick(10**value if log_scale else value) if row in labelled else ""
-        characters = "".join(map(chr, whole[row].tolist()))
+        characters = braille.text(whole[row])
         cuts = [0, *(np.flatnonzero(np.diff(owner[row])) + 1).tolist(), len(characters)]
         pieces = [(characters[start:end], layers[owner[row, start]][1]) for start, end in pairwise(cuts)]
         yield [(f"{label:>{LABEL - 1}}", "dim"), ("│", "dim"), *pieces]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from tinydiff_tui.terminal.buffer import Mask, Picture, ScreenBuffer
 from tinydiff_tui.terminal.cells import NONE, Pixels, half_cells, pack, quadrant_cells, segments_of, shade_cells
 from tinydiff_tui.terminal.deferred import np
 from tinydiff_tui.terminal.row_strip import RowStrip
+from tinydiff_tui.terminal.support import terminal_look
 from tinydiff_tui.terminal.tiling import Layout, compose, fit, shrunk
 from tinydiff_tui.terminal.writer import writer_of
 
@@ -264,19 +264,3 @@ class PixelGrid(Widget):
 def _fill(mask: Mask, frame: Region, part: Region, value: bool) -> None:
     """Set the cells of `part` in a mask of the cells of `frame`."""
     mask[part.y - frame.y : part.bottom - frame.y, part.x - frame.x : part.right - frame.x] = value
-
-
-def ascii_only() -> bool:
-    """Whether the terminal's encoding has no block, line and braille characters."""
-    encoding = getattr(sys.__stdout__, "encoding", None) or "utf-8"
-    return not encoding.lower().startswith("utf")
-
-
-def terminal_look(widget: Widget) -> str:
-    """What the terminal can show: colours, greys (256 colours: greys by number) or shades (ASCII, no colours)."""
-    if widget.app.no_color or ascii_only():
-        return "shades"
-    system = widget.app.console.color_system
-    if system in (None, "standard", "windows"):
-        return "shades"
-    return "greys" if system == "256" else "colours"

@@ -8,7 +8,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from tinydiff_tui.widgets.pixel_grid import ascii_only
+from tinydiff_tui.terminal.support import ascii_only
 
 
 class Scrubber(Widget):

@@ -14,6 +14,7 @@ from textual.widgets import Button, Input, Label, Select, Static
 
 from core.config import TrainConfig, check_value
 from core.errors import UserError
+from core.files import unused
 
 IMPORTANT = ("dataset", "model", "epochs", "budget", "batch_size", "lr", "objective", "output_dir")
 FIELDS = {f.name: f for f in dataclasses.fields(TrainConfig)}
@@ -192,8 +193,4 @@ class TrainForm(VerticalScroll):
 
 def free_output_dir(cwd: Path) -> str:
     """outputs, or the first of outputs-2, outputs-3, … that does not exist."""
-    number, name = 1, "outputs"
-    while (cwd / name).exists():
-        number += 1
-        name = f"outputs-{number}"
-    return name
+    return unused(cwd, "outputs", mark="-").name

@@ -44,10 +44,6 @@ class Trajectory(Vertical):
         return self.query_one(PixelGrid)
 
     @property
-    def playing(self) -> bool:
-        return self.player is not None
-
-    @property
     def view(self) -> "View | None":
         """The frame on the screen; while frames are being made, the newest moment."""
         place = self._scrubber.value

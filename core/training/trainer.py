@@ -10,7 +10,7 @@ import math
 import platform
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,6 +37,7 @@ from core.training.events import Samples as SamplesEvent
 from core.training.state import TrainState
 
 LOG_EVERY = 10  # steps in one line of metrics.jsonl
+LOOK_SECONDS = 0.25  # how often requests in the run's folder are looked for
 MOST_ROLLBACKS = 5
 GRID_IMAGES = 64
 
@@ -85,8 +86,12 @@ class Trainer:
         self._in_step = False
         self._sample_asked = threading.Event()
         self._save_asked = threading.Event()
+        self._pause_asked = threading.Event()
+        self._stop_asked = threading.Event()
+        self._told_paused = False
+        self._looked = -math.inf
 
-    # --- asked for from other threads; take effect between two steps
+    # --- asked for from other threads or through the run's folder; take effect between two steps
 
     def scale_lr(self, factor: float) -> None:
         """Multiply the learning rate, on top of its schedule."""
@@ -100,6 +105,46 @@ class Trainer:
         """Write the resume point after the present step."""
         self._save_asked.set()
 
+    def pause(self) -> None:
+        """Rest after the present step: `attend` tells whoever pulls."""
+        self._pause_asked.set()
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self._pause_asked.clear()
+
+    def stop(self) -> None:
+        """End the iteration after the present step, with a checkpoint."""
+        self._stop_asked.set()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the run rests, which run.json says too."""
+        return self._pause_asked.is_set() and not self._stop_asked.is_set()
+
+    def attend(self, say: Callable[[str], object]) -> bool:
+        """Between two events, for the thread that pulls: answer what was asked through the run's folder, each request once.
+
+        True while the run is paused: pull no more, and ask again soon. Looks at the folder four times a second at most; `say` is
+        told what was asked.
+        """
+        if time.monotonic() - self._looked >= LOOK_SECONDS:
+            self._looked = time.monotonic()
+            answers = {
+                "pause": self.pause,
+                "resume": self.resume,
+                "checkpoint": self.checkpoint_now,
+                "sample": self.sample_now,
+                "stop": self.stop,
+            }
+            for request in self.run.take_requests():
+                say(f"asked to {request}")
+                answers[request]()
+        if self.paused != self._told_paused:
+            self._told_paused = self.paused
+            self._write_status("paused" if self.paused else "running")
+        return self.paused
+
     @property
     def step(self) -> int:
         """Optimizer steps done."""
@@ -110,12 +155,12 @@ class Trainer:
         """Epochs of the whole run, the last of which a budget may cut short."""
         return -(-self.total_steps // self.steps_per_epoch)
 
-    def describe(self) -> str:
-        """One line: what is trained on what, where."""
+    @property
+    def title(self) -> str:
+        """What is trained on what; `compute` says where."""
         return (
             f"{self.config.model} ({parameter_count(self.state.network) / 1e6:.2f}M parameters, {self.config.objective}) on "
-            f"{self.config.dataset} ({len(self.data):,} images {self.data.side}x{self.data.side}x{self.data.channels}); "
-            f"{self.compute.describe()}"
+            f"{self.config.dataset} ({len(self.data):,} images {self.data.side}x{self.data.side}x{self.data.channels})"
         )
 
     # --- the run
@@ -133,12 +178,13 @@ class Trainer:
             self.run.truncate_metrics(self.step)
             if self.resumed_from != self.run.last:  # before run.json: a run can always be resumed
                 save_checkpoint(self.run.last, self.state.content(self.config))
-            self.write_status("running")
+            self._write_status("running")
             with self._open_metrics() as metrics:
                 yield from self._train(metrics)
-            self._finish()
-            status = "finished"
-            yield Finished(self.step, self.state.seconds, self.run.final)
+            if self.step >= self.total_steps:
+                self._finish()
+                status = "finished"
+                yield Finished(self.step, self.state.seconds, self.run.final)
         except Diverged:
             status = "diverged"
             raise
@@ -147,7 +193,7 @@ class Trainer:
                 # Half a step (a KeyboardInterrupt inside it) is no state to go on from: the checkpoint before it is.
                 if status == "stopped" and self._saved_step != self.step and not self._in_step:
                     self._save()
-                self.write_status(status)
+                self._write_status(status)
             finally:
                 lock.release()
                 with contextlib.suppress(UserError):  # those who are gone need not be told
@@ -174,6 +220,8 @@ class Trainer:
             if self._sample_asked.is_set():
                 self._sample_asked.clear()
                 yield from self._sample(epoch + (position > 0))
+            if self._stop_asked.is_set() and self.step < self.total_steps:
+                return
             if self.step >= self.total_steps:
                 if position and self.config.sample_interval:  # a budget ends within an epoch
                     yield from self._sample(epoch + 1)
@@ -347,10 +395,10 @@ class Trainer:
         self.run.sync_metrics()
         save_checkpoint(self.run.last, self.state.content(self.config))
         self._saved_step = self.step
-        self.write_status("running")
+        self._write_status("running")
 
-    def write_status(self, status: str) -> None:
-        """Write run.json; whoever stops pulling for a while says so with "paused", and with "running" afterwards."""
+    def _write_status(self, status: str) -> None:
+        """Write run.json."""
         self.run.write_info(
             {
                 "config": self.config.to_dict(),

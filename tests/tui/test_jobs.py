@@ -9,7 +9,7 @@ from textual.app import App
 
 from core.errors import UserError
 from tests.tui.modes import until
-from tinydiff_tui.jobs.jobs import Job, Jobs
+from tinydiff_tui.jobs.jobs import Jobs
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 
 
@@ -77,40 +77,32 @@ async def test_stop_closes_the_iterator_in_its_thread_and_frees_the_name_after()
         await until(pilot, lambda: len(app.ends) == 2)
 
 
-async def test_pause_stops_pulling_and_resume_goes_on() -> None:
+async def test_a_job_rests_as_long_as_it_is_told_to_on_what_the_screen_was_shown() -> None:
     app, numbers = Listener(), Numbers()
+    paused, asked = threading.Event(), []
+
+    def rests() -> bool:
+        if paused.is_set():
+            asked.append(numbers.pulled)
+        return paused.is_set()
+
     async with app.run_test() as pilot:
-        rests: list[int] = []
-
-        def attend(job: Job) -> None:
-            if job.paused:
-                rests.append(numbers.pulled)
-
-        job = app.jobs.start("train", numbers, app, lambda item: item, attend)
+        job = app.jobs.start("train", numbers, app, lambda item: item, rests)
         assert job is not None
         await until(pilot, lambda: numbers.pulled > 10)
-        job.pause()
-        await until(pilot, lambda: len(rests) > 2)  # it is attended to while it rests
-        held = rests[0]
+        paused.set()
+        await until(pilot, lambda: len(asked) > 2)  # it goes on asking while it rests
+        held = asked[0]
         await until(pilot, lambda: app.updates[-1] == held)
         for _ in range(20):
             await pilot.pause()
         assert numbers.pulled == held
-        job.resume()
+        paused.clear()
+        job.wake()
         await until(pilot, lambda: numbers.pulled > held)
-        job.pause()
-        job.stop()  # also while paused
+        paused.set()
+        job.stop()  # also while it rests
         await until(pilot, lambda: bool(app.ends))
-
-
-async def test_who_attends_may_pause_resume_and_stop_the_job() -> None:
-    app, numbers = Listener(), Numbers()
-    todo = [Job.pause, Job.resume, Job.pause, Job.stop]
-
-    async with app.run_test() as pilot:
-        app.jobs.start("train", numbers, app, lambda item: item, lambda job: todo.pop(0)(job) if todo else None)
-        await until(pilot, lambda: bool(app.ends))
-        assert not todo
         assert app.ends[0].snapshot == numbers.pulled
 
 

@@ -108,10 +108,9 @@ async def test_keys_of_the_dashboard(tmp_path: Path) -> None:
     async with at_mode("train", tmp_path) as pilot:
         screen = await start(pilot, epochs=ENDLESS)
         await until(pilot, lambda: screen.view is not None and screen.view.step > 3)
-        job = pilot.app.jobs.get("train")  # type: ignore[attr-defined]
-        await pilot.press("space")
-        await until(pilot, lambda: job.paused)
         trainer = screen.training.trainer  # type: ignore[union-attr]
+        await pilot.press("space")
+        await until(pilot, lambda: trainer.paused)
         await until(pilot, lambda: read_run(tmp_path / "outputs").status == "paused")
         held = trainer.step
         assert str(screen.query_one("#headline", Static).content).startswith("paused")

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,13 @@ from core.files import user_path
 from core.runs.folder import RunDir, read_run
 from tinydiff_tui.commands.options import given
 from tinydiff_tui.commands.progress import Plain, make_progress, print_line
+from tinydiff_tui.jobs.training import event_line
+
+_LOOK_SECONDS = 0.25
 
 if TYPE_CHECKING:
     from core.training.events import Event
     from core.training.trainer import Trainer
-
-_LOOK_SECONDS = 0.25  # how often requests in the run folder are looked for
 
 
 def run(options: argparse.Namespace) -> int:
@@ -50,15 +52,15 @@ def run(options: argparse.Namespace) -> int:
         trainer.processes.leave()
         return 0
     with stop_signals() as stop, make_progress(plain=options.plain) as progress:
-        progress.say(trainer.describe())
+        progress.say(f"{trainer.title}; {trainer.compute.describe()}")
         if options.resume:
             progress.say(f"resuming at step {trainer.step:,} of {trainer.total_steps:,}")
         _pull(trainer, progress, stop)
     trainer.processes.leave()
     folder = shlex.quote(str(run_dir.path))
-    if stop:
+    if trainer.step < trainer.total_steps:
         print_line(f"stopped after step {trainer.step:,}; continue with: tinydiff-tui train --resume --output-dir {folder}")
-        return 128 + stop[0] if stop[0] else 0
+        return 128 + stop[0] if stop else 0
     print_line(f"next: tinydiff-tui sample --checkpoint {shlex.quote(str(run_dir.final))}")
     return 0
 
@@ -95,61 +97,29 @@ def _saved_config(run_dir: RunDir) -> dict[str, Any]:
 
 
 def _pull(trainer: "Trainer", progress: Plain, stop: list[int]) -> None:
-    """Pull the run to its end, or until `stop` holds a signal (0: asked to through the run folder)."""
+    """Pull the run to its end, or until a signal or a request ends it."""
     events = iter(trainer)
-    looked = time.monotonic()
     for event in events:
-        _report(event, progress)
-        if time.monotonic() - looked > _LOOK_SECONDS:
-            looked = time.monotonic()
-            _answer(trainer, progress, stop)
+        _report(event, trainer.run.path, progress)
+        while trainer.attend(progress.say) and not stop:
+            time.sleep(_LOOK_SECONDS)
         if stop:
+            progress.say(f"stopping after step {trainer.step:,}: writing {trainer.run.last}")
             break
-    if stop:
-        progress.say(f"stopping after step {trainer.step:,}: writing {trainer.run.last}")
     events.close()  # type: ignore[attr-defined]
 
 
-def _report(event: "Event", progress: Plain) -> None:
-    from core.training.events import EpochEnd, Finished, RolledBack, Samples, Saved, Step
+def _report(event: "Event", folder: Path, progress: Plain) -> None:
+    from core.training.events import Saved, Step
     from core.training.trainer import LOG_EVERY
 
-    match event:
-        case Step() if progress.due(event.step, LOG_EVERY):
+    if isinstance(event, Step):
+        if progress.due(event.step, LOG_EVERY):
             speed = f"{event.images_per_second:.0f} images/s"
             text = f"epoch {event.epoch}/{event.epochs} loss {event.loss.item():.4f} {speed}"
             progress.update(event.step, event.total_steps, text, event.eta_seconds)
-        case EpochEnd():
-            progress.say(f"epoch {event.epoch}/{event.epochs}: mean loss {event.loss:.4f}")
-        case Samples():
-            progress.say(f"samples: {event.path}")
-        case Saved() if event.path.name != "last.pt":
-            progress.say(f"checkpoint: {event.path}")
-        case RolledBack():
-            progress.say(f"{event.reason}; back at step {event.step:,} with lr {event.lr:g}")
-        case Finished():
-            progress.say(f"finished in {event.seconds:.0f} s: {event.path}")
-
-
-def _answer(trainer: "Trainer", progress: Plain, stop: list[int]) -> None:
-    """Do what was asked for through the run folder; a pause lasts until resume, stop or a signal."""
-    paused = False
-    while True:
-        for request in trainer.run.take_requests():
-            progress.say(f"asked to {request}")
-            match request:
-                case "pause" | "resume":
-                    paused = request == "pause"
-                    trainer.write_status("paused" if paused else "running")
-                case "checkpoint":
-                    trainer.checkpoint_now()
-                case "sample":
-                    trainer.sample_now()
-                case "stop":
-                    stop.append(0)
-        if not paused or stop:
-            return
-        time.sleep(_LOOK_SECONDS)
+    elif not (isinstance(event, Saved) and event.path == RunDir(folder).last) and (line := event_line(event, folder)):
+        progress.say(line)
 
 
 @contextmanager

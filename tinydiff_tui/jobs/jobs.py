@@ -16,40 +16,31 @@ from core.errors import UserError
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 
 POST_SECONDS = 0.1
-ATTEND_SECONDS = 0.25  # how often a paused job looks for requests
+REST_SECONDS = 0.25  # how often a job at rest asks whether to go on
 
 
 class Job:
-    """One iterator and the thread that pulls it. `attend` runs in that thread now and then, also while the job is paused."""
+    """One iterator and the thread that pulls it. `rests`, asked in that thread after each item: whether to pull no more yet."""
 
     def __init__(
-        self, name: str, target: MessagePump, attend: Callable[["Job"], object] | None = None, pace: float = POST_SECONDS
+        self, name: str, target: MessagePump, rests: Callable[[], bool] | None = None, pace: float = POST_SECONDS
     ) -> None:
         self.name = name
         self.target = target
         self.pace = pace
-        self.attend = attend or (lambda job: None)
+        self.rests = rests or (lambda: False)
         self.thread: threading.Thread | None = None
         self._stop = threading.Event()
-        self._go = threading.Event()
-        self._go.set()
+        self._woken = threading.Event()
 
     def stop(self) -> None:
         """Close the iterator after the item in hand."""
         self._stop.set()
-        self._go.set()
+        self._woken.set()
 
-    def pause(self) -> None:
-        """Pull no more until `resume`."""
-        self._go.clear()
-
-    def resume(self) -> None:
-        """Pull on."""
-        self._go.set()
-
-    @property
-    def paused(self) -> bool:
-        return not self._go.is_set()
+    def wake(self) -> None:
+        """Have a job at rest ask at once whether to go on."""
+        self._woken.set()
 
     @property
     def stopping(self) -> bool:
@@ -69,13 +60,14 @@ class Job:
             with contextlib.closing(_closable(make())) as items:
                 posted = 0.0
                 for item in items:
-                    unseen = True
-                    if self.paused or time.monotonic() - posted >= self.pace:
-                        self.attend(self)
+                    unseen, resting = True, self.rests()
+                    if resting or time.monotonic() - posted >= self.pace:
                         snapshot, unseen, posted = see(item), False, time.monotonic()
                         self.post(JobUpdate(self.name, snapshot))
-                        while not self._go.wait(ATTEND_SECONDS):  # only here: a job rests on what the screen was shown
-                            self.attend(self)
+                    while resting and not self._stop.is_set():  # on what the screen was shown
+                        self._woken.wait(REST_SECONDS)
+                        self._woken.clear()
+                        resting = self.rests()
                     if self._stop.is_set():
                         break
             if unseen:
@@ -102,18 +94,18 @@ class Jobs:
         make: Callable[[], Iterator[Any]],
         target: MessagePump,
         snapshot: Callable[[Any], object],
-        attend: Callable[[Job], object] | None = None,
+        rests: Callable[[], bool] | None = None,
         pace: float = POST_SECONDS,
     ) -> Job | None:
         """Pull make() in a thread; None when a job of this name has not posted its end yet.
 
         `snapshot` runs in the thread, every `pace` seconds at most and once at the end, and makes what the screen is to see.
-        `attend` runs just before it, and four times a second while the job is paused.
+        `rests` is asked in the thread after each item: while it says so, no further one is pulled.
         """
         with self._lock:
             if name in self._jobs:
                 return None
-            job = self._jobs[name] = Job(name, target, attend, pace)
+            job = self._jobs[name] = Job(name, target, rests, pace)
         job.thread = threading.Thread(target=self._run, args=(job, make, snapshot), name=f"job {name}", daemon=True)
         job.thread.start()
         return job

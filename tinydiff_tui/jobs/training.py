@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import TrainConfig
-from tinydiff_tui.jobs.jobs import Job
 from tinydiff_tui.terminal.cells import Pixels
 
 if TYPE_CHECKING:
@@ -107,14 +106,11 @@ class Training:
         self.overwrite = overwrite
         self.trainer: Trainer | None = None
         self.finished: Path | None = None
-        self._title = ""
         self._phase = "preparing"
-        self._paused = False
         self._step: Step | None = None
         self._pending: list[Tensor] = []
         self._quarters: Tensor | None = None
         self._shown_quarters = np.full(4, math.nan)
-        self._loss = math.nan
         self._series = Series()
         self._recent: deque[float] = deque(maxlen=RECENT)
         self._log: deque[str] = deque(maxlen=200)
@@ -126,8 +122,7 @@ class Training:
         from core.training.trainer import Trainer
 
         trainer = self.trainer = Trainer(self.config, resume=self.resume, overwrite=self.overwrite)
-        self._title, _, compute = trainer.describe().partition("; ")
-        self._say(f"on {compute}")
+        self._say(f"on {trainer.compute.describe()}")
         if self.resume:
             self._say(f"resumed at step {trainer.step:,} of {trainer.total_steps:,}")
             self._restore(trainer)
@@ -143,29 +138,14 @@ class Training:
             if self.finished is None:
                 self._say(f"stopped after step {trainer.step:,}: {trainer.run.last.name}")
 
-    def attend(self, job: Job) -> None:
-        """Do what was asked for through the run folder, as the keys do it, and have run.json say whether the run is paused.
+    def rests(self) -> bool:
+        """Whether the run is paused; answers on the way what was asked through its folder. For the job's own thread."""
+        return self.trainer is not None and self.trainer.attend(self._say)
 
-        For the job's own thread, between two events.
-        """
-        trainer = self.trainer
-        assert trainer is not None
-        for request in trainer.run.take_requests():
-            self._say(f"asked to {request}")
-            match request:
-                case "pause":
-                    job.pause()
-                case "resume":
-                    job.resume()
-                case "checkpoint":
-                    trainer.checkpoint_now()
-                case "sample":
-                    trainer.sample_now()
-                case "stop":
-                    job.stop()
-        if job.paused != self._paused:
-            self._paused = job.paused
-            trainer.write_status("paused" if self._paused else "running")
+    @property
+    def paused(self) -> bool:
+        """Whether the run rests, by a key or a request."""
+        return self.trainer is not None and self.trainer.paused
 
     def _restore(self, trainer: "Trainer") -> None:
         for entry in trainer.run.read_metrics():
@@ -177,8 +157,9 @@ class Training:
         self._log.append(f"{time.strftime('%H:%M:%S')} {text}")
 
     def _see(self, event: "Event") -> None:
-        from core.training.events import EpochEnd, Finished, RolledBack, Samples, Sampling, Saved, Step
+        from core.training.events import Finished, RolledBack, Samples, Sampling, Step
 
+        assert self.trainer is not None
         match event:
             case Step():
                 self._step, self._phase = event, "training"
@@ -190,18 +171,13 @@ class Training:
                 self._pictures_title = f"denoising {event.frame.done}/{event.frame.evaluations}"
             case Samples():
                 self._pictures, self._pictures_title = event.images, f"samples, epoch {event.epoch} (EMA)"
-                self._say(f"samples: {event.path.name}")
-            case EpochEnd():
-                self._say(f"epoch {event.epoch}/{event.epochs}: mean loss {event.loss:.4f}")
-            case Saved():
-                self._say(f"saved {event.path.name} at step {event.step:,}")
             case RolledBack():
-                self._say(f"diverged; back at step {event.step:,} with lr {event.lr:g}")
                 self._pending.clear()
                 self._series.cut(event.step)
             case Finished():
                 self.finished, self._phase = event.path, "finished"
-                self._say(f"finished in {event.seconds:.0f} s: {event.path.name}")
+        if line := event_line(event, self.trainer.run.path):
+            self._say(line)
 
     def snapshot(self, _: Any) -> TrainView:
         """Everything that can be shown now; reads the tensors, so it belongs in the worker thread."""
@@ -210,14 +186,14 @@ class Training:
         step, trainer = self._step, self.trainer
         return TrainView(
             folder=trainer.run.path,
-            title=self._title,
+            title=trainer.title,
             phase=self._phase,
             step=trainer.step,
             total_steps=trainer.total_steps,
             epoch=step.epoch if step else 0,
             epochs=trainer.epochs,
             steps_per_epoch=trainer.steps_per_epoch,
-            loss=self._loss,
+            loss=self._recent[-1] if self._recent else math.nan,
             lr=step.lr if step else 0.0,
             grad_norm=float(step.grad_norm) if step else math.nan,
             images_per_second=step.images_per_second if step else 0.0,
@@ -241,7 +217,6 @@ class Training:
         if self._pending and self._step is not None:
             losses = torch.stack(self._pending).float().tolist()
             self._pending.clear()
-            self._loss = losses[-1]
             self._recent.extend(losses)
             self._series.add(self._step.step, losses)
         if self._quarters is not None:
@@ -254,6 +229,24 @@ class Training:
             self._shown_quarters = np.where(np.isfinite(mixed), mixed, self._shown_quarters)
         if self._pictures is not None:
             self._drawn, self._pictures = to_uint8(self._pictures), None
+
+
+def event_line(event: "Event", folder: Path) -> str:
+    """What a log says of an event, its files named from the run's folder; empty for a step or a frame of samples."""
+    from core.training.events import EpochEnd, Finished, RolledBack, Samples, Saved
+
+    match event:
+        case EpochEnd():
+            return f"epoch {event.epoch}/{event.epochs}: mean loss {event.loss:.4f}"
+        case Samples():
+            return f"samples: {event.path.relative_to(folder)}"
+        case Saved():
+            return f"saved at step {event.step:,}: {event.path.relative_to(folder)}"
+        case RolledBack():
+            return f"{event.reason}; back at step {event.step:,} with lr {event.lr:g}"
+        case Finished():
+            return f"finished in {event.seconds:.0f} s: {event.path.relative_to(folder)}"
+    return ""
 
 
 def memory_used() -> float:

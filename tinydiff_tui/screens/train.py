@@ -137,7 +137,7 @@ class TrainScreen(ModeScreen):
     def begin(self, config: TrainConfig, *, resume: bool = False, overwrite: bool = False) -> None:
         """Start the one training job."""
         training = Training(config, resume=resume, overwrite=overwrite)
-        if self.app.jobs.start("train", lambda: iter(training), self, training.snapshot, training.attend, PACE) is None:
+        if self.app.jobs.start("train", lambda: iter(training), self, training.snapshot, training.rests, PACE) is None:
             self.notify("a training runs already; stop it first (x)", severity="warning")
             return
         self.training, self.config, self.view, self.outcome = training, config, None, ""
@@ -239,7 +239,11 @@ class TrainScreen(ModeScreen):
             return self.outcome or "ended"
         if job.stopping:
             return "stopping"
-        return "paused" if job.paused else self.view.phase if self.view else "preparing"
+        return "paused" if self.paused else self.view.phase if self.view else "preparing"
+
+    @property
+    def paused(self) -> bool:
+        return self.training is not None and self.training.paused
 
     # --- keys of the dashboard
 
@@ -254,8 +258,10 @@ class TrainScreen(ModeScreen):
         return works.get(action, True)
 
     def action_pause(self) -> None:
-        if job := self.app.jobs.get("train"):
-            job.resume() if job.paused else job.pause()
+        job, trainer = self.app.jobs.get("train"), self.training.trainer if self.training is not None else None
+        if job is not None and trainer is not None:
+            trainer.resume() if trainer.paused else trainer.pause()
+            job.wake()
             self._show()
 
     def action_checkpoint(self) -> None:

@@ -203,8 +203,6 @@ class Trainer:
         started = time.perf_counter()
         state = self.state
         lr = self.config.lr * state.lr_factor * lr_fraction(self.config, state.step, self.total_steps)
-        for group in state.optimizer.param_groups:
-            group["lr"] = lr
         x0, t, noise, labels = self._draw()
         state.network.train()
         with self.compute.autocast():
@@ -219,8 +217,11 @@ class Trainer:
         if self.compute.device.type == "cpu" or state.step % LOG_EVERY == 0:  # reading them stalls a GPU
             self._require_finite(loss, grad_norm)
         self._in_step = True
-        state.optimizer.step()
-        state.optimizer.zero_grad(set_to_none=True)
+        for optimizer in state.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            optimizer.step()
+        state.network.zero_grad(set_to_none=True)
         state.ema.update()
         state.tally += torch.cat([loss[None], grad_norm.detach()[None], quartiles.flatten()])
         state.epoch_loss += loss
@@ -279,7 +280,7 @@ class Trainer:
     def _restore(self, saved: dict[str, Any], lr_factor: float) -> None:
         """Take up what the first process read from the last good checkpoint."""
         saved, lr_factor = self.processes.tell((saved, lr_factor))
-        self.state.optimizer.zero_grad(set_to_none=True)
+        self.state.network.zero_grad(set_to_none=True)
         self.state.restore(saved, self.run.last)
         self.state.lr_factor = lr_factor
 

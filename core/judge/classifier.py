@@ -100,7 +100,7 @@ def fit(data: ImageSet, device: torch.device) -> Iterator[Fitting | Classifier]:
         index, order = order[:batch], order[batch:]
         x = bent(to_float(data.images[index]), generator, mirror=data.name in MIRRORED)
         logits = network(x.to(device).contiguous(memory_format=torch.channels_last))
-        F.cross_entropy(logits, data.labels[index].to(device)).backward()  # type: ignore[no-untyped-call]
+        F.cross_entropy(logits, data.labels[index].to(device)).backward()
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = PEAK_LR * min(1, (step + 1) / warmup) * (1 - step / total)

@@ -10,7 +10,7 @@ import math
 import platform
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -119,10 +119,10 @@ class Trainer:
 
     # --- the run
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Generator[Event, None, None]:
         return self._lead() if self.processes.first else self._follow()
 
-    def _lead(self) -> Iterator[Event]:
+    def _lead(self) -> Generator[Event, None, None]:
         lock = self.run.lock()
         status = "stopped"
         try:
@@ -152,7 +152,7 @@ class Trainer:
                 with contextlib.suppress(UserError):  # those who are gone need not be told
                     self.processes.order(END)
 
-    def _follow(self) -> Iterator[Event]:
+    def _follow(self) -> Generator[Event, None, None]:
         """What every process but the first does: what it is told to."""
         while (order := self.processes.order()) != END:
             if order == ROLL_BACK:
@@ -208,7 +208,7 @@ class Trainer:
         with self.compute.autocast():
             losses = self.diffusion.loss(self.network, x0, t, noise, labels)
         with self.processes.exchange():
-            losses.mean().backward()  # type: ignore[no-untyped-call]
+            losses.mean().backward()
         quartiles = _by_quartile(losses.detach(), t, self.config.timesteps)
         sums = torch.cat([losses.detach().mean()[None] / self.processes.size, quartiles.flatten()])
         self.processes.add_up(sums)

@@ -24,7 +24,8 @@ from .compare import same_tensors
 @pytest.fixture
 def good(tiny_run: Path) -> dict[str, Any]:
     """The content of a good checkpoint, to be damaged."""
-    return torch.load(tiny_run / "model_final.pt", weights_only=True)
+    content: dict[str, Any] = torch.load(tiny_run / "model_final.pt", weights_only=True)
+    return content
 
 
 def refused(path: Path) -> str:
@@ -174,8 +175,9 @@ def test_stretched_weights_take_no_memory(tmp_path: Path, good: dict[str, Any]) 
     from core.network.unet import UNet, UNetConfig
 
     shape = good["network"] | {"base": 4096}
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in shape.items()}
     with torch.device("meta"):
-        network = UNet(UNetConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in shape.items()}))
+        network = UNet(UNetConfig(**fields))
     weights = {k: torch.zeros(1).expand(v.shape) for k, v in network.state_dict().items()}  # gigabytes, by one number each
     torch.save(good | {"network": shape, "ema": weights, "model": weights}, tmp_path / "a.pt")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

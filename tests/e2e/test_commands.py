@@ -371,7 +371,7 @@ def test_attach_opens_the_live_run_and_requests_reach_it(tmp_path: Path, photos:
             app.until(lambda: re.search(r"outputs +paused", app.text))
             for key, status in (("p", "running"), ("x", "stopped")):
                 app.send(key)
-                app.until(lambda status=status: re.search(rf"outputs +{status}", app.text))
+                app.until(lambda status=status: re.search(rf"outputs +{status}", app.text))  # type: ignore[misc]
             app.send("q")
             assert app.end() == 0
     finally:

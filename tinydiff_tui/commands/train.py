@@ -107,7 +107,7 @@ def _pull(trainer: "Trainer", progress: Plain, stop: list[int]) -> None:
             break
     if stop:
         progress.say(f"stopping after step {trainer.step:,}: writing {trainer.run.last}")
-    events.close()  # type: ignore[attr-defined]
+    events.close()
 
 
 def _report(event: "Event", progress: Plain) -> None:

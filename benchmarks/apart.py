@@ -33,7 +33,8 @@ class Apart:
 
     def ask(self, question: Callable[Concatenate[Contestant, P], T], *arguments: P.args, **named: P.kwargs) -> T:
         """What a function of a module says of the contestant, there."""
-        return self._process.submit(_answer, question, *arguments, **named).result()
+        answer: T = self._process.submit(_answer, question, *arguments, **named).result()
+        return answer
 
     def close(self) -> None:
         """Leave nothing behind."""

@@ -23,14 +23,15 @@ from core.training.state import TrainState
 
 
 def state_after_a_step(config: TrainConfig) -> TrainState:
-    """A run's state with every moment of the optimizer in place."""
+    """A run's state with every moment of the optimizers in place."""
     images = torch.zeros(config.batch_size, 28, 28, 1, dtype=torch.uint8)
     labels = torch.zeros(config.batch_size, dtype=torch.int64)
     data = ImageSet(config.dataset, images, labels, tuple("0123456789"))
     state = TrainState(config, data, torch.device("cpu"))
     for parameter in state.network.parameters():
         parameter.grad = torch.randn_like(parameter)
-    state.optimizer.step()
+    for optimizer in state.optimizers:
+        optimizer.step()
     return state
 
 

@@ -42,7 +42,8 @@ class Ours:
     """A model of this project: for `seconds` as its recipe says, its learning rate 0 at their end, or for ever (0) by `batch`."""
 
     def __init__(self, model: str, data: ImageSet, data_dir: str, batch: int, seconds: int, device: str, seed: int) -> None:
-        self.name, self.samplers = f"ours {model}", ("default",)
+        self.name = f"ours {model}"
+        self.samplers: Sequence[str] = ("default",)
         self._folder = tempfile.TemporaryDirectory()
         config = TrainConfig.of(
             model=model, dataset=data.name, data_dir=data_dir, device=device, sample_interval=0, save_interval=0,
@@ -63,7 +64,7 @@ class Ours:
         return to_uint8(torch.cat([batch.frame.x.cpu() for batch in drawn if batch.frame.t < 0]))
 
     def close(self) -> None:
-        self._events.close()  # type: ignore[attr-defined]
+        self._events.close()
         self._folder.cleanup()
 
 
@@ -80,7 +81,7 @@ class Peer:
         self.data = data.images.to(device)
         self.network = network.to(device)
         if fast:
-            self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.network = self.network.to(memory_format=torch.channels_last)
         self.run: Any = torch.compile(self.network) if fast and device.type == "cuda" else self.network
         self.optimizer = torch.optim.AdamW(self.network.parameters(), self.rate, fused=fast)
         self.averaged = torch.optim.swa_utils.AveragedModel(
@@ -92,7 +93,7 @@ class Peer:
         x = to_float(self.data[index.to(self.device)])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             loss = self.loss(x)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -100,6 +101,9 @@ class Peer:
         return loss.detach()
 
     def loss(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def draw(self, sampler: str, count: int) -> Pixels:
         raise NotImplementedError
 
     def close(self) -> None:
@@ -175,7 +179,7 @@ class Lucidrains(Peer):
     """denoising-diffusion-pytorch as its README builds it, at a width that MNIST needs; DDIM in 20 evaluations."""
 
     name = "denoising-diffusion-pytorch"
-    samplers = ("ddim",)
+    samplers: Sequence[str] = ("ddim",)
     rate = 8e-5
 
     def __init__(self, data: ImageSet, batch: int, device: torch.device) -> None:
@@ -190,7 +194,8 @@ class Lucidrains(Peer):
 
     @torch.inference_mode()
     def draw(self, sampler: str, count: int) -> Pixels:
-        drawn = [self.averaged.module.sample(batch_size=min(64, count - first)) for first in range(0, count, 64)]
+        sample: Any = self.averaged.module.sample
+        drawn = [sample(batch_size=min(64, count - first)) for first in range(0, count, 64)]
         return to_uint8(torch.cat(drawn) * 2 - 1)
 
 

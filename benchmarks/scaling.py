@@ -71,9 +71,9 @@ def main() -> None:
             print(f"| {side} | {spent * 1e3:.2f} | {spent / cost[28]:.2f} | {(side / 28) ** 2:.2f} |")
         print("\n| images | seconds of an epoch | ms an image |\n|---|---|---|")
         for count in COUNTS:
-            spent = list(step_seconds(config(count, epochs=1)))
-            trained = len(spent) * options.batch_size
-            print(f"| {trained:,} | {sum(spent):.1f} | {sum(spent) / trained * 1e3:.2f} |")
+            steps = list(step_seconds(config(count, epochs=1)))
+            trained = len(steps) * options.batch_size
+            print(f"| {trained:,} | {sum(steps):.1f} | {sum(steps) / trained * 1e3:.2f} |")
 
 
 if __name__ == "__main__":

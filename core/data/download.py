@@ -6,7 +6,7 @@ Addresses and checksums are torchvision's own; files land under a temporary name
 import hashlib
 import http.client
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -29,7 +29,7 @@ class Progress:
     total: int
 
 
-def download(name: str, root: Path | None = None) -> Iterator[Progress]:
+def download(name: str, root: Path | None = None) -> Generator[Progress, None, None]:
     """Fetch and unpack a named data set into `root`. Closing the iterator leaves no half file.
 
     Raises UserError when the set has no download, or no address answers, naming the folder for the files.

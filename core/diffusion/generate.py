@@ -1,7 +1,7 @@
 """Drawing images from a model: fixed batches, a seed for every image, one iterator of frames."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import torch
@@ -36,7 +36,7 @@ class BatchFrame:
 
 def generate(
     model: Model, options: SampleConfig, compute: Compute, source: Tensor | None = None, processes: ProcessGroup | None = None
-) -> Iterator[BatchFrame]:
+) -> Generator[BatchFrame, None, None]:
     """Draw options.num_images images, batch after batch; closing stops within one network evaluation.
 
     Of a group of several processes each draws every size-th batch, the same as one process would.

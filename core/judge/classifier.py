@@ -14,7 +14,7 @@ from core.compute.seeds import generator_for
 from core.data.datasets import ImageSet
 from core.images import to_float
 from core.names import DATASETS
-from core.network.muon import Muon
+from core.network.muon import muon_and_adamw
 
 FEATURES = 128
 BATCH, IMAGES_SEEN = 128, 240_000
@@ -87,7 +87,7 @@ def fit(data: ImageSet, device: torch.device) -> Iterator[Fitting | Classifier]:
     averages, weights = (  # of the running means and variances of BatchNorm too
         [value for value in n.state_dict().values() if value.is_floating_point()] for n in (averaged, network)
     )
-    optimizer = Muon(network.parameters(), network.head.parameters(), PEAK_LR, WEIGHT_DECAY)
+    optimizers = muon_and_adamw(network.parameters(), network.head.parameters(), PEAK_LR, WEIGHT_DECAY)
     batch = min(BATCH, len(data))
     total = max(1, IMAGES_SEEN // batch)
     warmup = max(1, min(WARMUP, total // 10))
@@ -98,13 +98,14 @@ def fit(data: ImageSet, device: torch.device) -> Iterator[Fitting | Classifier]:
         if len(order) < batch:
             order = torch.randperm(len(data), generator=generator)
         index, order = order[:batch], order[batch:]
-        for group in optimizer.param_groups:
-            group["lr"] = PEAK_LR * min(1, (step + 1) / warmup) * (1 - step / total)
         x = bent(to_float(data.images[index]), generator, mirror=data.name in DATASETS and DATASETS[data.name].mirrored)
         logits = network(x.to(device).contiguous(memory_format=torch.channels_last))
-        F.cross_entropy(logits, data.labels[index].to(device)).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        optimizer.zero_grad()
+        F.cross_entropy(logits, data.labels[index].to(device)).backward()
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = PEAK_LR * min(1, (step + 1) / warmup) * (1 - step / total)
+            optimizer.step()
+        network.zero_grad()
         torch._foreach_lerp_(averages, weights, 1 - min(AVERAGE, (1 + step) / (10 + step)))
         yield Fitting(step + 1, total, (time.monotonic() - started) / (step + 1) * (total - step - 1))
     yield averaged

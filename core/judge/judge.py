@@ -7,7 +7,7 @@ every report names the judge, its accuracy, the number of images, and the floor:
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,7 +155,9 @@ def load_judge(
     raise AssertionError("prepare_judge ends in Ready")
 
 
-def prepare_judge(dataset: str, root: Path | None = None, device: torch.device | str = "cpu") -> Iterator[Fitting | Ready]:
+def prepare_judge(
+    dataset: str, root: Path | None = None, device: torch.device | str = "cpu"
+) -> Generator[Fitting | Ready, None, None]:
     """Read the judge of a data set from its cache, or train and cache it: Fitting after each step, Ready at the end.
 
     A cache that is torn, foreign, or of another version or data set is trained anew. Closing the iterator leaves no file.

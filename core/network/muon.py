@@ -1,4 +1,4 @@
-"""Muon for the kernels, AdamW for the rest, as one optimizer.
+"""Muon for the kernels, AdamW for the rest: two optimizers side by side.
 
 Muon (Jordan et al. 2024) replaces the momentum of a weight matrix by the nearest orthogonal one, so that every direction of the
 matrix moves alike. A convolution kernel (out, in, h, w) counts as the matrix (out, in h w). The update is scaled to the size of
@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
-from torch.optim.adamw import adamw
 
 MOMENTUM = 0.95
 BETAS, EPS = (0.9, 0.99), 1e-8
@@ -18,28 +17,22 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic Newton-Schulz iterat
 
 
 class Muon(torch.optim.Optimizer):
-    """Parameters of two or more dimensions go by Muon, vectors (biases and norms) and those in `plain` by AdamW."""
+    """Moves kernels: parameters of two or more dimensions."""
 
-    def __init__(self, parameters: Iterable[Tensor], plain: Iterable[Tensor], lr: float, weight_decay: float) -> None:
-        by_adam = {id(p) for p in plain}
-        all_parameters = list(parameters)
-        kernels = [p for p in all_parameters if p.dim() >= 2 and id(p) not in by_adam]
-        rest = [p for p in all_parameters if p.dim() < 2 or id(p) in by_adam]
-        groups = [{"params": kernels, "kernels": True}, {"params": rest, "kernels": False}]
-        super().__init__(groups, {"lr": lr, "weight_decay": weight_decay})
+    def __init__(self, kernels: Iterable[Tensor], lr: float, weight_decay: float) -> None:
+        super().__init__(kernels, {"lr": lr, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Update every parameter that has a gradient."""
+        """Update every kernel that has a gradient."""
         for group in self.param_groups:
-            parameters = [p for p in group["params"] if p.grad is not None]
-            if parameters:
-                move = self._muon if group["kernels"] else self._adamw
-                move(parameters, [p.grad for p in parameters], group["lr"], group["weight_decay"])
+            kernels = [p for p in group["params"] if p.grad is not None]
+            if kernels:
+                self._move(kernels, [p.grad for p in kernels], group["lr"], group["weight_decay"])
 
-    def _muon(self, parameters: list[Tensor], gradients: list[Tensor], lr: float, weight_decay: float) -> None:
-        states = [self.state[p] for p in parameters]
-        for p, state in zip(parameters, states, strict=True):
+    def _move(self, kernels: list[Tensor], gradients: list[Tensor], lr: float, weight_decay: float) -> None:
+        states = [self.state[p] for p in kernels]
+        for p, state in zip(kernels, states, strict=True):
             if not state:
                 state["momentum"] = torch.zeros_like(p)
         momenta = [state["momentum"] for state in states]
@@ -50,19 +43,19 @@ class Muon(torch.optim.Optimizer):
             update.mul_(0.2 * math.sqrt(max(update.shape))).reshape(m.shape).movedim(-1, 1)
             for update, m in zip(orthogonalized([m.flatten(1) for m in moved]), moved, strict=True)
         ]
-        torch._foreach_mul_(parameters, 1 - lr * weight_decay)
-        torch._foreach_add_(parameters, updates, alpha=-lr)
+        torch._foreach_mul_(kernels, 1 - lr * weight_decay)
+        torch._foreach_add_(kernels, updates, alpha=-lr)
 
-    def _adamw(self, parameters: list[Tensor], gradients: list[Tensor], lr: float, weight_decay: float) -> None:
-        states: list[dict[str, Tensor]] = [self.state[p] for p in parameters]
-        for p, state in zip(parameters, states, strict=True):
-            if not state:
-                state |= {"step": torch.zeros(()), "mean": torch.zeros_like(p), "square": torch.zeros_like(p)}
-        means, squares, steps = ([state[key] for state in states] for key in ("mean", "square", "step"))
-        adamw(
-            parameters, gradients, means, squares, [], steps, foreach=True, amsgrad=False, beta1=BETAS[0], beta2=BETAS[1],
-            lr=lr, weight_decay=weight_decay, eps=EPS, maximize=False,
-        )  # fmt: skip
+
+def muon_and_adamw(
+    parameters: Iterable[Tensor], plain: Iterable[Tensor], lr: float, weight_decay: float
+) -> tuple[Muon, torch.optim.AdamW]:
+    """Parameters of two or more dimensions go by Muon, vectors (biases and norms) and those in `plain` by AdamW."""
+    by_adam = {id(p) for p in plain}
+    all_parameters = list(parameters)
+    kernels = [p for p in all_parameters if p.dim() >= 2 and id(p) not in by_adam]
+    rest = [p for p in all_parameters if p.dim() < 2 or id(p) in by_adam]
+    return Muon(kernels, lr, weight_decay), torch.optim.AdamW(rest, lr, BETAS, EPS, weight_decay, foreach=True)
 
 
 def orthogonalized(matrices: Sequence[Tensor], steps: int = 5) -> list[Tensor]:

@@ -35,9 +35,11 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 
 def _size(content: object) -> int:
-    """Bytes of all tensors in nested dicts, with a little for the rest."""
+    """Bytes of all tensors in nested dicts and lists, with a little for the rest."""
     if isinstance(content, torch.Tensor):
         return content.nbytes
+    if isinstance(content, list):
+        return sum(map(_size, content))
     return sum(map(_size, content.values())) + 4096 if isinstance(content, dict) else 0
 
 

@@ -10,7 +10,7 @@ import math
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -165,10 +165,10 @@ class Trainer:
 
     # --- the run
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Generator[Event, None, None]:
         return self._lead() if self.processes.first else self._follow()
 
-    def _lead(self) -> Iterator[Event]:
+    def _lead(self) -> Generator[Event, None, None]:
         lock = self.run.lock()
         status = "stopped"
         try:
@@ -199,7 +199,7 @@ class Trainer:
                 with contextlib.suppress(UserError):  # those who are gone need not be told
                     self.processes.order(END)
 
-    def _follow(self) -> Iterator[Event]:
+    def _follow(self) -> Generator[Event, None, None]:
         """What every process but the first does: what it is told to."""
         while (order := self.processes.order()) != END:
             if order == ROLL_BACK:
@@ -252,14 +252,12 @@ class Trainer:
         started = time.perf_counter()
         state = self.state
         lr = self.config.lr * state.lr_factor * lr_fraction(self.config, state.step, self.total_steps)
-        for group in state.optimizer.param_groups:
-            group["lr"] = lr
         x0, t, noise, labels = self._draw()
         state.network.train()
         with self.compute.autocast():
             losses = self.diffusion.loss(self.network, x0, t, noise, labels)
         with self.processes.exchange():
-            losses.mean().backward()  # type: ignore[no-untyped-call]
+            losses.mean().backward()
         quartiles = _by_quartile(losses.detach(), t, self.config.timesteps)
         sums = torch.cat([losses.detach().mean()[None] / self.processes.size, quartiles.flatten()])
         self.processes.add_up(sums)
@@ -268,8 +266,11 @@ class Trainer:
         if self.compute.device.type == "cpu" or state.step % LOG_EVERY == 0:  # reading them stalls a GPU
             self._require_finite(loss, grad_norm)
         self._in_step = True
-        state.optimizer.step()
-        state.optimizer.zero_grad(set_to_none=True)
+        for optimizer in state.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            optimizer.step()
+        state.network.zero_grad(set_to_none=True)
         state.ema.update()
         state.tally += torch.cat([loss[None], grad_norm.detach()[None], quartiles.flatten()])
         state.epoch_loss += loss
@@ -328,7 +329,7 @@ class Trainer:
     def _restore(self, saved: dict[str, Any], lr_factor: float) -> None:
         """Take up what the first process read from the last good checkpoint."""
         saved, lr_factor = self.processes.tell((saved, lr_factor))
-        self.state.optimizer.zero_grad(set_to_none=True)
+        self.state.network.zero_grad(set_to_none=True)
         self.state.restore(saved, self.run.last)
         self.state.lr_factor = lr_factor
 

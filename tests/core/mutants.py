@@ -148,6 +148,7 @@ def bombs(good: dict[str, Any]) -> Iterator[bytes]:
 
 def wrong(good: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Contents that are whole pickles of plain values, and make no sense."""
+    change: dict[str, Any]
     for change in (
         {"base": 10**6}, {"base": 10**12}, {"base": 0}, {"base": -1}, {"multipliers": [1] * 100}, {"multipliers": [10**9]},
         {"blocks": 10**9}, {"time_dim": 10**9}, {"image_size": 10**9}, {"image_size": -1}, {"patch": 0}, {"classes": 10**9},

@@ -24,7 +24,8 @@ from .compare import same_tensors
 @pytest.fixture
 def good(tiny_run: Path) -> dict[str, Any]:
     """The content of a good checkpoint, to be damaged."""
-    return torch.load(tiny_run / "model_final.pt", weights_only=True)
+    content: dict[str, Any] = torch.load(tiny_run / "model_final.pt", weights_only=True)
+    return content
 
 
 def refused(path: Path) -> str:
@@ -173,8 +174,9 @@ def test_stretched_weights_take_no_memory(tmp_path: Path, good: dict[str, Any]) 
     from core.network.unet import UNet, UNetConfig
 
     shape = good["network"] | {"base": 4096}
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in shape.items()}
     with torch.device("meta"):
-        network = UNet(UNetConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in shape.items()}))
+        network = UNet(UNetConfig(**fields))
     weights = {k: torch.zeros(1).expand(v.shape) for k, v in network.state_dict().items()}  # gigabytes, by one number each
     torch.save(good | {"network": shape, "ema": weights, "model": weights}, tmp_path / "a.pt")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -188,7 +190,7 @@ def test_weights_of_another_kind(tmp_path: Path, good: dict[str, Any]) -> None:
         refused(tmp_path / "a.pt")
 
 
-@pytest.mark.parametrize("key", ["optimizer", "tally", "ema_updates", "epoch_loss", "lr_factor", "started", "seconds"])
+@pytest.mark.parametrize("key", ["optimizers", "tally", "ema_updates", "epoch_loss", "lr_factor", "started", "seconds"])
 @pytest.mark.parametrize("value", [None, "text", {"a": 1}, torch.zeros(2, 2)], ids=["none", "text", "dict", "tensor"])
 @pytest.mark.usefixtures("small_glyphs")
 def test_a_resume_point_with_a_wrong_entry(
@@ -210,15 +212,25 @@ DAMAGE: dict[str, Callable[[dict[str, Any]], object]] = {
 }
 
 
+@pytest.mark.parametrize("which", [0, 1], ids=["muon", "adamw"])
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 @pytest.mark.usefixtures("small_glyphs")
 def test_an_optimizer_that_does_not_fit_its_network(
-    tmp_path: Path, good: dict[str, Any], tiny_config: Callable[..., Any], damage: Callable[[dict[str, Any]], object]
+    tmp_path: Path, good: dict[str, Any], tiny_config: Callable[..., Any], damage: Callable[[dict[str, Any]], object], which: int
 ) -> None:
-    damage(good["optimizer"]["state"][0])
+    damage(good["optimizers"][which]["state"][0])
     save_checkpoint(RunDir(tmp_path).last, good)
     with pytest.raises(UserError, match=r"no whole resume point|cannot be read as a checkpoint"):
         Trainer(tiny_config(tmp_path), resume=True)
+
+
+@pytest.mark.usefixtures("small_glyphs")
+def test_the_optimizers_of_another_recipe(tmp_path: Path, good: dict[str, Any], tiny_config: Callable[..., Any]) -> None:
+    muon, adamw = good["optimizers"]
+    for others in ([], [muon], [adamw, muon], [muon, adamw, adamw]):
+        save_checkpoint(RunDir(tmp_path).last, good | {"optimizers": others})
+        with pytest.raises(UserError, match="no whole resume point"):
+            Trainer(tiny_config(tmp_path), resume=True)
 
 
 @pytest.mark.parametrize("key", ["seconds", "lr_factor", "started"])
@@ -248,6 +260,13 @@ def test_over_two_hundred_mutants_are_refused_with_one_sentence_each(tiny_run: P
     assert not said["canary"] and [p.name for p in tmp_path.iterdir() if not p.name.startswith("mutant")] == []
     assert said["peak"] < 1024  # MiB, with torch itself
     assert result.stderr == ""
+
+
+def test_the_space_asked_for_covers_every_tensor(tmp_path: Path, good: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("core.runs.checkpoint.require_space", lambda path, size: asked.append(size))
+    save_checkpoint(tmp_path / "a.pt", good)
+    assert asked == [pytest.approx((tmp_path / "a.pt").stat().st_size, rel=0.2)]
 
 
 def test_saving_twice_keeps_one_whole_file(tmp_path: Path, good: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ def losses(trainer: Trainer, steps: int) -> list[float]:
             found.append(event.loss.item())
             if len(found) == steps:
                 break
-    events.close()  # type: ignore[attr-defined]
+    events.close()
     return found
 
 
@@ -48,7 +48,7 @@ def test_graphs_train_as_the_network_does(
     graphed = Trainer(config)
     assert graphed.compute.why.endswith("CUDA graphs") and "no CUDA graphs" not in graphed.compute.why
     eager = Trainer(replace(config, output_dir=str(tmp_path / "eager")))
-    eager.network.forward = type(eager.state.network).forward.__get__(eager.state.network)  # type: ignore[method-assign]
+    eager.network.forward = type(eager.state.network).forward.__get__(eager.state.network)
     assert losses(graphed, 20) == pytest.approx(losses(eager, 20), rel=1e-3 if precision == "fp32" else 2e-2)
 
 

@@ -10,7 +10,7 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -114,10 +114,10 @@ def idx_files(train: int = 40, test: int = 20) -> dict[str, bytes]:
     return files
 
 
-def write_idx(root: Path, name: str = "mnist", **changes: bytes) -> Path:
+def write_idx(root: Path, name: str = "mnist", changes: Mapping[str, bytes] = {}) -> Path:
     raw = root / SETS[name] / "raw"
     raw.mkdir(parents=True, exist_ok=True)
-    for file, content in (idx_files() | changes).items():
+    for file, content in {**idx_files(), **changes}.items():
         (raw / file).write_bytes(content)
     return raw
 
@@ -151,7 +151,7 @@ def refused(root: Path, split: str = "train") -> None:
 @pytest.mark.parametrize("file", [IMAGES, LABELS])
 @pytest.mark.parametrize("keep", [0, 1, 3, 4, 6, 8, 12, 15, 16, 17, -1])
 def test_idx_files_that_end_early(tmp_path: Path, file: str, keep: int) -> None:
-    write_idx(tmp_path, **{file: idx_files()[file][:keep]})
+    write_idx(tmp_path, changes={file: idx_files()[file][:keep]})
     refused(tmp_path)
     assert len(open_dataset("mnist", "test", tmp_path)) == 20, "the other split is whole"
 
@@ -181,7 +181,7 @@ def test_idx_files_with_a_flipped_header(tmp_path: Path, file: str, header: int)
     ids=["fewer labels", "an eleventh class", "another shape", "another size", "empty", "exchanged"],
 )
 def test_idx_files_that_do_not_belong_together(tmp_path: Path, changes: dict[str, bytes]) -> None:
-    write_idx(tmp_path, **changes)
+    write_idx(tmp_path, changes=changes)
     refused(tmp_path)
 
 
@@ -194,7 +194,7 @@ def test_a_set_with_a_file_missing(tmp_path: Path, gone: str) -> None:
 @FUZZ
 @given(content=st.binary(max_size=100), file=st.sampled_from([IMAGES, LABELS]))
 def test_any_bytes_as_idx(tmp_path: Path, content: bytes, file: str) -> None:
-    write_idx(tmp_path, **{file: content})
+    write_idx(tmp_path, changes={file: content})
     refused(tmp_path)
 
 
@@ -599,12 +599,12 @@ def test_closing_half_way_leaves_no_file_and_the_next_one_goes_on(site: Site, tm
     steps = download("mnist", tmp_path)
     first = next(steps)
     assert 0 < first.done < first.total
-    steps.close()  # type: ignore[attr-defined]
+    steps.close()
     assert left(tmp_path) == []
     steps = download("mnist", tmp_path)
     while next(steps).file != f"{LABELS}.gz":
         pass
-    steps.close()  # type: ignore[attr-defined]
+    steps.close()
     assert left(tmp_path) == [f"{IMAGES}.gz"]
     assert describe("mnist", tmp_path).status == "can be downloaded"
     site.asked.clear()

@@ -1,6 +1,7 @@
 """The forward process, the four targets, the loss weights and the learned variance."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -212,7 +213,7 @@ def test_guidance_is_unconditional_plus_s_times_the_difference() -> None:
     [{"prediction": "score"}, {"schedule": "flow"}],
     ids=lambda w: next(iter(w)),
 )
-def test_combinations_that_make_no_sense_are_refused(wrong: dict[str, str]) -> None:
+def test_combinations_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     schedule = SCHEDULES[wrong.pop("schedule", "cosine")]
     with pytest.raises(UserError):
         Diffusion(schedule, **wrong)

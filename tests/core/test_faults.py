@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import Tensor
 
 from core.errors import Diverged, UserError
 from core.files import atomic_write, require_space
@@ -218,7 +219,12 @@ def test_without_any_good_checkpoint_one_sentence_says_what_to_do(tiny_config: C
 def grow(trainer: Trainer, factor: float) -> None:
     """Once, the gradient of one kernel is multiplied; the loss stays finite."""
     weight = trainer.state.network.stem.weight
-    handle = weight.register_hook(lambda gradient: (handle.remove(), gradient * factor)[1])
+
+    def once(gradient: Tensor) -> Tensor:
+        handle.remove()
+        return gradient * factor
+
+    handle = weight.register_hook(once)
 
 
 @pytest.mark.usefixtures("small_glyphs")

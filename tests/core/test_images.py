@@ -54,7 +54,7 @@ def test_gif_has_every_frame_and_rests_on_the_last(tmp_path: Path) -> None:
     frames = [np.full((8, 8, 1), 40 * i, dtype=np.uint8) for i in range(6)]
     images.save_gif(tmp_path / "a.gif", frames)
     with Image.open(tmp_path / "a.gif") as file:
-        assert file.n_frames == 6
+        assert file.n_frames == 6  # type: ignore[attr-defined]
         assert file.info["loop"] == 0
         file.seek(5)
         assert file.info["duration"] == 2000
@@ -100,7 +100,7 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
 
 def test_a_picture_that_cannot_be_encoded_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
-        images.save_png(tmp_path / "a.png", np.zeros((2, 2, 4, 1)))
+        images.save_png(tmp_path / "a.png", np.zeros((2, 2, 4, 1)))  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,9 +4,9 @@ import torch
 from torch import nn
 
 from core.config import TrainConfig
-from core.network.muon import Muon, orthogonalized
+from core.network.muon import Muon, muon_and_adamw, orthogonalized
 from core.network.unet import tiny
-from core.training.state import make_optimizer
+from core.training.state import make_optimizers
 
 
 def test_orthogonalized_has_singular_values_near_one() -> None:
@@ -42,17 +42,18 @@ def test_a_kernel_moves_alike_in_either_memory_format() -> None:
     moved.load_state_dict(plain.state_dict())
     images = torch.randn(4, 8, 6, 6)
     for layer in (plain, moved):
-        optimizer = Muon(layer.parameters(), [], lr=1e-2, weight_decay=0.0)
         layer(images).square().mean().backward()
-        optimizer.step()
+        for optimizer in muon_and_adamw(layer.parameters(), [], lr=1e-2, weight_decay=0.0):
+            optimizer.step()
     assert torch.allclose(plain.weight, moved.weight, atol=1e-5)
     assert moved.weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_kernels_go_by_muon_and_the_rest_by_adamw() -> None:
     network = tiny(28, 1, classes=10)
-    optimizer = make_optimizer(TrainConfig.of(model="tiny"), network)
-    kernels, rest = (set(map(id, group["params"])) for group in optimizer.param_groups)
+    optimizers = make_optimizers(TrainConfig.of(model="tiny"), network)
+    assert [type(optimizer) for optimizer in optimizers] == [Muon, torch.optim.AdamW]
+    kernels, rest = ({id(p) for group in optimizer.param_groups for p in group["params"]} for optimizer in optimizers)
     assert id(network.stem.weight) in kernels
     assert network.label is not None
     for plain in (network.out.weight, network.label.weight, network.stem.bias, network.norm.weight):
@@ -64,9 +65,9 @@ def test_an_update_moves_every_kernel_by_about_the_size_of_adamw() -> None:
     torch.manual_seed(0)
     layer = nn.Conv2d(32, 32, 3)
     before = layer.weight.detach().clone()
-    optimizer = Muon(layer.parameters(), [], lr=1e-2, weight_decay=0.0)
     layer(torch.randn(4, 32, 8, 8)).square().mean().backward()
-    optimizer.step()
+    for optimizer in muon_and_adamw(layer.parameters(), [], lr=1e-2, weight_decay=0.0):
+        optimizer.step()
     moved = (layer.weight - before).square().mean().sqrt() / 1e-2
     assert 0.1 < moved < 0.4
 
@@ -76,15 +77,17 @@ def test_state_survives_a_round_trip_bit_for_bit() -> None:
         torch.manual_seed(0)
         layer = nn.Sequential(nn.Conv2d(4, 8, 3), nn.GroupNorm(2, 8))
         images = torch.randn(6, 2, 4, 6, 6)
-        optimizer = Muon(layer.parameters(), [], lr=1e-2, weight_decay=0.1)
+        optimizers = muon_and_adamw(layer.parameters(), [], lr=1e-2, weight_decay=0.1)
         for k, batch in enumerate(images):
             if split and k == 3:
-                saved = optimizer.state_dict()
-                optimizer = Muon(layer.parameters(), [], lr=1.0, weight_decay=0.0)
-                optimizer.load_state_dict(saved)
-            optimizer.zero_grad()
+                saved = [optimizer.state_dict() for optimizer in optimizers]
+                optimizers = muon_and_adamw(layer.parameters(), [], lr=1.0, weight_decay=0.0)
+                for optimizer, state in zip(optimizers, saved, strict=True):
+                    optimizer.load_state_dict(state)
+            layer.zero_grad()
             (layer(batch) - 1).square().mean().backward()
-            optimizer.step()
+            for optimizer in optimizers:
+                optimizer.step()
         return torch.cat([p.detach().flatten() for p in layer.parameters()])
 
     assert torch.equal(trained(split=False), trained(split=True))

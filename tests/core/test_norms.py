@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 import torch
@@ -10,26 +11,28 @@ from torch import Tensor, nn
 
 from core.network.norms import GroupNorm, LayerNorm, activated
 
+N = TypeVar("N", bound=nn.Module)
+
 
 @pytest.mark.parametrize(("channels", "groups"), [(64, 32), (48, 24), (16, 16), (7, 7), (37, 1), (66, 22), (1, 1)])
 def test_groups_are_the_largest_divisor_not_above_32(channels: int, groups: int) -> None:
     assert GroupNorm(channels).num_groups == groups
 
 
-def filled(norm: nn.Module) -> nn.Module:
+def filled(norm: N) -> N:
     """The norm with a weight and a bias of its own for every channel."""
     for number, p in enumerate(norm.parameters()):
         nn.init.normal_(p, 1 - number, generator=torch.Generator().manual_seed(number))
     return norm
 
 
-def layer_by_hand(norm: nn.Module, x: Tensor) -> Tensor:
+def layer_by_hand(norm: LayerNorm, x: Tensor) -> Tensor:
     centred = x - x.mean(1, keepdim=True)
     scaled = centred / (centred.square().mean(1, keepdim=True) + norm.eps).sqrt()
     return scaled * norm.weight[:, None, None] + norm.bias[:, None, None]
 
 
-def group_by_torch(norm: nn.Module, x: Tensor) -> Tensor:
+def group_by_torch(norm: GroupNorm, x: Tensor) -> Tensor:
     return F.group_norm(x, norm.num_groups, norm.weight, norm.bias, norm.eps)
 
 

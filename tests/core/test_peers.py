@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.diffusion.process import Denoise, Diffusion, Prediction
 from core.diffusion.samplers import ddim, ddpm, dpmpp_2m, spaced_timesteps, unipc
@@ -81,7 +81,7 @@ def compare(ours: Iterator[Any], scheduler: Any, network: Network, **step: Any) 
 
 def denoiser(schedule: NoiseSchedule, target: str, network: Network) -> Denoise:
     diffusion = Diffusion(schedule, target)
-    if network is not dummy:
+    if isinstance(network, nn.Module):
         return diffusion.denoiser(network)
 
     def denoise(x: Tensor, t: int) -> Prediction:

@@ -23,7 +23,8 @@ def normal(count: int, dimensions: int, seed: int) -> Tensor:
     """Features whose mean is exactly 0 and whose covariance is exactly 1."""
     x = torch.randn(count, dimensions, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     x = x - x.mean(0)
-    return torch.linalg.solve_triangular(torch.linalg.cholesky(x.T @ x / (count - 1)), x.T, upper=False).T
+    white: Tensor = torch.linalg.solve_triangular(torch.linalg.cholesky(x.T @ x / (count - 1)), x.T, upper=False).T
+    return white
 
 
 def test_frechet_distance_of_gaussians_is_the_closed_form() -> None:
@@ -216,7 +217,7 @@ def test_closing_the_training_leaves_no_file(fewer_glyphs: None, tmp_path: Path,
     events = prepare_judge("glyphs")
     first = next(events)
     assert isinstance(first, Fitting) and first.step == 1 and first.total == 78 and first.eta_seconds > 0
-    events.close()  # type: ignore[attr-defined]
+    events.close()
     assert not list(tmp_path.rglob("*.safetensors"))
 
 

@@ -105,7 +105,7 @@ def test_growing_is_the_convolution_of_the_repeated_pixels(shape: tuple[int, ...
     expected = F.conv2d(F.interpolate(x, scale_factor=2.0, mode="nearest"), grow.weight, grow.bias, padding=1)
     assert torch.allclose(found, expected, atol=1e-5)
     to_output = torch.randn(found.shape, generator=torch.Generator().manual_seed(1))
-    inputs = [x, grow.weight, grow.bias]
+    inputs = [x, *grow.parameters()]
     for ours, theirs in zip(
         torch.autograd.grad(found, inputs, to_output), torch.autograd.grad(expected, inputs, to_output), strict=True
     ):

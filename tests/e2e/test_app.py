@@ -121,7 +121,7 @@ def test_from_data_to_samples_with_keys_only_at_80x24(start: Start, tmp_path: Pa
         seen = []
         for t in (50, 100, 200):
             app.send("]")
-            app.until(lambda t=t: re.search(rf"^t +{t} ", app.lines[1]) and FORMULA.search(app.text))
+            app.until(lambda t=t: re.search(rf"^t +{t} ", app.lines[1]) and FORMULA.search(app.text))  # type: ignore[misc]
             app.settle()
             signal_share, noise_share = map(float, FORMULA.findall(app.text)[0])
             found = re.search(r"ᾱ_t = (\d\.\d+)", app.text)
@@ -196,9 +196,23 @@ SIGNALS: dict[str, tuple[int, Callable[[Terminal], None]]] = {
     "sigterm": (128 + signal.SIGTERM, lambda app: os.kill(app.process.pid, signal.SIGTERM)),
     "closed terminal": (128 + signal.SIGHUP, lambda app: app.hang_up()),
 }
+
+
+def interrupt_twice(app: Terminal) -> None:
+    app.send(CTRL_C)
+    app.until("A training is running.")
+    app.send(CTRL_C)
+
+
+def quit_and_answer(app: Terminal) -> None:
+    app.send("q")
+    app.until("Stop, save and quit")
+    app.send("\x1b[B", ENTER)
+
+
 KEYS: dict[str, tuple[int, Callable[[Terminal], None]]] = {
-    "ctrl+c twice": (0, lambda app: (app.send(CTRL_C), app.until("A training is running."), app.send(CTRL_C))[0]),
-    "q and the answer": (0, lambda app: (app.send("q"), app.until("Stop, save and quit"), app.send("\x1b[B", ENTER))[0]),
+    "ctrl+c twice": (0, interrupt_twice),
+    "q and the answer": (0, quit_and_answer),
 }
 
 

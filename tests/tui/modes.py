@@ -68,7 +68,7 @@ async def start(pilot: Pilot[Any], **values: str) -> TrainScreen:
 
 
 @asynccontextmanager
-async def at_mode(mode: str, folder: Path, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Pilot[int]]:
+async def at_mode(mode: str, folder: Path, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Pilot[None]]:
     """The app in a working directory, at a mode, with the engine loaded; data sets lie in folder/data."""
     app = TinydiffApp(data_dir=folder / "data", cwd=folder, start=mode)
     async with app.run_test(size=size) as pilot:

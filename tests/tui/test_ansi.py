@@ -95,8 +95,8 @@ def test_a_row_alone_shows_every_pixel(film: np.ndarray) -> None:
     width = film.shape[2]
     for y in range(wanted.cells.shape[0]):
         cut = y % width
-        for part in ((0, cut), (cut, width)):
-            screen.write(row_text(wanted.cells, y, *part, True))
+        for start, end in ((0, cut), (cut, width)):
+            screen.write(row_text(wanted.cells, y, start, end, True))
         screen.write("\r\n")
     found = screen.pixels(0, 0, width, wanted.cells.shape[0])
     assert np.array_equal(found, np.broadcast_to(wanted.canvas, found.shape))
@@ -134,7 +134,7 @@ class Steady(Pace):
 class Terminal(HeadlessDriver):
     """Textual's driver of tests, with a line to a terminal that remembers."""
 
-    is_headless = False  # type: ignore[assignment]
+    is_headless = False
     rate = 4e6
 
     def start_application_mode(self) -> None:
@@ -178,7 +178,14 @@ async def finished(app: Any) -> None:
 
 def shown(app: Any) -> np.ndarray:
     grid = app.query_one(PixelGrid)
-    return app._driver.screen.pixels(*grid.region)
+    pixels: np.ndarray = app._driver.screen.pixels(*grid.region)
+    return pixels
+
+
+def intended(grid: PixelGrid) -> np.ndarray:
+    """What `shown` is to be in the end."""
+    assert grid._wanted is not None
+    return np.broadcast_to(grid._wanted.canvas, (2 * grid.size.height, grid.size.width, 3))
 
 
 @pytest.mark.parametrize("rate", [4e6, 1e5])
@@ -192,16 +199,17 @@ async def test_the_widget_writes_exactly_what_it_was_given_on_fast_and_slow_line
         grid = app.query_one(PixelGrid)
         for shape in ((1, 30, 40, 1), (6, 7, 5, 3), (1, 31, 41, 1), (2, 3, 9, 3)):
             film = [chance.integers(0, 256, shape, dtype=np.uint8) for _ in range(3)]
-            for images in (*film, film[-1] ^ 1):
+            for images in (*film, film[-1] ^ np.uint8(1)):
                 grid.show(images)
             grid._settle()
             await finished(app)
-            assert np.array_equal(shown(app), np.broadcast_to(grid._wanted.canvas, (2 * grid.size.height, grid.size.width, 3)))
+            assert np.array_equal(shown(app), intended(grid))
         # Textual paints the same, and text beside it costs the picture nothing.
         app.screen.refresh()
         await pilot.pause()
         await finished(app)
-        assert np.array_equal(shown(app), np.broadcast_to(grid._wanted.canvas, (2 * grid.size.height, grid.size.width, 3)))
+        assert np.array_equal(shown(app), intended(grid))
+        assert grid._buffer is not None
         known = grid._buffer.known.all()
         app.query_one("#side", Static).update("other")
         await pilot.pause()
@@ -216,12 +224,12 @@ async def test_the_widget_writes_exactly_what_it_was_given_on_fast_and_slow_line
         await pilot.pause()
         grid._settle()
         await finished(app)
-        assert np.array_equal(shown(app), np.broadcast_to(grid._wanted.canvas, (2 * grid.size.height, grid.size.width, 3)))
+        assert np.array_equal(shown(app), intended(grid))
         await pilot.resize_terminal(51, 17)
         await pilot.pause()
         grid._settle()
         await finished(app)
-        assert np.array_equal(shown(app), np.broadcast_to(grid._wanted.canvas, (2 * grid.size.height, grid.size.width, 3)))
+        assert np.array_equal(shown(app), intended(grid))
 
 
 async def test_a_widget_on_top_is_not_painted_over(terminal: type[Terminal]) -> None:
@@ -231,12 +239,13 @@ async def test_a_widget_on_top_is_not_painted_over(terminal: type[Terminal]) -> 
         grid = app.query_one(PixelGrid)
         grid.show(images)
         await app.screen.mount(Static("over", id="over"))
-        app.screen.styles.layers = ("default", "top")
+        app.screen.styles.layers = "default top"
         await pilot.pause()
         for change in (64, 128):
-            grid.show(images ^ change)
+            grid.show(images ^ np.uint8(change))
             grid._settle()
             await finished(app)
+            assert isinstance(app._driver, Terminal)
             assert "over" in app._driver.screen.screen.display[4]
         await app.query_one("#over").remove()
         await pilot.pause()
@@ -278,4 +287,4 @@ async def test_a_picture_that_comes_to_rest_without_room_waits_for_some(terminal
         setattr(grid.styles, side, "1fr")
         await pilot.pause()
         await finished(app)
-        assert np.array_equal(shown(app), np.broadcast_to(grid._wanted.canvas, (2 * grid.size.height, grid.size.width, 3)))
+        assert np.array_equal(shown(app), intended(grid))

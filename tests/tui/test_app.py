@@ -88,7 +88,7 @@ async def test_the_palette_runs_a_binding(tmp_path: Path) -> None:
         await pilot.press("ctrl+p")
         await pilot.press(*"explain")
         await until(
-            pilot, lambda: bool(pilot.app.screen.query(OptionList)) and pilot.app.screen.query_one(OptionList).option_count
+            pilot, lambda: bool(pilot.app.screen.query(OptionList)) and pilot.app.screen.query_one(OptionList).option_count > 0
         )
         await pilot.press("down", "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, Explain))

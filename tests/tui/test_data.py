@@ -30,7 +30,7 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TINYDIFF_DATA_DIR", str(tmp_path / "data"))
 
 
-async def ready(pilot: Pilot[int], name: str = "glyphs") -> DataScreen:
+async def ready(pilot: Pilot[None], name: str = "glyphs") -> DataScreen:
     screen = pilot.app.screen
     assert isinstance(screen, DataScreen)
     await until(pilot, lambda: screen.opened is not None and screen.opened.name == name)

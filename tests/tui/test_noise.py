@@ -18,7 +18,7 @@ from tinydiff_tui.widgets.scrubber import Scrubber
 pytestmark = pytest.mark.usefixtures("small_glyphs")
 
 
-async def ready(pilot: Pilot[int]) -> NoiseScreen:
+async def ready(pilot: Pilot[None]) -> NoiseScreen:
     screen = pilot.app.screen
     assert isinstance(screen, NoiseScreen)
     await until(pilot, lambda: screen.noising is not None)

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.app import App, ComposeResult
 from textual.geometry import Region
+from textual.strip import Strip
 
 from tinydiff_tui.terminal.cells import LOWER, UPPER
 from tinydiff_tui.terminal.tiling import fit
-from tinydiff_tui.widgets import pixel_grid
 from tinydiff_tui.widgets.curve import Curve
 from tinydiff_tui.widgets.pixel_grid import PixelGrid, changed_spans
 from tinydiff_tui.widgets.scrubber import Scrubber
@@ -160,7 +160,7 @@ async def test_any_size_and_nothing_to_show(size: tuple[int, int]) -> None:
                 assert all(line.cell_length == size[0] for line in lines(app.grid))
 
 
-def lines(grid: PixelGrid) -> Iterable[pixel_grid.Strip]:
+def lines(grid: PixelGrid) -> Iterable[Strip]:
     return (grid.render_line(y) for y in range(grid.size.height))
 
 

@@ -40,14 +40,14 @@ def conditional(tmp_path_factory: pytest.TempPathFactory, tiny_config: Callable[
     return folder / "model_final.pt"
 
 
-async def ready(pilot: Pilot[int]) -> SampleScreen:
+async def ready(pilot: Pilot[None]) -> SampleScreen:
     screen = pilot.app.screen
     assert isinstance(screen, SampleScreen)
     await until(pilot, lambda: screen.facts is not None)
     return screen
 
 
-async def generated(pilot: Pilot[int]) -> SampleScreen:
+async def generated(pilot: Pilot[None]) -> SampleScreen:
     screen = await ready(pilot)
     await pilot.press("g")
     await until(pilot, lambda: "images in" in status(screen))

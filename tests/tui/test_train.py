@@ -13,11 +13,11 @@ from textual.widgets import Input, Select, Sparkline, Static
 from core.diffusion.process import Diffusion
 from core.runs.folder import RunDir, read_run
 from tests.tui.modes import ENDLESS, PATIENCE, at_mode, fill, left, start, train_screen, until
-from tinydiff_tui.jobs.training import Series
+from tinydiff_tui.jobs.training import LossCurve, Series
 from tinydiff_tui.screens.panels import Ask
 from tinydiff_tui.text import duration
 from tinydiff_tui.widgets.dashboard import Dashboard
-from tinydiff_tui.widgets.loss_chart import LossChart, LossCurve, draw
+from tinydiff_tui.widgets.loss_chart import LossChart, draw
 from tinydiff_tui.widgets.train_form import IMPORTANT, TrainForm, free_output_dir
 
 pytestmark = pytest.mark.usefixtures("small_glyphs")
@@ -108,7 +108,8 @@ async def test_keys_of_the_dashboard(tmp_path: Path) -> None:
     async with at_mode("train", tmp_path) as pilot:
         screen = await start(pilot, epochs=ENDLESS)
         await until(pilot, lambda: screen.view is not None and screen.view.step > 3)
-        trainer = screen.training.trainer  # type: ignore[union-attr]
+        assert screen.training is not None and screen.training.trainer is not None
+        trainer = screen.training.trainer
         await pilot.press("space")
         await until(pilot, lambda: trainer.paused)
         await until(pilot, lambda: read_run(tmp_path / "outputs").status == "paused")

@@ -67,7 +67,8 @@ class Widget:
 
 
 async def test_a_stalled_line_blocks_nobody_and_drops_what_is_late() -> None:
-    gate, repaints, drawn = Gate(), [], asyncio.Event()
+    gate, drawn = Gate(), asyncio.Event()
+    repaints: list[Any] = []
     app = SimpleNamespace(call_later=repaints.append, refresh="refresh")
     line = TerminalWriter(gate, app, clock=lambda: 0.0)  # type: ignore[arg-type]
     line.pace.rate = 1e12  # a clock that stands still never lets anything else pass

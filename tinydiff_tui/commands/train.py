@@ -106,7 +106,7 @@ def _pull(trainer: "Trainer", progress: Plain, stop: list[int]) -> None:
         if stop:
             progress.say(f"stopping after step {trainer.step:,}: writing {trainer.run.last}")
             break
-    events.close()  # type: ignore[attr-defined]
+    events.close()
 
 
 def _report(event: "Event", folder: Path, progress: Plain) -> None:

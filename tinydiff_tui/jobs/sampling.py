@@ -128,7 +128,7 @@ class Drawing:
                     self._keep(item, -(-item.frame.index // stride))
                 yield item
         finally:
-            frames.close()  # type: ignore[attr-defined]
+            frames.close()
 
     def _keep(self, item: BatchFrame, place: int) -> None:
         view = self._view(item, self.frames[place] if place < len(self.frames) else None)

@@ -4,10 +4,10 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,7 +128,7 @@ class Training:
             self._restore(trainer)
         else:
             self._say(f"started in {trainer.run.path.name}")
-        events = cast("Generator[Event, None, None]", iter(trainer))
+        events = iter(trainer)
         try:
             for event in events:
                 self._see(event)

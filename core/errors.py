@@ -1,5 +1,7 @@
 """Errors that a person can act on: one sentence each, with the way out in it."""
 
+import re
+
 
 class UserError(Exception):
     """Bad input. The message is one clear sentence that says what is wrong and what to do about it.
@@ -15,6 +17,10 @@ class Diverged(UserError):
     """The loss or the gradient stopped being a finite number."""
 
 
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Controls, line ends, what turns the direction of the text around, and halves of characters. Nothing else."""
+
+
 def printable(text: str) -> str:
     """One line without control characters, whatever a file or its name held."""
-    return "".join(c if c.isprintable() else "�" for c in text)
+    return _UNPRINTABLE.sub("�", text)

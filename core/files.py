@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from core.errors import UserError
+from core.errors import UserError, printable
 
 
 def user_folder(kind: Literal["cache", "config", "data", "log"]) -> Path:
@@ -115,3 +116,14 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def shell_word(path: Path | str) -> str:
+    """A path as one word of a command to be pasted: the shell reads the same path from it, whatever characters are in it."""
+    text = str(path)
+    if text.startswith("-"):
+        text = f"./{text}"
+    if printable(text) == text:
+        return shlex.quote(text)
+    safe = (chr(byte) if 32 <= byte < 127 and chr(byte) not in "'\\" else f"\\x{byte:02x}" for byte in os.fsencode(text))
+    return f"$'{''.join(safe)}'"

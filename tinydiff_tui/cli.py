@@ -12,6 +12,7 @@ from core.compute.distributed import is_first
 from core.config import REQUESTS, SampleConfig, TrainConfig
 from core.errors import UserError
 from tinydiff_tui.commands.options import COMPUTE
+from tinydiff_tui.commands.output import complain, open_output
 
 EPILOG = """without a command: open the app
 
@@ -30,6 +31,7 @@ class Parser(argparse.ArgumentParser):
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line. 0 on success, 2 on a mistake of use or a failure with its sentence, 130 when interrupted."""
+    open_output()
     arguments = [_spelling(a) for a in arguments]
     try:
         options = _parser().parse_args(arguments)
@@ -38,7 +40,7 @@ def run(arguments: Sequence[str]) -> int:
         return int(command(options))
     except UserError as error:
         who = "" if is_first() else f"process {os.environ['RANK']}: "
-        sys.stderr.write(f"tinydiff-tui: {who}{error}\n")
+        complain(f"{who}{error}")
         return 2
     except KeyboardInterrupt:
         return 130

@@ -1,11 +1,11 @@
 """What a run is continued from: a checkpoint that can be read, and a config that fits it."""
 
-import shlex
 from pathlib import Path
 from typing import Any
 
 from core.config import TrainConfig
 from core.errors import UserError
+from core.files import shell_word
 from core.runs.checkpoint import load_checkpoint
 from core.runs.folder import RunDir
 
@@ -20,8 +20,7 @@ def load_or_offer(path: Path, run: RunDir) -> dict[str, Any]:
                 load_checkpoint(older)
             except UserError:
                 continue
-            place = shlex.quote(str(older))
-            raise UserError(f"{error}; {older} is good, continue from it with --resume {place}") from error
+            raise UserError(f"{error}; {older} is good, continue from it with --resume {shell_word(older)}") from error
         raise UserError(f"{error}; no older checkpoint of this run is good, so start again with --overwrite") from error
 
 

@@ -1,32 +1,15 @@
 """Starting and leaving the app: what the terminal must be able to do, and the summary that stays on it."""
 
-import contextlib
 import gc
-import io
 import os
-import shlex
 import sys
 import traceback
 from pathlib import Path
 
 from core.errors import UserError
-from core.files import user_folder
-
-
-class ScreenOutput(io.TextIOWrapper):
-    """What the app writes to: one cell for a character that the locale lacks, and silence once the line was hung up.
-
-    Without it Textual's writer dies of the first failed write, and the app waits for it forever instead of saving its run.
-    """
-
-    def write(self, text: str) -> int:
-        with contextlib.suppress(OSError):
-            super().write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with contextlib.suppress(OSError):
-            super().flush()
+from core.files import shell_word, user_folder
+from tinydiff_tui.commands.output import complain, open_output, say
+from tinydiff_tui.terminal.streams import LastingOutput
 
 
 def run_app(start: str = "data", cwd: Path | None = None) -> int:
@@ -34,13 +17,14 @@ def run_app(start: str = "data", cwd: Path | None = None) -> int:
 
     Returns the exit code; 2 when the terminal cannot show it.
     """
+    open_output()
     if os.environ.get("SSH_CONNECTION"):  # read when textual is imported: fewer frames, none of them late
         for name, value in (("TEXTUAL_FPS", "15"), ("TEXTUAL_ANIMATIONS", "none"), ("TEXTUAL_SMOOTH_SCROLL", "0")):
             os.environ.setdefault(name, value)
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
-        sys.stderr.write(
-            "tinydiff-tui: the app needs a terminal that can move the cursor (this is none, or TERM=dumb); "
-            "use 'tinydiff-tui train --plain', or another command of 'tinydiff-tui --help'\n"
+        complain(
+            "the app needs a terminal that can move the cursor (this is none, or TERM=dumb); "
+            "use 'tinydiff-tui train --plain', or another command of 'tinydiff-tui --help'"
         )
         return 2
     gc.disable()  # nothing of what is imported is garbage; the app enables it after its first paint
@@ -48,7 +32,7 @@ def run_app(start: str = "data", cwd: Path | None = None) -> int:
 
     if sys.__stderr__ is not None:
         screen = open(sys.__stderr__.fileno(), "wb", closefd=False)  # noqa: SIM115 (lives as long as the process)
-        sys.__stderr__ = ScreenOutput(screen, encoding=sys.__stderr__.encoding, errors="replace")  # type: ignore[misc]  # Textual writes there
+        sys.__stderr__ = LastingOutput(screen, encoding=sys.__stderr__.encoding, errors="replace")  # type: ignore[misc]  # Textual writes there
     app = TinydiffApp(cwd=cwd, start=start)
     if app.driver_class.__name__ == "LinuxDriver":
         from tinydiff_tui.terminal.driver import ScreenDriver
@@ -56,10 +40,8 @@ def run_app(start: str = "data", cwd: Path | None = None) -> int:
         app.driver_class = ScreenDriver
     app.run()
     app.jobs.stop_all()  # after a crash they still run
-    from tinydiff_tui.commands.progress import print_line
-
     for line in app.summary():
-        print_line(line)
+        say(line)
     return app.return_code or 0
 
 
@@ -73,7 +55,7 @@ def summary_of(folder: Path, process: int | None = None) -> list[str]:
         run = read_run(folder)
     except UserError as error:
         return [str(error)]
-    place = shlex.quote(str(folder))
+    place = shell_word(folder)
     if process is not None and RunDir(folder).is_live():
         return [
             f"{run.config.model} on {run.config.dataset}: goes on in process {process}, in {place}",
@@ -84,7 +66,7 @@ def summary_of(folder: Path, process: int | None = None) -> list[str]:
     if run.status != "finished":
         lines.append(f"  continue: tinydiff-tui train --resume --output-dir {place}")
     if run.checkpoint is not None:
-        lines.append(f"  sample:   tinydiff-tui sample --checkpoint {shlex.quote(str(run.checkpoint))}")
+        lines.append(f"  sample:   tinydiff-tui sample --checkpoint {shell_word(run.checkpoint)}")
     return lines
 
 

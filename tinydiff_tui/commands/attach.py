@@ -5,7 +5,7 @@ import argparse
 from core.errors import UserError
 from core.files import user_path
 from core.runs.folder import RunDir, read_run
-from tinydiff_tui.commands.progress import print_line
+from tinydiff_tui.commands.output import say
 
 
 def run(options: argparse.Namespace) -> int:
@@ -18,7 +18,7 @@ def run(options: argparse.Namespace) -> int:
         if not RunDir(folder).is_live():
             raise UserError(f"no process trains in {folder} (it is {status}); continue it with 'tinydiff-tui train --resume'")
         RunDir(folder).ask(options.ask)
-        print_line(f"asked the run in {folder} to {options.ask}")
+        say(f"asked the run in {folder} to {options.ask}")
         return 0
 
     from tinydiff_tui.app.launch import run_app

@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from core.data.datasets import default_data_dir, describe, list_datasets
 from core.errors import UserError
 from core.files import user_path
+from tinydiff_tui.commands.output import say, show
 from tinydiff_tui.commands.progress import make_progress
 
 
@@ -25,9 +25,8 @@ def run(options: argparse.Namespace) -> int:
         height, width, channels = info.shape
         table.add_row(info.name, f"{info.size:,}", f"{height}x{width}x{channels}", str(info.classes), info.status, info.title)
     table.add_row("folder:PATH", "", "", "", "", "any tree of images; its folders are the classes")
-    console = Console(highlight=False)
-    console.print(table)
-    console.print(f"data folder: {root} (--data-dir or TINYDIFF_DATA_DIR)", markup=False, soft_wrap=True)
+    show(table)
+    say(f"data folder: {root} (--data-dir or TINYDIFF_DATA_DIR)")
     return 0
 
 

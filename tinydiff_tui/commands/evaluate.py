@@ -3,12 +3,11 @@
 import argparse
 import dataclasses
 
-from rich.console import Console
-
 from core.config import SampleConfig
 from core.errors import UserError
 from core.files import require_checkpoint, user_path, write_json
 from tinydiff_tui.commands.options import check_compute, chosen_compute, given
+from tinydiff_tui.commands.output import say, show
 from tinydiff_tui.commands.progress import make_progress
 
 FEWEST = 100  # below it the distance says more about the number of images than about the images
@@ -42,9 +41,9 @@ def run(options: argparse.Namespace) -> int:
             if event.total and (progress.due(event.done, 100) or event.done == event.total):
                 progress.update(event.done, event.total, event.unit, event.eta_seconds)
     assert report is not None
-    console = Console(highlight=False)
-    console.print(figures(report))
-    console.print(notes(report), markup=False, soft_wrap=True)
+    show(figures(report))
+    for line in notes(report).splitlines():
+        say(line)
     if options.output:
         drawn = {"checkpoint": str(checkpoint), "step": model.step, "sampling": dataclasses.asdict(wanted)}
         write_json(user_path(options.output), drawn | dataclasses.asdict(report))

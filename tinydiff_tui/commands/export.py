@@ -3,7 +3,7 @@
 import argparse
 
 from core.files import require_checkpoint, user_path
-from tinydiff_tui.commands.progress import print_line
+from tinydiff_tui.commands.output import say
 
 
 def run(options: argparse.Namespace) -> int:
@@ -15,5 +15,5 @@ def run(options: argparse.Namespace) -> int:
     from core.runs.checkpoint import export_safetensors
 
     export_safetensors(checkpoint, output)
-    print_line(f"weights and config: {output} ({output.stat().st_size / 2**20:.1f} MiB)")
+    say(f"weights and config: {output} ({output.stat().st_size / 2**20:.1f} MiB)")
     return 0

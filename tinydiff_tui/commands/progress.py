@@ -1,6 +1,5 @@
 """Progress of the headless commands: a Rich bar with ETA on a terminal, plain lines without one."""
 
-import io
 import os
 import sys
 import time
@@ -8,38 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.text import Text
 
 from core.errors import printable
+from tinydiff_tui.commands.output import on_terminal, say
+from tinydiff_tui.terminal.streams import LastingOutput
+from tinydiff_tui.text import duration
 
 _REDRAW_SECONDS = 0.2  # reading the loss stalls a GPU: look at display rate only
-
-
-class Line(io.TextIOWrapper):
-    """Standard output for Rich, whose threads must not stop what they report on when the terminal hangs up."""
-
-    def write(self, text: str) -> int:
-        try:
-            super().write(text)
-        except OSError:
-            silence()
-        return len(text)
-
-    def flush(self) -> None:
-        try:
-            super().flush()
-        except OSError:
-            silence()
-
-
-def silence() -> None:
-    """Standard output is gone (a terminal that hung up): what is still said goes nowhere, here and on its standard error."""
-    gone, nowhere = os.fstat(1), os.open(os.devnull, os.O_WRONLY)
-    for descriptor in (1, 2):
-        if os.path.samestat(os.fstat(descriptor), gone):
-            os.dup2(nowhere, descriptor)
-    os.close(nowhere)
 
 
 class Plain:
@@ -47,11 +23,7 @@ class Plain:
 
     def say(self, text: str) -> None:
         """A line of its own."""
-        try:
-            sys.stdout.write(printable(text) + "\n")
-            sys.stdout.flush()
-        except OSError:
-            silence()
+        say(text)
 
     def due(self, done: int, interval: int) -> bool:
         """Whether this is a moment to report."""
@@ -59,7 +31,7 @@ class Plain:
 
     def update(self, done: int, total: int, text: str, eta: float | None) -> None:
         """How far it is; eta in seconds."""
-        self.say(f"{done}/{total} {text}" + (f" eta {clock(eta)}" if eta is not None else ""))
+        self.say(f"{done}/{total} {text}" + (f" eta {duration(eta)}" if eta is not None else ""))
 
 
 class Silent(Plain):
@@ -79,27 +51,15 @@ class Bar(Plain):
         self.drawn = 0.0
 
     def say(self, text: str) -> None:
-        self.console.print(escape(printable(text)), highlight=False, soft_wrap=True)
+        self.console.print(Text(printable(text)), soft_wrap=True)
 
     def due(self, done: int, interval: int) -> bool:
         return time.monotonic() - self.drawn >= _REDRAW_SECONDS
 
     def update(self, done: int, total: int, text: str, eta: float | None) -> None:
         self.drawn = time.monotonic()
-        note = escape(text) + (f" eta {clock(eta)}" if eta is not None else "")
+        note = printable(text) + (f" eta {duration(eta)}" if eta is not None else "")
         self.progress.update(self.task, completed=done, total=total, note=note)
-
-
-def clock(seconds: float) -> str:
-    """h:mm:ss, or m:ss below an hour."""
-    whole = max(0, round(seconds))
-    hours, minutes = whole // 3600, whole % 3600 // 60
-    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
-
-
-def print_line(text: str) -> None:
-    """One line on standard output, which may be gone after a hang-up."""
-    Plain().say(text)
 
 
 @contextmanager
@@ -107,12 +67,10 @@ def make_progress(*, plain: bool, silent: bool = False) -> Iterator[Plain]:
     """A bar on a terminal that can show one, plain lines otherwise."""
     if silent:
         yield Silent()
-        return
-    console = Console()
-    if plain or not console.is_terminal or console.is_dumb_terminal:
+    elif plain or not on_terminal() or os.environ.get("TERM", "dumb") == "dumb":
         yield Plain()
-        return
-    columns = (BarColumn(bar_width=None), TaskProgressColumn(), TextColumn("{task.fields[note]}"))
-    line = Line(open(1, "wb", closefd=False), encoding=sys.stdout.encoding, errors="replace")  # noqa: SIM115 (lives as long as 1)
-    with Progress(*columns, console=Console(file=line), expand=True) as progress:
-        yield Bar(progress.console, progress)
+    else:
+        columns = (BarColumn(bar_width=None), TaskProgressColumn(), TextColumn("{task.fields[note]}", markup=False))
+        stdout = LastingOutput(open(1, "wb", closefd=False), encoding=sys.stdout.encoding, errors="replace")  # noqa: SIM115 (lives as long as 1)
+        with Progress(*columns, console=Console(file=stdout), expand=True) as progress:
+            yield Bar(progress.console, progress)

@@ -2,13 +2,12 @@
 
 import argparse
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from core.errors import UserError, printable
+from core.errors import UserError
 from core.files import user_path
 from core.runs.folder import RunInfo, find_runs
+from tinydiff_tui.commands.output import say, show
 
 
 def run(options: argparse.Namespace) -> int:
@@ -17,9 +16,8 @@ def run(options: argparse.Namespace) -> int:
     if not root.is_dir():
         raise UserError(f"there is no folder {root}; give one that holds runs")
     found = find_runs(root)
-    console = Console(highlight=False)
     if not found:
-        console.print(f"no runs below {root}; start one with: tinydiff-tui train", markup=False)
+        say(f"no runs below {root}; start one with: tinydiff-tui train")
         return 0
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("folder", "data set", "model", "status", "step"):
@@ -28,8 +26,8 @@ def run(options: argparse.Namespace) -> int:
         if isinstance(item, RunInfo):
             step = f"{item.step:,} of {item.total_steps:,}"
             cells = (str(item.path), item.config.dataset, item.config.model, item.status, step)
-            table.add_row(*(escape(printable(cell)) for cell in cells))
+            table.add_row(*cells)
         else:
-            table.add_row(escape(printable(str(item))))
-    console.print(table)
+            table.add_row(str(item))
+    show(table)
     return 0

@@ -1,7 +1,6 @@
 """`tinydiff-tui train`."""
 
 import argparse
-import shlex
 import signal
 import time
 from collections.abc import Iterator
@@ -14,10 +13,11 @@ from core.compute.distributed import check_share, is_first, world_size
 from core.config import TrainConfig, check_batch
 from core.data.datasets import default_dataset, describe, require
 from core.errors import UserError
-from core.files import user_path
+from core.files import shell_word, user_path
 from core.runs.folder import RunDir, read_run
 from tinydiff_tui.commands.options import given
-from tinydiff_tui.commands.progress import Plain, make_progress, print_line
+from tinydiff_tui.commands.output import say
+from tinydiff_tui.commands.progress import Plain, make_progress
 from tinydiff_tui.jobs.training import event_line
 
 _LOOK_SECONDS = 0.25
@@ -37,8 +37,8 @@ def run(options: argparse.Namespace) -> int:
         from tinydiff_tui.jobs.detach import start_detached
 
         process = start_detached(options.arguments, run_dir)
-        folder = shlex.quote(str(run_dir.path))
-        print_line(f"training in process {process.pid}; watch it with: tinydiff-tui attach {folder}")
+        folder = shell_word(run_dir.path)
+        say(f"training in process {process.pid}; watch it with: tinydiff-tui attach {folder}")
         return 0
 
     from core.training.trainer import Trainer
@@ -57,11 +57,11 @@ def run(options: argparse.Namespace) -> int:
             progress.say(f"resuming at step {trainer.step:,} of {trainer.total_steps:,}")
         _pull(trainer, progress, stop)
     trainer.processes.leave()
-    folder = shlex.quote(str(run_dir.path))
+    folder = shell_word(run_dir.path)
     if trainer.step < trainer.total_steps:
-        print_line(f"stopped after step {trainer.step:,}; continue with: tinydiff-tui train --resume --output-dir {folder}")
+        say(f"stopped after step {trainer.step:,}; continue with: tinydiff-tui train --resume --output-dir {folder}")
         return 128 + stop[0] if stop else 0
-    print_line(f"next: tinydiff-tui sample --checkpoint {shlex.quote(str(run_dir.final))}")
+    say(f"next: tinydiff-tui sample --checkpoint {shell_word(run_dir.final)}")
     return 0
 
 

@@ -7,7 +7,7 @@ from core.data.datasets import default_dataset, require
 from core.errors import UserError
 from core.files import user_path
 from tinydiff_tui.commands.options import given
-from tinydiff_tui.commands.progress import print_line
+from tinydiff_tui.commands.output import say
 
 MARKS = (0, 50, 100, 200, 400, 600, 800, 999)
 
@@ -48,5 +48,5 @@ def run(options: argparse.Namespace) -> int:
     labelled = images.label_row(picture, [f"t={t}" for t in marks], columns_at)
     path = user_path(options.save_path)
     images.save_png(path, labelled, scale=1)
-    print_line(f"{count} images of {config.dataset} at t = {', '.join(map(str, marks))} ({config.schedule}): {path}")
+    say(f"{count} images of {config.dataset} at t = {', '.join(map(str, marks))} ({config.schedule}): {path}")
     return 0

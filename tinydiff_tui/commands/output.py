@@ -1,0 +1,56 @@
+"""What the commands say: the one channel to standard output and standard error.
+
+Every text is one line without controls (core.errors.printable), encoded with a ? for what the locale lacks; a table goes the same
+way. A terminal is what isatty calls one: FORCE_COLOR colours, it does not animate a log.
+"""
+
+import io
+import logging
+import sys
+import warnings
+from typing import TYPE_CHECKING
+
+from core.errors import printable
+from tinydiff_tui.terminal.streams import silence
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def open_output() -> None:
+    """Once, before anything is said: no character ends a command, and libraries keep their warnings to themselves."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+        logging.getLogger().addHandler(logging.NullHandler())
+
+
+def on_terminal() -> bool:
+    """Whether standard output is a terminal."""
+    return sys.stdout.isatty()
+
+
+def say(text: str) -> None:
+    """One line on standard output, which may be gone after a hang-up."""
+    try:
+        sys.stdout.write(printable(text) + "\n")
+        sys.stdout.flush()
+    except OSError:
+        silence()
+
+
+def complain(text: str) -> None:
+    """One line on standard error."""
+    sys.stderr.write(f"tinydiff-tui: {printable(text)}\n")
+
+
+def show(renderable: "RenderableType") -> None:
+    """A table or a text of several lines on standard output; what stands in brackets is no markup."""
+    from rich.console import Console
+    from rich.segment import Segment, Segments
+
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=isinstance(renderable, str))
+    segments = [Segment("\n".join(map(printable, text.split("\n"))), style) for text, style, _ in console.render(renderable)]
+    console.print(Segments(segments), end="")

@@ -54,11 +54,11 @@ def test_what_a_text_becomes(text: str, said: str, capsys: pytest.CaptureFixture
     assert str(UserError(text)) == said
     output.say(text)
     table = Table("x", box=None)
-    table.add_row(f"[/]{text.replace(chr(10), '')}")
+    table.add_row(f"[/]{' '.join(text.splitlines())}")
     output.show(table)
     line, _, row = capsys.readouterr().out.rstrip("\n").split("\n")
     assert line == said
-    assert row.strip() == f"[/]{printable(text.replace(chr(10), ''))}"
+    assert row.strip() == f"[/]{printable(' '.join(text.splitlines()))}"
 
 
 @settings(max_examples=200)

@@ -17,10 +17,10 @@ class Diverged(UserError):
     """The loss or the gradient stopped being a finite number."""
 
 
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNPRINTABLE = "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 """Controls, line ends, what turns the direction of the text around, and halves of characters. Nothing else."""
 
 
 def printable(text: str) -> str:
     """One line without control characters, whatever a file or its name held."""
-    return _UNPRINTABLE.sub("�", text)
+    return re.sub(_UNPRINTABLE, "�", text)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from core.errors import UserError
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Entry:
     """A name, what it is in one line, its formula and source as a person reads them, and its code as "module:function"."""
 
@@ -34,7 +34,7 @@ class Entry:
         return f"{module.replace('.', '/')}.py: {attribute}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Schedule(Entry):
     """Code: f(timesteps) -> (a, s), float64 tensors (timesteps,). `preserves_variance`: a^2 + s^2 = 1, as DDPM needs it."""
 
@@ -50,7 +50,7 @@ class Schedule(Entry):
             )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Objective(Entry):
     """Code: f(a, s) -> (c_x, c_e), the weights of x_0 and epsilon in what the network predicts; and what suits it."""
 
@@ -58,14 +58,14 @@ class Objective(Entry):
     t_sampling: str = "uniform"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Network(Entry):
     """Code: f(image_size, channels, classes, learn_variance) -> module. `recipe`: the fields of a training that suit it."""
 
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Sampler(Entry):
     """Code: a generator of frames as in core.diffusion.samplers.
 
@@ -79,14 +79,14 @@ class Sampler(Entry):
     options: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Start(Entry):
     """What sampling starts from; `options` are the fields of a SampleConfig that have a use there."""
 
     options: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Dataset(Entry):
     """Code: f(entry, split, root) -> (images uint8 (N, H, W, C), labels int64 (N,), class names).
 

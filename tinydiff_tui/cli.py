@@ -12,7 +12,7 @@ from core.compute.distributed import is_first
 from core.config import REQUESTS, SampleConfig, TrainConfig
 from core.errors import UserError
 from tinydiff_tui.commands.options import COMPUTE
-from tinydiff_tui.commands.output import complain, open_output
+from tinydiff_tui.commands.output import complain, open_output, quiet_libraries
 
 EPILOG = """without a command: open the app
 
@@ -36,6 +36,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         options = _parser().parse_args(arguments)
         options.arguments = arguments
+        quiet_libraries()
         command = import_module(f"tinydiff_tui.commands.{options.command}").run
         return int(command(options))
     except UserError as error:

@@ -113,7 +113,7 @@ def test_a_name_that_the_locale_lacks_ends_nothing(tmp_path: Path) -> None:
 
 
 def test_warnings_of_libraries_stay_inside(tmp_path: Path) -> None:
-    code = "import logging, warnings; from tinydiff_tui.commands.output import open_output; open_output()\n"
+    code = "import logging, warnings; from tinydiff_tui.commands.output import quiet_libraries; quiet_libraries()\n"
     code += "warnings.warn('palette images with transparency'); logging.getLogger('matplotlib').warning('a temporary folder')"
     quiet = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert quiet.stderr == b""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.errors import UserError
 from core.files import shell_word, user_folder
-from tinydiff_tui.commands.output import complain, open_output, say
+from tinydiff_tui.commands.output import complain, open_output, quiet_libraries, say
 from tinydiff_tui.terminal.streams import LastingOutput
 
 
@@ -18,6 +18,7 @@ def run_app(start: str = "data", cwd: Path | None = None) -> int:
     Returns the exit code; 2 when the terminal cannot show it.
     """
     open_output()
+    quiet_libraries()
     if os.environ.get("SSH_CONNECTION"):  # read when textual is imported: fewer frames, none of them late
         for name, value in (("TEXTUAL_FPS", "15"), ("TEXTUAL_ANIMATIONS", "none"), ("TEXTUAL_SMOOTH_SCROLL", "0")):
             os.environ.setdefault(name, value)

@@ -5,7 +5,6 @@ way. A terminal is what isatty calls one: FORCE_COLOR colours, it does not anima
 """
 
 import io
-import logging
 import sys
 import warnings
 from typing import TYPE_CHECKING
@@ -18,10 +17,16 @@ if TYPE_CHECKING:
 
 
 def open_output() -> None:
-    """Once, before anything is said: no character ends a command, and libraries keep their warnings to themselves."""
+    """Once, before anything is said: no character ends a command."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def quiet_libraries() -> None:
+    """Once, before a command works: libraries keep their warnings to themselves, unless Python was asked for them."""
+    import logging  # not for --help
+
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
         logging.getLogger().addHandler(logging.NullHandler())

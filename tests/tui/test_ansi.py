@@ -57,6 +57,13 @@ def drawing(picture: np.ndarray, *, greys: bool = False) -> Picture:
     return Picture(even, px.half_cells(px.pack(even, greys=greys)))
 
 
+def test_characters_of_every_length_are_utf8() -> None:
+    text = "a▀\U0001cd00"
+    chars = np.array([[ord(char) for char in text]], dtype=np.uint32)
+    colours = np.zeros(chars.shape, dtype=np.int32)
+    assert text in paint(px.Cells(chars, colours, colours), np.ones(chars.shape, dtype=bool), (0, 0), True)
+
+
 @settings(deadline=None)
 @given(FILMS, st.integers(0, 5), st.integers(0, 3))
 def test_a_terminal_shows_every_pixel_whole_and_after_changes(film: np.ndarray, x: int, y: int) -> None:

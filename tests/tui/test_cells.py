@@ -95,31 +95,6 @@ def test_greys_are_the_nearest_of_the_terminal(picture: np.ndarray) -> None:
     assert px.pack(colour, greys=True).tolist() == [[0x0AC81E]]
 
 
-@given(PICTURES)
-def test_quadrants_are_exact_for_two_colours(picture: np.ndarray) -> None:
-    two = np.where(picture[:, :, :1] > 127, np.uint8(250), np.uint8(5))
-    cells = px.quadrant_cells(two)
-    height, width = two.shape[:2]
-    for y in range(height):
-        for x in range(width):
-            bit = px.QUADRANTS.index(chr(cells.chars[y // 2, x // 2])) >> ((y % 2) * 2 + x % 2) & 1
-            value = (cells.fg if bit else cells.bg)[y // 2, x // 2]
-            assert value == int(two[y, x, 0]) * 0x010101
-
-
-@given(PICTURES)
-def test_quadrants_cut_where_the_error_is_least(picture: np.ndarray) -> None:
-    cells = px.quadrant_cells(picture[:2, :2, :1])
-    padded = np.pad(picture[:2, :2, 0], ((0, picture[:2].shape[0] % 2), (0, picture[:, :2].shape[1] % 2)), mode="edge")
-    values = np.sort(padded.ravel().astype(float))
-    best = min(values[:n].var() * n + values[n:].var() * (4 - n) for n in (1, 2, 3))
-    index = px.QUADRANTS.index(chr(cells.chars[0, 0]))
-    shown = np.array([(cells.fg if index >> k & 1 else cells.bg)[0, 0] & 0xFF for k in range(4)], dtype=float)
-    error = float(((shown - padded.ravel()) ** 2).sum())
-    # Colours are whole numbers, so each of the four may be off by a half more.
-    assert error <= best + 4 * 0.25 + 1e-3
-
-
 def test_shades_run_from_blank_to_full() -> None:
     ramp = np.arange(256, dtype=np.uint8).reshape(1, 256, 1).repeat(3, axis=0)
     cells = px.shade_cells(ramp)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _SHORT = {0x0A0A0A * k + 0x080808: 232 + k for k in range(24)} | {0xFFFFFF: 231}
 _WIDEST_GAP = 999
 # Where the parts of a cell's record are; bytes that a cell does not need are 0.
-_MOVE, _OPEN, _FRONT, _AND, _BACK, _CLOSE, _CHAR, _RECORD = 0, 10, 12, 28, 29, 45, 46, 49
+_MOVE, _OPEN, _FRONT, _AND, _BACK, _CLOSE, _CHAR, _RECORD = 0, 10, 12, 28, 29, 45, 46, 50
 
 
 def paint(cells: Cells, changed: NDArray[np.bool_], origin: tuple[int, int], truecolor: bool) -> str:
@@ -75,10 +75,12 @@ def _carried(fg: Colours, chars: NDArray[np.uint32]) -> Colours:
 
 
 def _utf8(chars: NDArray[np.uint32]) -> Bytes:
-    """Code points below 128, and from 0x800 to 0xFFFF, as UTF-8 (N, 3)."""
-    wide = np.stack([0xE0 | chars >> 12, 0x80 | chars >> 6 & 0x3F, 0x80 | chars & 0x3F], axis=1)
-    narrow = np.stack([chars, np.zeros_like(chars), np.zeros_like(chars)], axis=1)
-    return np.where(chars[:, None] < 0x80, narrow, wide).astype(np.uint8)
+    """Code points below 0x80 and from 0x800 on as UTF-8, (N, 4)."""
+    end, third, second = 0x80 | chars & 0x3F, 0x80 | chars >> 6 & 0x3F, 0x80 | chars >> 12 & 0x3F
+    nothing = np.zeros_like(chars)
+    one, three = np.stack([chars, nothing, nothing, nothing], axis=1), np.stack([0xE0 | chars >> 12, third, end, nothing], axis=1)
+    four = np.stack([0xF0 | chars >> 18, second, third, end], axis=1)
+    return np.where(chars[:, None] < 0x80, one, np.where(chars[:, None] < 0x10000, three, four)).astype(np.uint8)
 
 
 def _codes(colours: Colours, front: bool, truecolor: bool) -> Bytes:

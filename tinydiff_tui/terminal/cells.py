@@ -29,8 +29,6 @@ NONE = -1
 NUMBERED = 1 << 24
 ASCII_SHADES = " .:-=+*#%@"
 UPPER, LOWER = "▀", "▄"
-# Bit 0 upper left, 1 upper right, 2 lower left, 3 lower right.
-QUADRANTS = " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"
 
 LUMA = (0.299, 0.587, 0.114)
 
@@ -91,31 +89,6 @@ def half_cells(colours: Colours) -> Cells:
     fg = np.where(same, NONE, np.where(hollow, bottom, top)).astype(np.int32)
     bg = np.where(hollow & ~same, NONE, bottom).astype(np.int32)
     return Cells(chars, fg, bg)
-
-
-def quadrant_cells(picture: Pixels, *, greys: bool = False) -> Cells:
-    """Four pixels a cell in the two colours that fit them best: sorted by luminance and cut where the error is least."""
-    picture = np.pad(picture, ((0, picture.shape[0] % 2), (0, picture.shape[1] % 2), (0, 0)), mode="edge")
-    rows, columns, channels = picture.shape[0] // 2, picture.shape[1] // 2, picture.shape[2]
-    blocks = picture.astype(np.float32).reshape(rows, 2, columns, 2, channels).transpose(0, 2, 1, 3, 4)
-    four = blocks.reshape(rows, columns, 4, channels)
-    luma = _luma(four)
-    order = np.argsort(luma, axis=2, kind="stable")
-    rising = np.take_along_axis(luma, order, axis=2)
-    # The best cut of four sorted values in two groups leaves the largest n m (mean difference)^2 between the groups.
-    sums = np.cumsum(rising, axis=2)
-    gains = [n * (4 - n) * (sums[..., n - 1] / n - (sums[..., 3] - sums[..., n - 1]) / (4 - n)) ** 2 for n in (1, 2, 3)]
-    dark = np.stack(gains).argmax(axis=0) + 1
-    rank = np.argsort(order, axis=2, kind="stable")
-    lit = rank >= dark[..., None]
-    flat = rising[..., 3] - rising[..., 0] < 1
-    lit[flat] = False
-    weights = lit[..., None].astype(np.float32)
-    on = (four * weights).sum(axis=2) / np.maximum(weights.sum(axis=2), 1)
-    off = (four * (1 - weights)).sum(axis=2) / (1 - weights).sum(axis=2)
-    chars = _code_points(QUADRANTS)[(lit * np.array([1, 2, 4, 8])).sum(axis=2)]
-    fg = np.where(flat, NONE, pack(on.round().astype(np.uint8), greys=greys)).astype(np.int32)
-    return Cells(chars, fg, pack(off.round().astype(np.uint8), greys=greys))
 
 
 def shade_cells(picture: Pixels) -> Cells:

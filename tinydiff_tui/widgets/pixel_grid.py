@@ -13,8 +13,9 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tinydiff_tui.terminal.ansi import paint, row_text
+from tinydiff_tui.terminal.blocks import block_cells
 from tinydiff_tui.terminal.buffer import Mask, Picture, ScreenBuffer
-from tinydiff_tui.terminal.cells import NONE, Pixels, half_cells, pack, quadrant_cells, segments_of, shade_cells
+from tinydiff_tui.terminal.cells import NONE, Pixels, half_cells, pack, segments_of, shade_cells
 from tinydiff_tui.terminal.deferred import np
 from tinydiff_tui.terminal.row_strip import RowStrip
 from tinydiff_tui.terminal.support import terminal_look
@@ -257,7 +258,7 @@ class PixelGrid(Widget):
         if look == "shades":
             return Picture(canvas, shade_cells(canvas))
         if self.tiling.look == "quad":
-            return Picture(canvas, quadrant_cells(canvas, greys=greys))
+            return Picture(canvas, block_cells(canvas, "quadrant", greys=greys))
         return Picture(canvas, half_cells(pack(canvas, greys=greys)))
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from core.config import SampleConfig
 from core.errors import UserError
 from core.files import require_checkpoint, user_path, write_json
-from tinydiff_tui.commands.options import check_compute, chosen_compute, given
+from tinydiff_tui.commands.options import check_compute, chosen_compute, given, output_path
 from tinydiff_tui.commands.progress import make_progress
 
 FEWEST = 100  # below it the distance says more about the number of images than about the images
@@ -22,6 +22,7 @@ def run(options: argparse.Namespace) -> int:
     if wanted.num_images < FEWEST:
         raise UserError(f"--num-images must be at least {FEWEST} to judge, got {wanted.num_images}")
     check_compute(options)
+    output = output_path(options.output, checkpoint) if options.output else None
 
     from core.judge.judge import Report
     from core.runs.checkpoint import load_model
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     console = Console(highlight=False)
     console.print(figures(report))
     console.print(notes(report), markup=False, soft_wrap=True)
-    if options.output:
+    if output is not None:
         drawn = {"checkpoint": str(checkpoint), "step": model.step, "sampling": dataclasses.asdict(wanted)}
-        write_json(user_path(options.output), drawn | dataclasses.asdict(report))
+        write_json(output, drawn | dataclasses.asdict(report))
     return 0

@@ -1,13 +1,14 @@
 """`tinydiff-tui runs`."""
 
 import argparse
+import os
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from core.errors import UserError, printable
-from core.files import user_path
+from core.files import reason, user_path
 from core.runs.folder import RunInfo, find_runs
 
 
@@ -16,6 +17,10 @@ def run(options: argparse.Namespace) -> int:
     root = user_path(options.folder)
     if not root.is_dir():
         raise UserError(f"there is no folder {root}; give one that holds runs")
+    try:
+        os.listdir(root)
+    except OSError as error:
+        raise UserError(f"{root} cannot be read: {reason(error)}; check its permissions, or give another folder") from error
     found = find_runs(root)
     console = Console(highlight=False)
     if not found:

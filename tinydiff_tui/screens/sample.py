@@ -280,8 +280,11 @@ class SampleScreen(ModeScreen):
         self.call_after_refresh(self.trajectory.redraw)
 
     def _columns(self) -> int:
-        taken_in_turn = self.facts is not None and self.facts.labels and self.drawn and self.drawn.options.label < 0
-        return self.facts.labels if taken_in_turn and self.facts is not None else 0
+        """Of the grid: one a class where they are drawn in turn, else 0 for a square."""
+        if self.facts is None or self.drawn is None or self.drawn.options.label >= 0:
+            return 0
+        in_turn = self.drawn.options.start in ("noise", "interpolate")
+        return self.facts.labels if in_turn and self.facts.labels <= self.drawn.options.num_images else 0
 
     def _show_formula(self) -> None:
         if self.facts is None:

@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 
 from core.errors import UserError
-from core.files import user_folder
+from core.files import take_notices, user_folder, working_folder
 
 
 class ScreenOutput(io.TextIOWrapper):
@@ -32,7 +32,7 @@ class ScreenOutput(io.TextIOWrapper):
 def run_app(start: str = "data", cwd: Path | None = None) -> int:
     """Run the app in this terminal, opening in a mode, with the runs below `cwd` (default: here).
 
-    Returns the exit code; 2 when the terminal cannot show it.
+    Returns the exit code; 2 when the terminal cannot show it, or `cwd` is needed and gone.
     """
     if os.environ.get("SSH_CONNECTION"):  # read when textual is imported: fewer frames, none of them late
         for name, value in (("TEXTUAL_FPS", "15"), ("TEXTUAL_ANIMATIONS", "none"), ("TEXTUAL_SMOOTH_SCROLL", "0")):
@@ -42,6 +42,11 @@ def run_app(start: str = "data", cwd: Path | None = None) -> int:
             "tinydiff-tui: the app needs a terminal that can move the cursor (this is none, or TERM=dumb); "
             "use 'tinydiff-tui train --plain', or another command of 'tinydiff-tui --help'\n"
         )
+        return 2
+    try:
+        cwd = cwd or working_folder()
+    except UserError as error:
+        sys.stderr.write(f"tinydiff-tui: {error}\n")
         return 2
     gc.disable()  # nothing of what is imported is garbage; the app enables it after its first paint
     from tinydiff_tui.app.app import TinydiffApp
@@ -58,7 +63,7 @@ def run_app(start: str = "data", cwd: Path | None = None) -> int:
     app.jobs.stop_all()  # after a crash they still run
     from tinydiff_tui.commands.progress import print_line
 
-    for line in app.summary():
+    for line in [*app.summary(), *take_notices()]:
         print_line(line)
     return app.return_code or 0
 

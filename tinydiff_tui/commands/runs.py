@@ -1,7 +1,6 @@
 """`tinydiff-tui runs`."""
 
 import argparse
-import os
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,7 +17,7 @@ def run(options: argparse.Namespace) -> int:
     if not root.is_dir():
         raise UserError(f"there is no folder {root}; give one that holds runs")
     try:
-        os.listdir(root)
+        next(root.iterdir(), None)
     except OSError as error:
         raise UserError(f"{root} cannot be read: {reason(error)}; check its permissions, or give another folder") from error
     found = find_runs(root)

@@ -39,7 +39,7 @@ def open_standard() -> None:
             os.set_inheritable(number, True)
             if nowhere != number:
                 os.close(nowhere)
-            stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115 (a descriptor)
+            stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115 (a descriptor)
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
 

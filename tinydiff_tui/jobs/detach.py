@@ -76,7 +76,7 @@ def _start(arguments: Sequence[str], output: int) -> "tuple[subprocess.Popen[byt
 
 def _trains(process: "subprocess.Popen[bytes]", waiting: int) -> bool:
     """Whether the process trains, or has had the time to begin; one that is no longer waited for (Ctrl-C) is ended."""
-    with open(waiting, "rb", buffering=0) as pipe:  # noqa: PTH123 (a descriptor)
+    with open(waiting, "rb", buffering=0) as pipe:
         try:
             ready = select.select([pipe], [], [], _START_SECONDS)[0]
         except BaseException:

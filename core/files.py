@@ -83,17 +83,17 @@ def _folder_of_this_process() -> Path:
 
 
 def working_folder() -> Path:
-    """Where this process stands. Raises UserError when that folder was deleted."""
+    """Where this process stands. Raises UserError when that folder was deleted: neither paths nor torch's libraries work then."""
     try:
         return Path.cwd()
     except OSError as error:
-        raise UserError("the folder that you are in is gone; change to another with cd, or give whole paths") from error
+        raise UserError("the folder that you are in is gone; change to another with cd") from error
 
 
 def user_path(text: str | Path, base: Path | None = None) -> Path:
     """The path that a person typed, its ~ expanded; a relative one lies in `base` where that is given.
 
-    Raises UserError for what can be no path: too long, with a NUL, below ~ without a home, or relative to a folder that is gone.
+    Raises UserError for what can be no path: too long, with a NUL, or below ~ without a home.
     """
     try:
         path = Path(text).expanduser()
@@ -110,11 +110,7 @@ def user_path(text: str | Path, base: Path | None = None) -> Path:
         raise UserError(f"{shown} holds a NUL, which no path can; give another")
     if len(encoded) > _LONGEST_PATH or max(map(len, encoded.split(b"/"))) > _LONGEST_NAME:
         raise UserError(f"{shown} is too long for a path; give a shorter one")
-    if base is not None:
-        return base / path
-    if not path.is_absolute():
-        working_folder()
-    return path
+    return path if base is None else base / path
 
 
 def unused(folder: Path, stem: str, suffix: str = "", mark: str = "_") -> Path:

@@ -1,6 +1,7 @@
 """The command line: parsing, and the one place where errors become a sentence. Imports neither torch nor Textual."""
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import sys
@@ -11,7 +12,7 @@ from typing import Any, NoReturn
 from core.compute.distributed import is_first
 from core.config import REQUESTS, SampleConfig, TrainConfig
 from core.errors import UserError, printable
-from core.files import reason, take_notices
+from core.files import reason, take_notices, working_folder
 from tinydiff_tui.commands.options import COMPUTE
 
 _LONGEST_COMPLAINT = 300  # characters of a message that repeats what was typed
@@ -39,6 +40,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run a command line. 0 on success, 2 on a mistake of use or a failure with its sentence, 130 when interrupted."""
     try:
         options = parse(arguments)
+        working_folder()
         command = import_module(f"tinydiff_tui.commands.{options.command}").run
         return int(command(options))
     except UserError as error:
@@ -64,7 +66,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _complain(sentence: str) -> int:
     who = "" if is_first() else f"process {os.environ['RANK']}: "
-    sys.stderr.write(f"tinydiff-tui: {who}{printable(sentence)}\n")
+    with contextlib.suppress(OSError):  # nobody is left to hear it
+        sys.stderr.write(f"tinydiff-tui: {who}{printable(sentence)}\n")
     return 2
 
 

@@ -34,8 +34,10 @@ def output_path(asked: str | Path, checkpoint: Path | None = None) -> Path:
     """Where a command writes its result. Raises UserError, before hours are spent on it, when that cannot be or costs a run."""
     path = user_path(asked)
     require_writable(path)
-    if holds_file(path) or (checkpoint is not None and path.exists() and path.samefile(checkpoint)):
-        raise UserError(f"{path} is a part of a trained run and would be lost; choose another name")
+    if checkpoint is not None and path.exists() and path.samefile(checkpoint):
+        raise UserError(f"{path} is the checkpoint itself, which would be lost; choose another name")
+    if holds_file(path):
+        raise UserError(f"{path} is a part of a trained run, which would be lost; choose another name")
     return path
 
 

@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 
 from core.errors import UserError
-from core.files import take_notices, user_folder, working_folder
+from core.files import take_notices, user_folder
 
 
 class ScreenOutput(io.TextIOWrapper):
@@ -32,7 +32,7 @@ class ScreenOutput(io.TextIOWrapper):
 def run_app(start: str = "data", cwd: Path | None = None) -> int:
     """Run the app in this terminal, opening in a mode, with the runs below `cwd` (default: here).
 
-    Returns the exit code; 2 when the terminal cannot show it, or `cwd` is needed and gone.
+    Returns the exit code; 2 when the terminal cannot show it, or its folder is gone.
     """
     if os.environ.get("SSH_CONNECTION"):  # read when textual is imported: fewer frames, none of them late
         for name, value in (("TEXTUAL_FPS", "15"), ("TEXTUAL_ANIMATIONS", "none"), ("TEXTUAL_SMOOTH_SCROLL", "0")):
@@ -43,18 +43,17 @@ def run_app(start: str = "data", cwd: Path | None = None) -> int:
             "use 'tinydiff-tui train --plain', or another command of 'tinydiff-tui --help'\n"
         )
         return 2
-    try:
-        cwd = cwd or working_folder()
-    except UserError as error:
-        sys.stderr.write(f"tinydiff-tui: {error}\n")
-        return 2
     gc.disable()  # nothing of what is imported is garbage; the app enables it after its first paint
     from tinydiff_tui.app.app import TinydiffApp
 
     if sys.__stderr__ is not None:
         screen = open(sys.__stderr__.fileno(), "wb", closefd=False)  # noqa: SIM115 (lives as long as the process)
         sys.__stderr__ = ScreenOutput(screen, encoding=sys.__stderr__.encoding, errors="replace")  # type: ignore[misc]  # Textual writes there
-    app = TinydiffApp(cwd=cwd, start=start)
+    try:
+        app = TinydiffApp(cwd=cwd, start=start)
+    except UserError as error:
+        sys.stderr.write(f"tinydiff-tui: {error}\n")
+        return 2
     if app.driver_class.__name__ == "LinuxDriver":
         from tinydiff_tui.terminal.driver import ScreenDriver
 

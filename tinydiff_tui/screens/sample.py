@@ -127,7 +127,10 @@ class SampleScreen(ModeScreen):
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         if event.input.id == "path" and event.value.strip():
-            self.choose_checkpoint(user_path(event.value.strip(), self.app.cwd))
+            try:
+                self.choose_checkpoint(user_path(event.value.strip(), self.app.cwd))
+            except UserError as error:
+                self._say(str(error))
         else:
             self.action_generate()
         self.set_focus(None)

@@ -92,6 +92,7 @@ def test_a_pipe_is_written_through(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     descriptor = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     os.set_blocking(descriptor, True)
+    held = os.open(pipe, os.O_WRONLY)  # so that the reader waits for what is written
     big = bytes(range(256)) * 4096  # more than a pipe holds at once
 
     def read() -> None:
@@ -103,6 +104,7 @@ def test_a_pipe_is_written_through(tmp_path: Path) -> None:
     with atomic_write(pipe) as file:
         file.write(big)
         reader.start()
+    os.close(held)
     reader.join(60)
     assert got == [big] and stat.S_ISFIFO(pipe.stat().st_mode) and not is_plain(pipe)
 

@@ -11,11 +11,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from core.errors import UserError
 from core.files import atomic_write
 
 Pixels = NDArray[np.uint8]
 
 GAP, BACKGROUND = 2, 32  # pixels between the images of a grid, and their grey
+MOST_ROWS = 100  # of classes: more of them are no longer a picture to look at
+MOST_PIXELS = 80_000_000  # of a sheet: what a viewer still opens, Pillow without a warning among them
+_LONGEST_GIF = 65_535
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -42,14 +46,27 @@ def grid(images: Pixels, columns: int = 0) -> Pixels:
     return canvas
 
 
-def class_grid(images: Pixels, classes: int) -> Pixels:
-    """`grid` with one row a class, for images whose classes come in turn (0, 1, .. classes - 1, 0, ..); 0 is the plain grid."""
-    if not classes:
+def class_grid(images: Pixels, labels: Sequence[int]) -> Pixels:
+    """`grid` with a row for each class that occurs, in order; `labels` are those of the images, none for a model without classes.
+
+    The plain grid where such rows would say nothing (one class, or one image of each), or be too many or mostly empty.
+    """
+    members: dict[int, list[int]] = {}
+    for place, label in enumerate(labels):
+        members.setdefault(label, []).append(place)
+    width = max(map(len, members.values()), default=0)
+    if not 1 < len(members) <= MOST_ROWS or width == 1 or len(members) * width > 2 * len(images):
         return grid(images)
-    rows = [images[label::classes] for label in range(classes)]
-    width = len(rows[0])
-    blank = np.zeros_like(images[:1])
-    return grid(np.concatenate([np.concatenate([row, *[blank] * (width - len(row))]) for row in rows]), width)
+    cells = np.zeros((len(members), width, *images.shape[1:]), dtype=np.uint8)
+    for row, (_, places) in zip(cells, sorted(members.items()), strict=True):
+        row[: len(places)] = images[places]
+    return grid(cells.reshape(-1, *images.shape[1:]), width)
+
+
+def sheets(count: int, side: int, scale: int = 2) -> list[range]:
+    """The images 0 .. count - 1 cut into runs that fill a sheet each, of MOST_PIXELS at most when it is saved at this scale."""
+    most = max(1, (math.isqrt(MOST_PIXELS) // scale - GAP) // (side + GAP)) ** 2
+    return [range(first, min(first + most, count)) for first in range(0, count, most)]
 
 
 def to_pil(picture: Pixels) -> Image.Image:
@@ -66,6 +83,12 @@ def save_png(path: Path, picture: Pixels, scale: int = 2) -> None:
 
 def save_gif(path: Path, pictures: Sequence[Pixels], scale: int = 2) -> None:
     """Write pictures (H, W, C) as an endless GIF that rests two seconds on the last."""
+    longest = max(pictures[0].shape[:2])
+    if longest > _LONGEST_GIF:
+        raise UserError(
+            f"a GIF has at most {_LONGEST_GIF:,} pixels a side, and this one would have {longest:,}; draw fewer images"
+        )
+    scale = min(scale, _LONGEST_GIF // longest)
     frames = [to_pil(p.repeat(scale, axis=0).repeat(scale, axis=1)) for p in pictures]
     durations = [100] * (len(frames) - 1) + [2000]
     with atomic_write(path) as file:

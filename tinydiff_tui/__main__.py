@@ -12,6 +12,7 @@ FOR_TORCH = {
 
 def main() -> int:
     """Run the command line, or the app where nothing was asked for; returns the exit code."""
+    open_standard()
     for name, value in FOR_TORCH.items():
         os.environ.setdefault(name, value)
     if len(sys.argv) == 1:  # the app: its first paint does not wait for the parser of all commands
@@ -24,6 +25,23 @@ def main() -> int:
     from tinydiff_tui.cli import run
 
     return run(sys.argv[1:])
+
+
+def open_standard() -> None:
+    """Open what of standard input, output and error was closed at the start on /dev/null.
+
+    Python leaves such a stream out, and the next file that is opened takes its number: what is said would go into a checkpoint.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, number)
+            os.set_inheritable(number, True)
+            if nowhere != number:
+                os.close(nowhere)
+            stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115 (a descriptor)
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,12 @@ from typing import Any, NoReturn
 from core.compute.distributed import is_first
 from core.config import REQUESTS, SampleConfig, TrainConfig
 from core.errors import UserError
+from core.files import reason, take_notices, working_folder
 from tinydiff_tui.commands.options import COMPUTE
 from tinydiff_tui.commands.output import complain, open_output, quiet_libraries
+
+_LONGEST_COMPLAINT = 300  # characters of a message that repeats what was typed
+_MOST_DIGITS = 20
 
 EPILOG = """without a command: open the app
 
@@ -23,31 +27,53 @@ EPILOG = """without a command: open the app
 
 
 class Parser(argparse.ArgumentParser):
-    """One sentence on an error instead of a usage dump; --batch_size is --batch-size."""
+    """One sentence on an error instead of a usage dump, and no flag that was only begun; --batch_size is --batch-size."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see '{self.prog} --help'")
+        raise UserError(f"{_short(message)}; see '{self.prog} --help'")
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line. 0 on success, 2 on a mistake of use or a failure with its sentence, 130 when interrupted."""
     open_output()
-    arguments = [_spelling(a) for a in arguments]
     try:
-        options = _parser().parse_args(arguments)
-        options.arguments = arguments
+        options = parse(arguments)
         quiet_libraries()
+        working_folder()
         command = import_module(f"tinydiff_tui.commands.{options.command}").run
         return int(command(options))
     except UserError as error:
-        who = "" if is_first() else f"process {os.environ['RANK']}: "
-        complain(f"{who}{error}")
-        return 2
+        return _complain(str(error))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `tinydiff-tui runs | head` is not a failure
         sys.stderr.close()
         return 0
+    except OSError as error:  # of a file that nobody expected to fail: no right to look at it, a disk that went away
+        place = f"{error.filename}: " if error.filename is not None else ""
+        return _complain(f"{place}{reason(error)}; check the file and its permissions, or give another place")
+    finally:
+        for notice in take_notices():
+            _complain(notice)
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options of a command line. Raises UserError."""
+    end = list(arguments).index("--") if "--" in arguments else len(arguments)
+    return _parser().parse_args([*map(_spelling, arguments[:end]), *arguments[end:]])
+
+
+def _complain(sentence: str) -> int:
+    who = "" if is_first() else f"process {os.environ['RANK']}: "
+    complain(f"{who}{sentence}")
+    return 2
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_COMPLAINT else f"{text[:_LONGEST_COMPLAINT]}…"
 
 
 class _Version(argparse.Action):
@@ -64,6 +90,22 @@ def _spelling(argument: str) -> str:
     return flag.replace("_", "-") + equals + value if flag.startswith("--") else argument
 
 
+def _path(text: str) -> str:
+    """A flag's path; argparse says which flag it is."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty; give a path, or leave the flag out")
+    return text
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise argparse.ArgumentTypeError(f"{text[:_MOST_DIGITS]}… is too large a number")
+    return int(text)
+
+
+_whole.__name__ = "int"  # which argparse says
+
+
 def _parser() -> Parser:
     parser = Parser(
         prog="tinydiff-tui",
@@ -78,27 +120,27 @@ def _parser() -> Parser:
     _evaluate(commands.add_parser("evaluate", help="say in figures how good a checkpoint's images are"))
     _visualize(commands.add_parser("visualize", help="show how images turn into noise"))
     export = commands.add_parser("export", help="write a model's weights for other programs")
-    export.add_argument("--checkpoint", required=True, help="file written by train")
+    export.add_argument("--checkpoint", type=_path, required=True, help="file written by train")
     export.add_argument(
         "--format", default="safetensors", choices=("safetensors",), help="format of the file (default: safetensors)"
     )
-    export.add_argument("--output", default="", help="file to write (default: beside the checkpoint)")
+    export.add_argument("--output", type=_path, help="file to write (default: beside the checkpoint)")
     datasets = commands.add_parser("datasets", help="list the data sets, or download one")
     datasets.add_argument("--download", metavar="NAME", help="fetch a data set into the data folder")
-    datasets.add_argument("--data-dir", default="", help="folder of the data sets")
+    datasets.add_argument("--data-dir", type=_path, help="folder of the data sets")
     _plain(datasets)
     attach = commands.add_parser("attach", help="watch a run of another process in the app, pause or stop it")
-    attach.add_argument("folder", nargs="?", default="outputs", help="the run's folder (default: outputs)")
+    attach.add_argument("folder", type=_path, nargs="?", default="outputs", help="the run's folder (default: outputs)")
     attach.add_argument("--ask", choices=REQUESTS, help="leave this request for the run instead, without the app")
     runs = commands.add_parser("runs", help="list the runs below a folder")
-    runs.add_argument("folder", nargs="?", default=".", help="where to look (default: here)")
+    runs.add_argument("folder", type=_path, nargs="?", default=".", help="where to look (default: here)")
     return parser
 
 
 def _train(parser: argparse.ArgumentParser) -> None:
     _add_fields(parser, TrainConfig)
     parser.add_argument(
-        "--resume", nargs="?", const=True, default=False, metavar="CHECKPOINT",
+        "--resume", type=_path, nargs="?", const=True, default=False, metavar="CHECKPOINT",
         help="continue the run in --output-dir, from its last.pt or the checkpoint given",
     )  # fmt: skip
     parser.add_argument("--detach", action="store_true", help="train in a process of its own that outlives this terminal")
@@ -107,32 +149,33 @@ def _train(parser: argparse.ArgumentParser) -> None:
 
 
 def _sample(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--checkpoint", required=True, help="file written by train")
-    parser.add_argument("--output", default="", help="PNG to write (default: generated_samples.png in the run's folder)")
+    parser.add_argument("--checkpoint", type=_path, required=True, help="file written by train")
+    parser.add_argument("--output", type=_path, help="PNG to write (default: generated_samples.png in the run's folder)")
     parser.add_argument("--show-intermediate", action="store_true", help="write the denoising steps too, and a GIF of them")
-    parser.add_argument("--timesteps", type=int, help="T of the model's schedule; only checked, use --steps to spend fewer")
-    parser.add_argument("--data-dir", default="", help="folder of the data sets, for --start image and inpaint")
+    parser.add_argument("--timesteps", type=_whole, help="T of the model's schedule; only checked, use --steps to spend fewer")
+    parser.add_argument("--data-dir", type=_path, help="folder of the data sets, for --start image and inpaint")
     _add_fields(parser, SampleConfig)
     _add_compute(parser)
     _plain(parser)
 
 
+PATHS = ("data_dir", "output_dir")
 EVALUATED = ("sampler", "steps", "spacing", "eta", "variance", "seed", "guidance_scale", "guidance_interval")
 
 
 def _evaluate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--checkpoint", required=True, help="file written by train")
-    parser.add_argument("--num-images", type=int, default=5000, metavar="N", help="images to draw and judge (default: 5000)")
-    parser.add_argument("--output", default="", help="JSON file to write the figures to as well (default: none)")
-    parser.add_argument("--data-dir", default="", help="folder of the data sets (default: the one of the training)")
+    parser.add_argument("--checkpoint", type=_path, required=True, help="file written by train")
+    parser.add_argument("--num-images", type=_whole, default=5000, metavar="N", help="images to draw and judge (default: 5000)")
+    parser.add_argument("--output", type=_path, help="JSON file to write the figures to as well (default: none)")
+    parser.add_argument("--data-dir", type=_path, help="folder of the data sets (default: the one of the training)")
     _add_fields(parser, SampleConfig, only=EVALUATED)
     _add_compute(parser)
     _plain(parser)
 
 
 def _visualize(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--num-images", type=int, default=8, help="images to show (default: 8)")
-    parser.add_argument("--save-path", default="forward_diffusion.png", help="PNG to write (default: %(default)s)")
+    parser.add_argument("--num-images", type=_whole, default=8, help="images to show (default: 8)")
+    parser.add_argument("--save-path", type=_path, default="forward_diffusion.png", help="PNG to write (default: %(default)s)")
     _add_fields(parser, TrainConfig, only=("dataset", "data_dir", "image_size", "schedule", "timesteps", "seed"))
 
 
@@ -163,4 +206,5 @@ def _add_fields(parser: argparse.ArgumentParser, config: type, only: tuple[str, 
                 if choices and field.name != "dataset"
                 else ("N" if isinstance(field.default, int) else "X" if isinstance(field.default, float) else "TEXT")
             )
-            parser.add_argument(flag, type=type(field.default), metavar=metavar, **settings)
+            kind = _path if field.name in PATHS else _whole if isinstance(field.default, int) else type(field.default)
+            parser.add_argument(flag, type=kind, metavar=metavar, **settings)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from core.errors import UserError
-from core.files import user_folder, user_path
+from core.files import is_there, user_folder, user_path
 from core.names import DATASETS, Dataset
 
 if TYPE_CHECKING:  # names and places are asked for before torch is there
@@ -75,7 +75,7 @@ def describe(name: str, root: Path | None = None) -> SetInfo:
     if not entry.marker:
         return SetInfo(name, entry.help, entry.shape, entry.size, entry.classes, "embedded", "in the program")
     marker = (root or default_data_dir()) / entry.marker
-    status = "on disk" if marker.exists() else "can be downloaded"
+    status = "on disk" if is_there(marker) else "can be downloaded"
     return SetInfo(name, entry.help, entry.shape, entry.size, entry.classes, status, str(marker.parent))
 
 

@@ -13,7 +13,7 @@ from typing import IO
 
 from core.data.datasets import default_data_dir, describe
 from core.errors import UserError
-from core.files import atomic_write, write_failure
+from core.files import atomic_write, require_folder, write_failure
 from core.names import DATASETS
 
 _BLOCK = 1 << 16
@@ -48,14 +48,18 @@ def download(name: str, root: Path | None = None) -> Generator[Progress, None, N
         files = [(file, md5, [mirror + file for mirror in source.mirrors]) for file, md5 in source.resources]
     else:
         files = [(source.filename, source.tgz_md5, [source.url])]
+    require_folder(folder)
     for file, md5, addresses in files:
         if _checksum(folder / file) != md5:
             yield from _fetch(addresses, folder / file, md5, name, info.where)
     for file, _, _ in reversed(files):  # the first file is the marker of the set: it is there when all others are
         try:
             extract_archive(str(folder / file), str(folder))
-        except OSError as error:
-            raise UserError(write_failure(folder, error)) from error
+        except BaseException as error:
+            (root / entry.marker).unlink(missing_ok=True)  # half of it must not pass for the set
+            if isinstance(error, OSError):
+                raise UserError(write_failure(folder, error)) from error
+            raise
 
 
 def _fetch(addresses: list[str], target: Path, md5: str, name: str, where: str) -> Iterator[Progress]:
@@ -90,4 +94,4 @@ def _read(answer: IO[bytes]) -> bytes:
 
 
 def _checksum(path: Path) -> str:
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() if path.exists() else ""
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() if path.is_file() else ""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,14 +35,21 @@ class BatchFrame:
     evaluations: int
 
 
+class Source(NamedTuple):
+    """Pictures to start from: uint8 (N, H, W, C), and the class of each, int64 (N,)."""
+
+    images: Tensor
+    labels: Tensor
+
+
 def generate(
-    model: Model, options: SampleConfig, compute: Compute, source: Tensor | None = None, processes: ProcessGroup | None = None
+    model: Model, options: SampleConfig, compute: Compute, source: Source | None = None, processes: ProcessGroup | None = None
 ) -> Generator[BatchFrame, None, None]:
     """Draw options.num_images images, batch after batch; closing stops within one network evaluation.
 
     Of a group of several processes each draws every size-th batch, the same as one process would.
 
-    `source`: the pictures to start from, uint8 (options.num_images, H, W, C), for start = image and inpaint.
+    `source`: options.num_images pictures, for start = image and inpaint; each keeps its class unless options.label is another.
     Raises UserError when the options do not fit the model.
     """
     options.check(model.config, model.label_count)
@@ -50,17 +58,18 @@ def generate(
     sampler = SAMPLERS[options.sampler]
     extras = {name: getattr(options, name) for name in sampler.options}
     processes = processes or ProcessGroup()
+    classes = classes_drawn(model, options, source)
     numbers = range(processes.rank, math.ceil(options.num_images / BATCH), processes.size)
     for turn, number in enumerate(numbers):
         first = number * BATCH
         count = min(BATCH, options.num_images - first)
         noise = SampleNoise(options.seed, first, count, model.shape, compute.device)
-        labels = labels_for(model, options, first, count, compute.device)
+        labels = torch.tensor(classes[first : first + count], device=compute.device) if classes else None
         interval = MIDDLE if options.guidance_interval == "middle" else (0.0, math.inf)
         denoise = model.diffusion.denoiser(
             model.network, labels=labels, guidance_scale=options.guidance_scale, guidance_interval=interval
         )
-        known = None if source is None else to_float(source[first : first + count].to(compute.device))
+        known = None if source is None else to_float(source.images[first : first + count].to(compute.device))
         x_T, denoise = _start(model, options, denoise, noise, first, known, timesteps[0])
         frames = sampler.load()(denoise, x_T, model.diffusion.schedule, timesteps, noise, **extras)
         while True:
@@ -100,8 +109,8 @@ def _start(
     return x_T, keep_outside(denoise, known, mask)
 
 
-def source_pictures(model: Model, options: SampleConfig, data_dir: str = "") -> Tensor | None:
-    """The test images that start = image and inpaint begin from, uint8 (N, H, W, C); None for the other starts.
+def source_pictures(model: Model, options: SampleConfig, data_dir: str = "") -> Source | None:
+    """The test images that start = image and inpaint begin from; None for the other starts.
 
     Raises UserError when the model's data set is not there or has fewer images.
     """
@@ -111,13 +120,24 @@ def source_pictures(model: Model, options: SampleConfig, data_dir: str = "") -> 
     data = open_dataset(config.dataset, "test", data_root(data_dir, config.data_dir), config.image_size)
     if options.num_images > len(data):
         raise UserError(f"{config.dataset} has {len(data)} test images to start from; ask for that many with --num-images")
-    return data.images[: options.num_images]
+    return Source(data.images[: options.num_images], data.labels[: options.num_images])
 
 
-def labels_for(model: Model, options: SampleConfig, first: int, count: int, device: torch.device) -> Tensor | None:
-    """The class of each image: the one asked for, else image k gets class k modulo the number of classes."""
+def classes_drawn(model: Model, options: SampleConfig, source: Source | None = None) -> list[int]:
+    """The class of each image; none for a model without classes. Raises UserError.
+
+    It is the one asked for, else that of the picture it starts from, else image k gets class k modulo the number of classes.
+    """
     if not model.label_count:
-        return None
+        return []
     if options.label >= 0:
-        return torch.full((count,), options.label, device=device)
-    return torch.arange(first, first + count, device=device) % model.label_count
+        return [options.label] * options.num_images
+    if source is None:
+        return [k % model.label_count for k in range(options.num_images)]
+    own: list[int] = source.labels.tolist()
+    if max(own) >= model.label_count:
+        raise UserError(
+            f"{model.config.dataset} has a class that the model, which knows {model.label_count}, was not trained on; "
+            "check --data-dir, or choose a --class"
+        )
+    return own

@@ -161,9 +161,11 @@ class Diffusion:
 
         With labels (N,) and guidance_scale s other than 1: u + s (c - u) of the unconditional and conditional output (Ho &
         Salimans 2022, with s = 1 + w); both go through the network as one batch. Guided is only where the noise level sigma =
-        s_t / a_t lies within guidance_interval (Kynkaanniemi et al. 2024).
+        s_t / a_t lies within guidance_interval (Kynkaanniemi et al. 2024); s = 0 is unconditional at every level.
         """
         null = getattr(model, "null_label", 0)
+        if labels is not None and guidance_scale == 0:
+            labels, guidance_scale = torch.full_like(labels, null), 1.0
 
         def evaluate(x: Tensor, t: Tensor, guided: bool) -> Tensor:
             if labels is None or not guided:

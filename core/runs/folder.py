@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.config import REQUESTS, TrainConfig
 from core.errors import UserError, printable
-from core.files import read_text, user_path, write_failure, write_json
+from core.files import read_text, require_folder, user_path, write_failure, write_json
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -58,11 +58,7 @@ class RunDir:
             )
         if resume and not self.last.exists() and not self.epoch_checkpoints():
             raise UserError(f"{self.path} holds no run to resume (no {self.last.name}); leave --resume out to start one")
-        probe = self.path
-        while not probe.exists():
-            probe = probe.parent
-        if not probe.is_dir() or not os.access(probe, os.W_OK):
-            raise UserError(f"{self.path} cannot be written; choose another --output-dir")
+        require_folder(self.path)
         self.check_inside()
 
     def check_inside(self) -> None:
@@ -242,6 +238,12 @@ def run_folder_of(checkpoint: Path) -> Path:
     """The run that a checkpoint belongs to: checkpoints/ lies one level down."""
     parent = checkpoint.parent
     return parent.parent if parent.name == "checkpoints" else parent
+
+
+def holds_file(path: Path) -> bool:
+    """Whether this path is, or would become, one of the files that a run's folder consists of."""
+    path = Path(os.path.realpath(path))
+    return any((folder / "run.json").exists() and path.relative_to(folder).parts[0] in _OWN for folder in path.parents[:2])
 
 
 def find_runs(root: Path) -> list[RunInfo | UserError]:

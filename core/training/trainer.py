@@ -22,7 +22,7 @@ from core.compute.device import choose_compute, with_graphs
 from core.compute.distributed import END, ROLL_BACK, check_share, is_first, join
 from core.config import SampleConfig, TrainConfig, check_batch
 from core.data.datasets import open_dataset
-from core.diffusion.generate import generate
+from core.diffusion.generate import classes_drawn, generate
 from core.diffusion.model import Model, make_diffusion
 from core.errors import Diverged, UserError
 from core.files import user_path, write_failure
@@ -309,12 +309,13 @@ class Trainer:
     def _sample(self, epoch: int) -> Iterator[Event]:
         model = self.model()
         drawn: Tensor | None = None
-        for batch in generate(model, SampleConfig(num_images=GRID_IMAGES, seed=self.config.seed), self.compute):
+        wanted = SampleConfig(num_images=GRID_IMAGES, seed=self.config.seed)
+        for batch in generate(model, wanted, self.compute):
             drawn = batch.frame.x
             yield Sampling(epoch, batch)
         assert drawn is not None
         path = self.run.samples(epoch)
-        images.save_png(path, images.class_grid(images.to_uint8(drawn), model.label_count))
+        images.save_png(path, images.class_grid(images.to_uint8(drawn), classes_drawn(model, wanted)))
         yield SamplesEvent(epoch, drawn, path)
 
     def _roll_back(self, reason: str, metrics: IO[str]) -> RolledBack:

@@ -6,7 +6,7 @@ import torch
 from core.compute.device import choose_compute
 from core.compute.seeds import SampleNoise
 from core.config import REGIONS, SampleConfig, TrainConfig
-from core.diffusion.generate import generate, timesteps_for
+from core.diffusion.generate import Source, generate, timesteps_for
 from core.diffusion.model import Model, make_diffusion
 from core.diffusion.starts import interpolated, region, slerp
 from core.errors import UserError
@@ -24,7 +24,8 @@ def model() -> Model:
 
 
 def final(model: Model, options: SampleConfig, source: torch.Tensor | None = None) -> torch.Tensor:
-    return list(generate(model, options, choose_compute("cpu", "fp32"), source))[-1].frame.x
+    pictures = None if source is None else Source(source, torch.zeros(len(source), dtype=torch.int64))
+    return list(generate(model, options, choose_compute("cpu", "fp32"), pictures))[-1].frame.x
 
 
 def test_slerp_meets_its_ends_and_keeps_the_length() -> None:

@@ -244,7 +244,7 @@ async def test_other_starts_are_those_of_the_engine(place: Path, start: str) -> 
         formula = str(screen.query_one("#formula", Static).visual)
         assert {"image": "60% of the way", "inpaint": "outside of the left", "interpolate": "slerp"}[start] in formula
         if start == "inpaint":
-            assert source is not None and np.array_equal(pictures[:, :, 14:], source[:, :, 14:].numpy())
+            assert source is not None and np.array_equal(pictures[:, :, 14:], source.images[:, :, 14:].numpy())
 
 
 @pytest.mark.parametrize(("size", "count"), [((80, 24), 16), ((120, 40), 36), ((200, 60), 64)])

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import signal
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -18,11 +17,13 @@ from textual.screen import Screen
 
 from core.data.datasets import default_dataset
 from core.errors import UserError
+from core.files import working_folder
 from tinydiff_tui.app.launch import run_app, summary_of
 from tinydiff_tui.app.palette import BindingCommands
 from tinydiff_tui.app.settings import DARK, LIGHT, load_theme, save_theme
 from tinydiff_tui.jobs.jobs import Jobs
 from tinydiff_tui.jobs.messages import EngineLoaded
+from tinydiff_tui.jobs.signals import heeded
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.terminal.deferred import np
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from tinydiff_tui.screens.train import TrainScreen
 
 __all__ = ["TinydiffApp", "run_app"]
-
-SIGNALS = ("SIGTERM", "SIGHUP")
 
 
 def make_mode(name: str) -> ModeScreen:
@@ -78,7 +77,7 @@ class TinydiffApp(App[None]):
         self.DEFAULT_MODE = start  # type: ignore[misc]  # read once, by the app itself
         super().__init__()
         self.data_dir = data_dir
-        self.cwd = cwd or Path.cwd()
+        self.cwd = cwd or working_folder()
         self.jobs = Jobs()
         self.engine_ready = False
         self.engine_error = ""
@@ -99,13 +98,11 @@ class TinydiffApp(App[None]):
         self.theme = theme if theme in self.available_themes else DARK
         self.theme_changed_signal.subscribe(self, lambda theme: save_theme(theme.name))
         loop = asyncio.get_running_loop()
-        for name in SIGNALS:
-            if hasattr(signal, name):
-                number = getattr(signal, name)
-                try:
-                    loop.add_signal_handler(number, self.leave, 128 + number)
-                except (NotImplementedError, RuntimeError, ValueError):  # not the main thread, or not Unix
-                    break
+        for number in heeded("SIGTERM", "SIGHUP"):
+            try:
+                loop.add_signal_handler(number, self.leave, 128 + number)
+            except (NotImplementedError, RuntimeError, ValueError):  # not the main thread, or not Unix
+                break
 
     def on_ready(self) -> None:
         # After the first paint: torch takes seconds to import. run_app put the collection of garbage off until here.

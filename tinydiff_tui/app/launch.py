@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 
 from core.errors import UserError
-from core.files import shell_word, user_folder
+from core.files import shell_word, take_notices, user_folder
 from tinydiff_tui.commands.output import complain, open_output, quiet_libraries, say
 from tinydiff_tui.terminal.streams import LastingOutput
 
@@ -15,7 +15,7 @@ from tinydiff_tui.terminal.streams import LastingOutput
 def run_app(start: str = "data", cwd: Path | None = None) -> int:
     """Run the app in this terminal, opening in a mode, with the runs below `cwd` (default: here).
 
-    Returns the exit code; 2 when the terminal cannot show it.
+    Returns the exit code; 2 when the terminal cannot show it, or its folder is gone.
     """
     open_output()
     quiet_libraries()
@@ -34,14 +34,18 @@ def run_app(start: str = "data", cwd: Path | None = None) -> int:
     if sys.__stderr__ is not None:
         screen = open(sys.__stderr__.fileno(), "wb", closefd=False)  # noqa: SIM115 (lives as long as the process)
         sys.__stderr__ = LastingOutput(screen, encoding=sys.__stderr__.encoding, errors="replace")  # type: ignore[misc]  # Textual writes there
-    app = TinydiffApp(cwd=cwd, start=start)
+    try:
+        app = TinydiffApp(cwd=cwd, start=start)
+    except UserError as error:
+        complain(str(error))
+        return 2
     if app.driver_class.__name__ == "LinuxDriver":
         from tinydiff_tui.terminal.driver import ScreenDriver
 
         app.driver_class = ScreenDriver
     app.run()
     app.jobs.stop_all()  # after a crash they still run
-    for line in app.summary():
+    for line in [*app.summary(), *take_notices()]:
         say(line)
     return app.return_code or 0
 

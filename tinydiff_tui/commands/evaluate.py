@@ -6,7 +6,7 @@ import dataclasses
 from core.config import SampleConfig
 from core.errors import UserError
 from core.files import require_checkpoint, user_path, write_json
-from tinydiff_tui.commands.options import check_compute, chosen_compute, given
+from tinydiff_tui.commands.options import check_compute, chosen_compute, given, output_path
 from tinydiff_tui.commands.output import say, show
 from tinydiff_tui.commands.progress import make_progress
 
@@ -21,6 +21,7 @@ def run(options: argparse.Namespace) -> int:
     if wanted.num_images < FEWEST:
         raise UserError(f"--num-images must be at least {FEWEST} to judge, got {wanted.num_images}")
     check_compute(options)
+    output = output_path(options.output, checkpoint) if options.output else None
 
     from core.judge.judge import Report
     from core.runs.checkpoint import load_model
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     show(figures(report))
     for line in notes(report).splitlines():
         say(line)
-    if options.output:
+    if output is not None:
         drawn = {"checkpoint": str(checkpoint), "step": model.step, "sampling": dataclasses.asdict(wanted)}
-        write_json(user_path(options.output), drawn | dataclasses.asdict(report))
+        write_json(output, drawn | dataclasses.asdict(report))
     return 0

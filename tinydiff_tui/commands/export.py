@@ -2,7 +2,8 @@
 
 import argparse
 
-from core.files import require_checkpoint, user_path
+from core.files import is_plain, require_checkpoint, user_path
+from tinydiff_tui.commands.options import output_path
 from tinydiff_tui.commands.output import say
 
 
@@ -10,10 +11,11 @@ def run(options: argparse.Namespace) -> int:
     """Write the averaged weights of a checkpoint with the config in the metadata."""
     checkpoint = user_path(options.checkpoint)
     require_checkpoint(checkpoint)
-    output = user_path(options.output) if options.output else checkpoint.with_suffix(".safetensors")
+    output = output_path(options.output or checkpoint.with_suffix(".safetensors"), checkpoint)
 
     from core.runs.checkpoint import export_safetensors
 
     export_safetensors(checkpoint, output)
-    say(f"weights and config: {output} ({output.stat().st_size / 2**20:.1f} MiB)")
+    size = f" ({output.stat().st_size / 2**20:.1f} MiB)" if is_plain(output) else ""
+    say(f"weights and config: {output}{size}")
     return 0

@@ -2,9 +2,13 @@
 
 import argparse
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.config import TrainConfig, check_value
+from core.errors import UserError
+from core.files import require_writable, user_path
+from core.runs.folder import holds_file
 
 if TYPE_CHECKING:
     from core.compute.device import Compute
@@ -24,6 +28,17 @@ def check_compute(options: argparse.Namespace) -> None:
     for field in dataclasses.fields(TrainConfig):
         if field.name in wanted:
             check_value(field, wanted[field.name])
+
+
+def output_path(asked: str | Path, checkpoint: Path | None = None) -> Path:
+    """Where a command writes its result. Raises UserError, before hours are spent on it, when that cannot be or costs a run."""
+    path = user_path(asked)
+    require_writable(path)
+    if checkpoint is not None and path.exists() and path.samefile(checkpoint):
+        raise UserError(f"{path} is the checkpoint itself, which would be lost; choose another name")
+    if holds_file(path):
+        raise UserError(f"{path} is a part of a trained run, which would be lost; choose another name")
+    return path
 
 
 def chosen_compute(options: argparse.Namespace) -> "Compute":

@@ -4,6 +4,7 @@ Every text is one line without controls (core.errors.printable), encoded with a 
 way. A terminal is what isatty calls one: FORCE_COLOR colours, it does not animate a log.
 """
 
+import contextlib
 import io
 import sys
 import warnings
@@ -48,7 +49,8 @@ def say(text: str) -> None:
 
 def complain(text: str) -> None:
     """One line on standard error."""
-    sys.stderr.write(f"tinydiff-tui: {printable(text)}\n")
+    with contextlib.suppress(OSError):  # nobody is left to hear it
+        sys.stderr.write(f"tinydiff-tui: {printable(text)}\n")
 
 
 def show(renderable: "RenderableType") -> None:

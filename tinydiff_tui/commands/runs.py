@@ -5,7 +5,7 @@ import argparse
 from rich.table import Table
 
 from core.errors import UserError
-from core.files import user_path
+from core.files import reason, user_path
 from core.runs.folder import RunInfo, find_runs
 from tinydiff_tui.commands.output import say, show
 
@@ -15,6 +15,10 @@ def run(options: argparse.Namespace) -> int:
     root = user_path(options.folder)
     if not root.is_dir():
         raise UserError(f"there is no folder {root}; give one that holds runs")
+    try:
+        next(root.iterdir(), None)
+    except OSError as error:
+        raise UserError(f"{root} cannot be read: {reason(error)}; check its permissions, or give another folder") from error
     found = find_runs(root)
     if not found:
         say(f"no runs below {root}; start one with: tinydiff-tui train")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from core.compute.distributed import join
 from core.config import SampleConfig
 from core.errors import UserError
-from core.files import require_checkpoint, user_path
+from core.files import is_plain, require_checkpoint, require_folder, unused, user_path
 from core.runs.folder import run_folder_of
-from tinydiff_tui.commands.options import check_compute, chosen_compute, given
+from tinydiff_tui.commands.options import check_compute, chosen_compute, given, output_path
 from tinydiff_tui.commands.progress import make_progress
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ def run(options: argparse.Namespace) -> int:
     checkpoint = user_path(options.checkpoint)
     require_checkpoint(checkpoint)
     wanted = SampleConfig.asked(**given(options, SampleConfig))
-    output = user_path(options.output) if options.output else run_folder_of(checkpoint) / "generated_samples.png"
     check_compute(options)
-
-    import numpy as np
+    output = output_path(options.output or run_folder_of(checkpoint) / "generated_samples.png", checkpoint)
+    if options.show_intermediate:
+        _require_steps_folder(output)
 
     from core import images
-    from core.diffusion.generate import generate, source_pictures
+    from core.diffusion.generate import classes_drawn, generate, source_pictures
     from core.runs.checkpoint import load_model
 
     processes, compute = join(chosen_compute(options))
@@ -44,8 +44,8 @@ def run(options: argparse.Namespace) -> int:
         )
     wanted.check(model.config, model.label_count)
     wanted = wanted.resolve(model.config, model.label_count)
-    source = source_pictures(model, wanted, options.data_dir)
-    rows = model.label_count if wanted.label < 0 else 0
+    source = source_pictures(model, wanted, options.data_dir or "")
+    labels = classes_drawn(model, wanted, source)
     finished: list[tuple[int, images.Pixels]] = []
     steps: list[tuple[int, images.Pixels]] = []
     started = time.monotonic()
@@ -64,28 +64,54 @@ def run(options: argparse.Namespace) -> int:
             if frame.t < 0:
                 finished.append((batch.first, images.to_uint8(frame.x)))
             elif options.show_intermediate and batch.first == 0 and frame.index % max(1, frame.total // MOST_STEPS_SHOWN) == 0:
-                steps.append((frame.t, images.class_grid(images.to_uint8(frame.x), rows)))
+                steps.append((frame.t, images.class_grid(images.to_uint8(frame.x), labels[: len(frame.x)])))
         drawn = [pixels for _, pixels in sorted(chain.from_iterable(processes.gather(finished)), key=itemgetter(0))]
         processes.leave()
         if not processes.first:
             return 0
-        images.save_png(output, images.class_grid(np.concatenate(drawn), rows))
-        progress.say(f"{wanted.num_images} images in {time.monotonic() - started:.1f} s: {output}")
+        written = _write_sheets(output, drawn, labels)
+        place = f"{len(written)} sheets, {output} to {written[-1]}" if len(written) > 1 else str(output)
+        progress.say(f"{wanted.num_images} images in {time.monotonic() - started:.1f} s: {place}")
         if steps:
             folder = output.parent / "intermediate"
-            _write_steps(folder, steps, images.class_grid(drawn[0], rows))
+            _write_steps(folder, steps, images.class_grid(drawn[0], labels[: len(drawn[0])]))
             progress.say(f"{len(steps)} intermediate steps and denoising.gif: {folder}")
     return 0
 
 
-def _write_steps(folder: Path, steps: "list[tuple[int, images.Pixels]]", last: "images.Pixels") -> None:
-    """step_0999.png ... and denoising.gif, in place of those of an earlier sampling."""
-    from core import images
-
+def _require_steps_folder(output: Path) -> None:
+    folder = output.parent / "intermediate"
+    if not is_plain(output):
+        raise UserError(f"--show-intermediate writes a folder beside --output, and {output} is no file; name a file")
     if folder.is_symlink():
         raise UserError(f"{folder} is a link, and what was in it would be replaced; remove it, or give another --output")
+    require_folder(folder)
+
+
+def _write_sheets(output: Path, drawn: "list[images.Pixels]", labels: list[int]) -> list[Path]:
+    """One picture of all images; those that would be too large to look at are cut into more, with _2, _3, ... in their names."""
+    import numpy as np
+
+    from core import images
+
+    pictures, written = np.concatenate(drawn), []
+    cuts = images.sheets(len(pictures), pictures.shape[1])
+    if len(cuts) > 1 and not is_plain(output):
+        raise UserError(f"{len(pictures)} images take {len(cuts)} sheets, and {output} is no file; name one, or draw fewer")
+    for number, cut in enumerate(cuts, start=1):
+        path = output if number == 1 else output.with_stem(f"{output.stem}_{number}")
+        images.save_png(path, images.class_grid(pictures[cut.start : cut.stop], labels[cut.start : cut.stop]))
+        written.append(path)
+    return written
+
+
+def _write_steps(folder: Path, steps: "list[tuple[int, images.Pixels]]", last: "images.Pixels") -> None:
+    """step_0999.png ... and denoising.gif, in place of those of an earlier sampling; heun comes to a t twice, which gets a _2."""
+    from core import images
+
     for stale in folder.glob("step_*.png"):
         stale.unlink()
+    digits = max(4, len(str(max(t for t, _ in steps))))
     for t, shown in steps:
-        images.save_png(folder / f"step_{t:04d}.png", shown)
+        images.save_png(unused(folder, f"step_{t:0{digits}d}", ".png"), shown)
     images.save_gif(folder / "denoising.gif", [*(shown for _, shown in steps), last])

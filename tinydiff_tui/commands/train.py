@@ -13,11 +13,14 @@ from core.compute.distributed import check_share, is_first, world_size
 from core.config import TrainConfig, check_batch
 from core.data.datasets import default_dataset, describe, require
 from core.errors import UserError
-from core.files import shell_word, user_path
+from core.files import shell_word, take_notices, user_path
 from core.runs.folder import RunDir, read_run
 from tinydiff_tui.commands.options import given
 from tinydiff_tui.commands.output import say
 from tinydiff_tui.commands.progress import Plain, make_progress
+from tinydiff_tui.jobs.detach import say_started, start_detached
+from tinydiff_tui.jobs.signals import heeded
+from tinydiff_tui.jobs.starting import train_flags
 from tinydiff_tui.jobs.training import event_line
 
 _LOOK_SECONDS = 0.25
@@ -34,9 +37,8 @@ def run(options: argparse.Namespace) -> int:
     if options.detach:
         if world_size() > 1:
             raise UserError("--detach is for a run of one process; leave it out and put torchrun itself into the background")
-        from tinydiff_tui.jobs.detach import start_detached
-
-        process = start_detached(options.arguments, run_dir)
+        ways = [f"--resume={options.resume}"] if isinstance(options.resume, str) else ["--resume"] * options.resume
+        process = start_detached(["train", *ways, *["--overwrite"] * options.overwrite, *train_flags(config)], run_dir)
         folder = shell_word(run_dir.path)
         say(f"training in process {process.pid}; watch it with: tinydiff-tui attach {folder}")
         return 0
@@ -52,7 +54,8 @@ def run(options: argparse.Namespace) -> int:
         trainer.processes.leave()
         return 0
     with stop_signals() as stop, make_progress(plain=options.plain) as progress:
-        progress.say(f"{trainer.title}; {trainer.compute.describe()}")
+        for line in [*take_notices(), f"{trainer.title}; {trainer.compute.describe()}"]:
+            progress.say(line)
         if options.resume:
             progress.say(f"resuming at step {trainer.step:,} of {trainer.total_steps:,}")
         _pull(trainer, progress, stop)
@@ -100,6 +103,7 @@ def _pull(trainer: "Trainer", progress: Plain, stop: list[int]) -> None:
     """Pull the run to its end, or until a signal or a request ends it."""
     events = iter(trainer)
     for event in events:
+        say_started()
         _report(event, trainer.run.path, progress)
         while trainer.attend(progress.say) and not stop:
             time.sleep(_LOOK_SECONDS)
@@ -124,7 +128,7 @@ def _report(event: "Event", folder: Path, progress: Plain) -> None:
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Collect stop signals in a list, to be looked at between two events; a second Ctrl-C ends at once.
+    """Collect stop signals that are heeded in a list, to be looked at between two events; a second Ctrl-C ends at once.
 
     Not under torchrun, which passes every Ctrl-C on to processes that had it from the terminal already.
     """
@@ -135,8 +139,7 @@ def stop_signals() -> Iterator[list[int]]:
             raise KeyboardInterrupt
         received.append(number)
 
-    kinds = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    before = {kind: signal.signal(kind, note) for kind in kinds}
+    before = {kind: signal.signal(kind, note) for kind in heeded("SIGINT", "SIGTERM", "SIGHUP")}
     try:
         yield received
     finally:

@@ -6,7 +6,7 @@ from core.config import TrainConfig
 from core.data.datasets import default_dataset, require
 from core.errors import UserError
 from core.files import user_path
-from tinydiff_tui.commands.options import given
+from tinydiff_tui.commands.options import given, output_path
 from tinydiff_tui.commands.output import say
 
 MARKS = (0, 50, 100, 200, 400, 600, 800, 999)
@@ -22,6 +22,7 @@ def run(options: argparse.Namespace) -> int:
     if not 1 <= options.num_images <= 1000:
         raise UserError(f"--num-images must be between 1 and 1000, got {options.num_images}")
     require(config.dataset, root)
+    path = output_path(options.save_path)
 
     import torch
 
@@ -42,11 +43,13 @@ def run(options: argparse.Namespace) -> int:
     import numpy as np
 
     scale = max(1, 64 // data.side)
+    most = images.MOST_PIXELS // (len(marks) * ((data.side + images.GAP) * scale) ** 2)
+    if count > most:
+        raise UserError(f"{count} images of side {data.side} are too large a picture; use --num-images {most} or fewer")
     picture = images.grid(np.stack(cells), len(marks)).repeat(scale, axis=0).repeat(scale, axis=1)
     width = (data.side + images.GAP) * scale
     columns_at = [images.GAP * scale + i * width for i in range(len(marks))]
     labelled = images.label_row(picture, [f"t={t}" for t in marks], columns_at)
-    path = user_path(options.save_path)
     images.save_png(path, labelled, scale=1)
     say(f"{count} images of {config.dataset} at t = {', '.join(map(str, marks))} ({config.schedule}): {path}")
     return 0

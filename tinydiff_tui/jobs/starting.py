@@ -6,13 +6,14 @@ from typing import Any
 
 from core.config import TrainConfig, check_batch
 from core.data.datasets import describe, require
-from core.files import user_path
+from core.files import require_folder, user_path, working_folder
 from core.runs.folder import read_run
 
 
 def placed(config: TrainConfig, cwd: Path, data_dir: Path | None) -> TrainConfig:
-    """The app's folders where the form names none of its own."""
-    place = user_path(config.output_dir, None if cwd == Path.cwd() else cwd)
+    """The app's folders where the form names none of its own. Raises UserError when the run's folder cannot be written."""
+    place = user_path(config.output_dir, None if cwd == working_folder() else cwd)
+    require_folder(place)
     return dataclasses.replace(config, output_dir=str(place), data_dir=config.data_dir or (str(data_dir) if data_dir else ""))
 
 
@@ -38,12 +39,12 @@ def changes(config: TrainConfig) -> dict[str, Any]:
 
 
 def train_flags(config: TrainConfig) -> list[str]:
-    """The flags of `tinydiff-tui train` that make this config."""
+    """The flags of `tinydiff-tui train` that make exactly this config, whatever recipes and defaults are where they are read."""
     flags = []
-    for name, value in ({"model": config.model, "objective": config.objective} | changes(config)).items():
+    for name, value in config.to_dict().items():
         flag = name.replace("_", "-")
         if isinstance(value, bool):
             flags.append(f"--{flag}" if value else f"--no-{flag}")
-        else:
+        elif value != "":  # which no field but the two that are empty by default can be
             flags.append(f"--{flag}={value}")
     return flags

@@ -12,6 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, OptionList, Static
 
 from core.data.datasets import list_datasets
+from core.errors import UserError
 from core.files import user_path
 from core.names import DATASETS
 from tinydiff_tui.jobs.data import OpenedSet, opening
@@ -134,7 +135,11 @@ class DataScreen(ModeScreen):
         self._leave_input()
         if not event.value.strip():
             return
-        name = f"folder:{user_path(event.value.strip())}"
+        try:
+            name = f"folder:{user_path(event.value.strip())}"
+        except UserError as error:
+            self._say(str(error))
+            return
         sets = self.query_one(SetList)
         if name not in sets.folders:
             sets.folders.append(name)

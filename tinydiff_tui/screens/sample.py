@@ -127,7 +127,10 @@ class SampleScreen(ModeScreen):
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         if event.input.id == "path" and event.value.strip():
-            self.choose_checkpoint(user_path(event.value.strip(), self.app.cwd))
+            try:
+                self.choose_checkpoint(user_path(event.value.strip(), self.app.cwd))
+            except UserError as error:
+                self._say(str(error))
         else:
             self.action_generate()
         self.set_focus(None)
@@ -280,8 +283,11 @@ class SampleScreen(ModeScreen):
         self.call_after_refresh(self.trajectory.redraw)
 
     def _columns(self) -> int:
-        taken_in_turn = self.facts is not None and self.facts.labels and self.drawn and self.drawn.options.label < 0
-        return self.facts.labels if taken_in_turn and self.facts is not None else 0
+        """Of the grid: one a class where they are drawn in turn, else 0 for a square."""
+        if self.facts is None or self.drawn is None or self.drawn.options.label >= 0:
+            return 0
+        in_turn = self.drawn.options.start in ("noise", "interpolate")
+        return self.facts.labels if in_turn and self.facts.labels <= self.drawn.options.num_images else 0
 
     def _show_formula(self) -> None:
         if self.facts is None:

@@ -62,7 +62,8 @@ class FieldRow(Horizontal):
         if isinstance(control, Select):
             control.value = Select.NULL if value is None else value
         elif isinstance(control, Input):
-            control.value = "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+            short = f"{value:g}" if isinstance(value, float) else str(value)
+            control.value = "" if value is None else short if short == str(value) or float(short) == value else str(value)
 
     def offer(self, default: Any) -> None:
         """Show what the default is now."""

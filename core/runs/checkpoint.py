@@ -245,16 +245,16 @@ def _check_archive(file: IO[bytes], size: int) -> None:
     one pickle, and nothing named in it but what tensors are made of. So no more memory is taken than the file is long, and
     whatever torch itself would let a pickle call is not called.
     """
+    count, start = _directory(file, size)
     with zipfile.ZipFile(file) as archive:
         entries = archive.infolist()
-        if archive.testzip() is not None:  # reads them all
-            raise ValueError("a checksum is wrong")
-        if len({entry.filename.lower() for entry in entries}) < len(entries):
-            raise ValueError("two entries of one name")
         end = 0
         for entry in entries:
             end = _end_of_entry(file, entry, end)
-        _check_directory(file, len(entries), end, size)
+        if len({entry.filename.lower() for entry in entries}) != count or end != start:
+            raise ValueError("not the entries of this directory")
+        if archive.testzip() is not None:  # reads them all
+            raise ValueError("a checksum is wrong")
         (pickle,) = (entry for entry in entries if entry.filename.lower().endswith(".pkl"))
         if pickle.file_size > _MOST_STRUCTURE:
             raise ValueError("larger than any structure of ours")
@@ -276,28 +276,27 @@ def _end_of_entry(file: IO[bytes], entry: zipfile.ZipInfo, start: int) -> int:
     if entry.filename != entry.orig_filename or entry.extra or entry.comment:
         raise ValueError("an entry with two names, or more than a name")
     file.seek(extra + entry.file_size, os.SEEK_CUR)
-    if flags & _DESCRIBED:
-        if struct.unpack("<4s3I", file.read(16)) != (b"PK\7\x08", *told):
-            raise ValueError("an entry of two sizes")
-    elif sums != told:
+    described = flags & _DESCRIBED  # the numbers stand behind the entry, and in front of it too or not
+    if sums != told and not (described and sums == [0, 0, 0]):
+        raise ValueError("an entry of two sizes")
+    if described and struct.unpack("<4s3I", file.read(16)) != (b"PK\7\x08", *told):
         raise ValueError("an entry of two sizes")
     return file.tell()
 
 
-def _check_directory(file: IO[bytes], count: int, start: int, size: int) -> None:
-    """Raise ValueError unless one directory of so many entries goes from `start` to the end of the file."""
+def _directory(file: IO[bytes], size: int) -> tuple[int, int]:
+    """How many entries the one directory at the end of an archive has, and where it begins. Raises ValueError for any other."""
     file.seek(size - 22)
-    *marks, length, offset, comment = struct.unpack("<4s4H2IH", file.read(22))
-    if marks != [b"PK\5\6", 0, 0, count, count] or offset != start or comment:
-        raise ValueError("not the directory of these entries")
-    if start + length + 22 == size:
-        return
-    file.seek(start + length)  # torch adds the wide form, with the same numbers
-    wide = struct.unpack("<4sQ2H2I4Q", file.read(56)), struct.unpack("<4sIQI", file.read(20))
-    versions = wide[0][2:4]
-    again = (b"PK\6\6", 44, *versions, 0, 0, count, count, length, start), (b"PK\6\7", 0, start + length, 1)
-    if wide != again or file.tell() + 22 != size:
-        raise ValueError("more than one directory")
+    *marks, count, length, start, comment = struct.unpack("<4s4H2IH", file.read(22))
+    if marks != [b"PK\5\6", 0, 0, count] or comment or length > _MOST_STRUCTURE:
+        raise ValueError("no directory of ours")
+    if start + length + 22 < size:  # torch adds the wide form, with the same numbers
+        file.seek(start + length)
+        wide, locator = struct.unpack("<4sQ2H2I4Q", file.read(56)), struct.unpack("<4sIQI", file.read(20))
+        again = (b"PK\6\6", 44, *wide[2:4], 0, 0, count, count, length, start)
+        if wide != again or locator != (b"PK\6\7", 0, start + length, 1) or file.tell() + 22 != size:
+            raise ValueError("more than one directory")
+    return count, start
 
 
 def load_model(path: Path, *, device: torch.device | str = "cpu") -> Model:

@@ -290,7 +290,7 @@ def _directory(file: IO[bytes], size: int) -> tuple[int, int]:
     *marks, count, length, start, comment = struct.unpack("<4s4H2IH", file.read(22))
     if marks != [b"PK\5\6", 0, 0, count] or comment or length > _MOST_STRUCTURE:
         raise ValueError("no directory of ours")
-    if start + length + 22 < size:  # torch adds the wide form, with the same numbers
+    if start + length + 22 != size:  # torch adds the wide form, with the same numbers
         file.seek(start + length)
         wide, locator = struct.unpack("<4sQ2H2I4Q", file.read(56)), struct.unpack("<4sIQI", file.read(20))
         again = (b"PK\6\6", 44, *wide[2:4], 0, 0, count, count, length, start)

@@ -256,15 +256,16 @@ def test_class_names_carry_no_control_characters(tmp_path: Path, good: dict[str,
 
 
 @pytest.mark.slow
-def test_over_two_hundred_mutants_are_refused_with_one_sentence_each(tiny_run: Path, tmp_path: Path) -> None:
+def test_hundreds_of_mutants_are_refused_with_one_sentence_each(tiny_run: Path, tmp_path: Path) -> None:
     """Torn, flipped, hostile, packed, huge and senseless files: no code of theirs runs, and memory stays below 1 GiB."""
     command = [sys.executable, "-W", "ignore", "-m", "tests.core.mutants", str(tiny_run / "model_final.pt"), str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     said = json.loads(result.stdout)
     assert said["bad"] == []
-    assert said["count"] == 259
+    assert said["count"] == 361
     assert not said["canary"] and [p.name for p in tmp_path.iterdir() if not p.name.startswith("mutant")] == []
     assert said["peak"] < 1024  # MiB, with torch itself
+    assert said["slowest"] < 5  # seconds
     assert result.stderr == ""
 
 

@@ -28,12 +28,19 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
 REQUESTS = ("pause", "resume", "checkpoint", "sample", "stop")
 """What may be asked of a run through its folder."""
+LARGEST = 2**53 - 1
+"""Of all whole numbers: every reader of JSON gives these back as they were."""
+FAR = 1_000_000_000
+"""A bound from here on is there for the files; who meets the other one is not told of it."""
+MOST_TEXT = 5000
+"""Characters of a text; a path has at most 4096."""
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def setting(
     default: Any, text: str, *, choices: Collection[str] = (), low: float | None = None, high: float | None = None
 ) -> Any:
-    """A field with its one-line explanation and the values it may take (low and high included).
+    """A field with its one-line explanation and the values it may take (low and high included; numbers at most LARGEST).
 
     `choices` are names, of a table of core.names or a few of their own; the default may also be empty, for what suits the rest.
     """
@@ -48,7 +55,7 @@ class TrainConfig:
     data_dir: str = setting("", "folder of the data sets (default: TINYDIFF_DATA_DIR, or the user's data folder)")
     image_size: int = setting(0, "side in pixels for folder:PATH; 0 keeps the images' own, at most 64", low=0, high=512)
     model: str = setting("fast", "network, and the recipe that suits it", choices=NETWORKS)
-    epochs: int = setting(20, "passes over the data set", low=1)
+    epochs: int = setting(20, "passes over the data set", low=1, high=FAR)
     budget: str = setting("", "train this long instead: 90s, 5m or 1h30m (default: by epochs)")
     batch_size: int = setting(96, "images in one training step (default: the model's recipe)", low=1)
     optimizer: str = setting(
@@ -107,7 +114,7 @@ class TrainConfig:
             config = cls(**values)  # not `of`: today's recipe must not change what was trained with yesterday's
             config._check()
             return config
-        except (TypeError, OverflowError) as error:
+        except TypeError as error:
             raise UserError("the stored configuration has a value of the wrong kind; the file is damaged or foreign") from error
 
     def to_dict(self) -> dict[str, Any]:
@@ -128,8 +135,9 @@ class TrainConfig:
     def steps(self, per_epoch: int, done: int = 0, seconds: float = 0.0) -> int:
         """Steps of the whole run; with a budget, as many as fit at the pace of those done in `seconds` of training."""
         if not self.budget or not done:
-            return self.epochs * per_epoch
-        return done if seconds >= self.budget_seconds else math.ceil(done * self.budget_seconds / max(seconds, 1e-9))
+            return min(self.epochs * per_epoch, LARGEST)
+        fitting = math.ceil(done * self.budget_seconds / max(seconds, 1e-9))
+        return done if seconds >= self.budget_seconds else min(fitting, LARGEST)
 
     def _check(self) -> None:
         for f in dataclasses.fields(self):
@@ -147,20 +155,35 @@ class TrainConfig:
 
 
 def check_value(f: "dataclasses.Field[Any]", value: object) -> None:
-    """Raise UserError when a value has the wrong type or is outside what its field allows."""
+    """Raise UserError when a value has the wrong type or is outside what its field allows.
+
+    The one validator: of flags, of the app's form, and of what is written to a file and read from one.
+    """
     flag = "--class" if f.name == "label" else "--" + f.name.replace("_", "-")
     kind = f.type if isinstance(f.type, type) else type(f.default)
-    if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind:
-        raise UserError(f"{flag} takes {'a whole number' if kind is int else f'a {kind.__name__}'}, got {value!r}")
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        raise UserError(f"{flag} takes {'a whole number' if kind is int else f'a {kind.__name__}'}, got {shown(value)}")
+    if isinstance(value, str) and (len(value) > MOST_TEXT or _CONTROLS.search(value)):
+        raise UserError(f"{flag} takes a line of text without control characters, got {shown(value)}; rename what it names")
     choices, low, high = f.metadata["choices"], f.metadata["low"], f.metadata["high"]
     if choices and value not in choices and (value or f.default) and not is_folder(f, value):
         also = " or folder:PATH" if f.name == "dataset" else ""
-        raise UserError(f"unknown {flag[2:]} {value!r}; choose one of {', '.join(choices)}{also}")
-    if low is not None and isinstance(value, (int, float)) and not low <= value <= (math.inf if high is None else high):
-        span = f"between {low:g} and {high:g}" if high is not None else f"at least {low:g}"
-        raise UserError(f"{flag} must be {span}, got {value}")
+        raise UserError(f"unknown {flag[2:]} {shown(value)}; choose one of {', '.join(choices)}{also}")
+    high = LARGEST if high is None else high
+    if low is not None and isinstance(value, (int, float)) and not low <= value <= high:
+        end = f"{high:g}" if isinstance(high, float) else str(high)
+        span = f"between {low:g} and {end}" if value > high or high < FAR else f"at least {low:g}"
+        raise UserError(f"{flag} must be {span}, got {shown(value)}")
+
+
+def shown(value: object) -> str:
+    """A wrong value as a message says it: short, however long or deep it is."""
+    if isinstance(value, int) and abs(value) > 10**20:
+        return "a larger number" if value > 0 else "a smaller number"
+    if isinstance(value, (list, dict, tuple)):
+        return f"a {type(value).__name__}"
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 def is_folder(f: "dataclasses.Field[Any]", value: object) -> bool:

@@ -283,11 +283,32 @@ def require_space(path: Path, size: int) -> None:
         )
 
 
-def read_text(path: Path, most: int) -> str:
-    """The text of a plain file of at most `most` bytes. Raises OSError or ValueError for anything else."""
-    if not path.is_file() or path.stat().st_size > most:
-        raise ValueError("no file of ours")
-    return path.read_text()
+def open_plain(path: Path) -> IO[bytes]:
+    """Open a plain file to read. Raises OSError for anything else, at once: what waits or never ends is not read."""
+    try:
+        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115
+    except ValueError as error:  # a NUL in the name
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from error
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "no plain file")
+    return file
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """The content of a plain file of at most `most` bytes. Raises OSError or ValueError for anything else."""
+    with open_plain(path) as file:
+        if os.fstat(file.fileno()).st_size > most:
+            raise ValueError("larger than any file of ours")
+        return file.read(most)
+
+
+def read_json(path: Path, most: int = 1 << 20) -> Any:
+    """What a small file of ours says in JSON. Raises OSError or ValueError for anything else."""
+    try:
+        return json.loads(read_bytes(path, most).decode())
+    except RecursionError as error:
+        raise ValueError("deeper than any file of ours") from error
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from core.compute.seeds import generator_for
 from core.data.datasets import ImageSet, default_data_dir, describe, open_dataset, require
-from core.errors import UserError
+from core.errors import UserError, printable
 from core.files import atomic_write, require_space, user_folder
 from core.images import Pixels, to_float, to_uint8
 from core.judge.classifier import FEATURES, Classifier, Fitting, fit, new_classifier
+from core.runs.checkpoint import is_whole, read_safetensors
 
 VERSION = 1  # of network, training and cache: a change in any of them is another judge
 SURE = 0.95
@@ -173,6 +173,8 @@ def prepare_judge(
         if cached := _read(file, dataset, torch.device(device)):
             yield Ready(cached, file)
             return
+    if path.is_fifo() or path.is_socket():  # to write there would be to wait
+        path.unlink()
     require_space(path, _FILE_BYTES)
     train, test = open_dataset(dataset, "train", root), open_dataset(dataset, "test", root)
     for event in fit(train, torch.device(device)):
@@ -278,18 +280,25 @@ def _write(path: Path, judge: Judge) -> None:
 def _read(path: Path, dataset: str, device: torch.device) -> Judge | None:
     """The judge in a file; None when it is missing, torn, foreign, or of another version or data set."""
     try:
-        with safe_open(path, "pt") as file:
-            described = json.loads((file.metadata() or {})[_KEY])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        if described["identity"] != _identity(dataset):
-            return None
-        classes, accuracy = tuple(map(str, described["classes"])), float(described["accuracy"])
-        network = new_classifier(describe(dataset).shape[2], len(classes))
-        network.load_state_dict({name[8:]: value for name, value in tensors.items() if name.startswith("network.")})
-        test, train = tensors["test"], tensors["train"]
-        if test.shape[1:] != (FEATURES,) or train.shape[1:] != (FEATURES,):
-            return None
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError):
+        described, tensors = read_safetensors(path, _KEY, _FILE_BYTES)
+        classes, accuracy, identity = (described[key] for key in ("classes", "accuracy", "identity"))
+        test, train = tensors.pop("test"), tensors.pop("train")
+    except (OSError, ValueError, KeyError, TypeError):
         return None
+    info = describe(dataset)
+    named = isinstance(classes, list) and len(classes) == info.classes and all(isinstance(name, str) for name in classes)
+    if identity != _identity(dataset) or not named or type(accuracy) is not float or not 0 <= accuracy <= 1:
+        return None
+    network = new_classifier(info.shape[2], info.classes)
+    own = {f"network.{name}": value for name, value in network.state_dict().items()}
+    if {k: (v.shape, v.dtype) for k, v in tensors.items()} != {k: (v.shape, v.dtype) for k, v in own.items()}:
+        return None
+    numbers = [test, train, *(value for value in tensors.values() if value.is_floating_point())]  # the rest are counts
+    if not all(map(is_whole, numbers)) or any(shown.dim() != 2 or shown.shape[1] != FEATURES for shown in (test, train)):
+        return None
+    if not all(NEAREST < len(shown) <= MOST_REFERENCES for shown in (test, train)):
+        return None
+    network.load_state_dict({name.removeprefix("network."): value for name, value in tensors.items()})
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Judge(dataset, classes, accuracy, network.eval().requires_grad_(False), test, train)
+    judge = network.eval().requires_grad_(False)
+    return Judge(dataset, tuple(map(printable, classes)), accuracy, judge, test, train)

@@ -3,114 +3,257 @@
 import dataclasses
 import io
 import json
+import os
 import pickletools
+import struct
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import safetensors.torch
 import torch
 
-from core.config import TrainConfig
+from core.config import LARGEST, MOST_TEXT, TrainConfig
 from core.diffusion.model import Model, make_diffusion
-from core.errors import UserError, printable
-from core.files import atomic_write, require_checkpoint, require_space
-from core.network.unet import UNet, UNetConfig
+from core.errors import Diverged, UserError, printable
+from core.files import atomic_write, open_plain, read_bytes, require_checkpoint, require_space
+from core.names import DATASETS
+from core.network.norms import NORMS
+from core.network.unet import UNet, UNetConfig, parameter_count
+from core.runs.folder import MOST_SECONDS
 
 FORMAT, VERSION = "tinydiff-tui", 1
+MOST_FACTOR = 1e30
+"""Of the learning rate, on top of its schedule."""
 _REQUIRED = {"config": dict, "network": dict, "classes": list, "step": int, "model": dict, "ema": dict}
+_COUNTERS: dict[str, tuple[type[int] | type[float], float]] = {
+    "step": (int, LARGEST),
+    "ema_updates": (int, LARGEST),
+    "ended_epochs": (int, LARGEST),
+    "seconds": (float, MOST_SECONDS),
+    "lr_factor": (float, MOST_FACTOR),
+    "started": (float, MOST_SECONDS),
+}
+"""Type and largest value; the least is 0."""
+_SIZES = {
+    "image_size": (1, 512), "channels": (1, 3), "base": (1, 1024), "blocks": (1, 8), "time_dim": (2, 4096), "patch": (1, 16),
+    "classes": (0, 1 << 20),
+}  # fmt: skip
+"""Least and largest of the whole numbers in the shape of a network; far above any of ours."""
+_MOST_LEVELS, _MOST_MULTIPLIER, _MOST_PARAMETERS = 8, 64, 1 << 26
 _NAMED = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch FloatStorage"}
 """Everything that our checkpoints name in their pickle."""
 _MOST_STRUCTURE = 8 << 20  # bytes that describe the tensors; ours take about 100,000
-_MOST_STEPS = 2**53
+_MOST_BYTES = 16 * _MOST_PARAMETERS  # of a file: weights, their average and two moments
+_AROUND = 512  # bytes that torch.save takes for a tensor beside its numbers
+_UTF8, _DESCRIBED = 0x800, 8  # flags of a zip entry: how its name is written, and that its size stands behind it too
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint atomically. `content` holds the entries of _REQUIRED, and what a resume needs."""
-    require_space(path, _size(content))
+    """Write a checkpoint atomically. `content` holds the entries of _REQUIRED, and what a resume needs.
+
+    What is written can be read again: it goes through the same check. Raises UserError, and Diverged for what is not finite;
+    the file that was there stays.
+    """
+    require_space(path, sum(tensor.nbytes + _AROUND for tensor in _tensors(content)))
+    if not all(bool(tensor.isfinite().all()) for tensor in _tensors(content)):
+        raise Diverged(
+            f"the weights or what trains them stopped being finite by step {content.get('step')}, so {path} was not written; "
+            "continue from the last good checkpoint with --resume and a lower --lr, or --precision fp32"
+        )
+    content = {"format": FORMAT, "version": VERSION, **content}
+    try:
+        _check(content)
+    except ValueError as error:
+        raise UserError(f"{path} was not written, since it could not be read again: {error}") from error
     buffer = io.BytesIO()  # torch turns the OSError of a full disk into one of its own; ours must see it
-    torch.save({"format": FORMAT, "version": VERSION, **content}, buffer)
+    torch.save(content, buffer)
     with atomic_write(path) as file:
         file.write(buffer.getbuffer())
 
 
-def _size(content: object) -> int:
-    """Bytes of all tensors in nested dicts and lists, with a little for the rest."""
-    if isinstance(content, torch.Tensor):
-        return content.nbytes
-    if isinstance(content, list):
-        return sum(map(_size, content))
-    return sum(map(_size, content.values())) + 4096 if isinstance(content, dict) else 0
+def _tensors(content: object) -> Iterator[torch.Tensor]:
+    """Every tensor in nested dicts and lists, once."""
+    seen: set[int] = set()
+    waiting = [content]
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, (dict, list, tuple)):
+            waiting.extend(value.values() if isinstance(value, dict) else value)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint on to the CPU. Raises UserError when it is missing, torn, foreign, hostile or of a newer version."""
+    """Read a checkpoint on to the CPU, every entry checked but for what only a run's own optimizers can tell.
+
+    Raises UserError when it is missing, torn, foreign, hostile or of a newer version.
+    """
     require_checkpoint(path)
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{path} is not a checkpoint of this program; give one that 'tinydiff-tui train' wrote")
     version = content.get("version")
-    if not isinstance(version, int) or version > VERSION:
+    if type(version) is not int or version > VERSION:
         raise UserError(f"{path} has a newer format than this program's version {VERSION}; update tinydiff-tui")
+    try:
+        _check(content)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}; use an older checkpoint") from error
+    return content | {"classes": [printable(name) for name in content["classes"]]}
+
+
+def _check(content: dict[str, Any]) -> None:
+    """Raise ValueError, with what is wrong, unless these are the entries of a checkpoint: before it is written, after it is read.
+
+    The shape of the network is known to make sense before anything of it is built, and to work before its weights are looked at.
+    """
     for key, kind in _REQUIRED.items():
         if not isinstance(content.get(key), kind):
-            raise UserError(f"{path} is damaged: its entry '{key}' is missing or wrong; use an older checkpoint")
-    if not 0 <= content["step"] <= _MOST_STEPS or not all(isinstance(name, str) for name in content["classes"]):
-        raise UserError(f"{path} is damaged: its step or its classes make no sense; use an older checkpoint")
+            raise ValueError(f"its entry '{key}' is missing or wrong")
+    for key, (kind, most) in _COUNTERS.items():
+        value: Any = content.get(key, kind(0))
+        if type(value) is not kind or not 0 <= value <= most:
+            raise ValueError(f"its {key.replace('_', ' ')} makes no sense")
+    if not all(isinstance(name, str) and len(name) <= MOST_TEXT for name in content["classes"]):
+        raise ValueError("its classes make no sense")
     try:
         config = TrainConfig.from_dict(content["config"])
-        sane = all(abs(value) <= _MOST_STEPS for value in config.to_dict().values() if isinstance(value, int))
-    except (UserError, ValueError) as error:
-        raise UserError(f"{path} is damaged: its configuration makes no sense; use an older checkpoint") from error
-    if not sane or config.learn_variance is not content["network"].get("learn_variance"):
-        raise UserError(f"{path} is damaged: its configuration makes no sense; use an older checkpoint")
-    return content
+    except UserError as error:
+        raise ValueError("its configuration makes no sense") from error
+    network = _network(content["network"], config, len(content["classes"]))
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    for weights in (content["model"], content["ema"]):
+        if not all(map(is_whole, weights.values())) or {k: tuple(v.shape) for k, v in weights.items()} != wanted:
+            raise ValueError("its weights do not fit its network, or are no numbers")
+    _check_training(content)
+
+
+def _check_training(content: dict[str, Any]) -> None:
+    """The sums and moments that a resume takes up, where there are any. Raises ValueError."""
+    if not all(is_whole(content[key]) for key in ("tally", "epoch_loss") if key in content):
+        raise ValueError("its sums make no sense")
+    optimizers = content.get("optimizers", [])
+    if type(optimizers) is not list or not all(type(each) is dict and type(each.get("state")) is dict for each in optimizers):
+        raise ValueError("its optimizers make no sense")
+    for entries in (entries for each in optimizers for entries in each["state"].values()):
+        if not isinstance(entries, dict) or not all(map(is_whole, entries.values())):
+            raise ValueError("its optimizers make no sense")
+        step = entries.get("step")
+        if step is not None and not (step.shape == () and 1 <= step <= LARGEST):
+            raise ValueError("its optimizers make no sense")
+
+
+def _network(shape: dict[str, Any], config: TrainConfig, classes: int) -> UNet:
+    """The network of a checkpoint without its weights: no memory is taken for them. Raises ValueError."""
+    try:
+        _check_shape(shape, config, classes)
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in shape.items()}
+        with torch.device("meta"):
+            network = UNet(UNetConfig(**fields))
+            side, t = shape["image_size"], torch.zeros(1, dtype=torch.int64)
+            if parameter_count(network) > _MOST_PARAMETERS:
+                raise ValueError("larger than any network of ours")
+            network(torch.zeros(1, shape["channels"], side, side), t, t if shape["classes"] else None)
+    except (ValueError, RuntimeError, ArithmeticError, UserError) as error:
+        raise ValueError("the shape of its network makes no sense") from error
+    return network
+
+
+def _check_shape(shape: dict[str, Any], config: TrainConfig, classes: int) -> None:
+    """Raise ValueError unless every field of a network's shape has its type and range, and fits the run that it is of."""
+    if shape.keys() != {field.name for field in dataclasses.fields(UNetConfig)}:
+        raise ValueError("other fields")
+    for name, (low, high) in _SIZES.items():
+        if type(shape[name]) is not int or not low <= shape[name] <= high:
+            raise ValueError(f"{name} is outside its range")
+    multipliers, attention = shape["multipliers"], shape["attention"]
+    if type(multipliers) is not list or type(attention) is not list or not 1 <= len(multipliers) <= _MOST_LEVELS:
+        raise ValueError("no levels")
+    if len(attention) != len(multipliers) or not all(type(value) is bool for value in attention):
+        raise ValueError("attention is not told for each level")
+    if not all(type(value) is int and 1 <= value <= _MOST_MULTIPLIER for value in multipliers):
+        raise ValueError("a multiplier is outside its range")
+    if type(shape["norm"]) is not str or shape["norm"] not in NORMS or shape["time_dim"] % 2:
+        raise ValueError("an unknown norm, or half an embedding")
+    if shape["learn_variance"] is not config.learn_variance or shape["classes"] not in (
+        (0, classes) if config.conditional else (0,)
+    ):
+        raise ValueError("another variance or other classes than the run's")
+    named = DATASETS.get(config.dataset)
+    side, channels = (named.shape[0], (named.shape[2],)) if named else (config.image_size or shape["image_size"], (1, 3))
+    if shape["image_size"] != side or shape["channels"] not in channels:
+        raise ValueError("images of another shape than the run's")
 
 
 def export_safetensors(checkpoint: Path, output: Path) -> None:
     """Write the averaged weights of a checkpoint as safetensors, its config in the metadata. Raises UserError."""
     content = load_checkpoint(checkpoint)
-    build_network(content["network"], content["ema"], checkpoint)
     described = {key: content[key] for key in ("format", "version", "config", "network", "classes", "step")}
     weights = {name: value.contiguous() for name, value in content["ema"].items()}
     with atomic_write(output) as file:
         file.write(safetensors.torch.save(weights, {FORMAT: json.dumps(described)}))
 
 
+def read_safetensors(path: Path, key: str, most: int) -> tuple[Any, dict[str, torch.Tensor]]:
+    """What a safetensors file of at most `most` bytes says in JSON under a key of its metadata, and its tensors.
+
+    Raises OSError, ValueError or KeyError for any other file.
+    """
+    content = read_bytes(path, most)
+    header = int.from_bytes(content[:8], "little")
+    if header > _MOST_STRUCTURE:
+        raise ValueError("larger than any header of ours")
+    try:
+        tensors = safetensors.torch.load(content)
+        return json.loads(json.loads(content[8 : 8 + header])["__metadata__"][key]), tensors
+    except (RecursionError, TypeError, safetensors.SafetensorError) as error:
+        raise ValueError("no file of ours") from error
+
+
 def _read_safetensors(path: Path) -> object:
     try:
-        with path.open("rb") as start:
-            if int.from_bytes(start.read(8), "little") > _MOST_STRUCTURE:
-                raise ValueError("larger than any header of ours")
-        with safetensors.safe_open(path, "pt") as file:
-            described = json.loads((file.metadata() or {}).get(FORMAT, "null"))
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (OSError, ValueError, RecursionError, safetensors.SafetensorError) as error:
+        described, weights = read_safetensors(path, FORMAT, _MOST_BYTES // 4)
+    except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path} cannot be read as a checkpoint: it is torn, or not one of this program's") from error
     return described | {"model": weights, "ema": weights} if isinstance(described, dict) else None
 
 
 def _read_torch(path: Path) -> object:
     try:
-        _check_archive(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with open_plain(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > _MOST_BYTES:
+                raise ValueError("larger than any file of ours")
+            _check_archive(file, size)
+            file.seek(0)
+            content = torch.load(file, map_location="cpu", weights_only=True)  # the file that was checked, whatever is there now
+        if sum(tensor.nbytes for tensor in _tensors(content)) > size:
+            raise ValueError("tensors that are larger than what is stored of them")
+        return content
     except Exception as error:  # on flipped bytes zip and pickle stumble in any of a dozen ways
         raise UserError(f"{path} cannot be read as a checkpoint: it is torn, or not one of this program's") from error
 
 
-def _check_archive(path: Path) -> None:
-    """Raise ValueError unless this is a whole zip archive as torch.save writes ours: nothing packed, every checksum right, one
-    pickle, and nothing named in it but what tensors are made of. So no more memory is taken than the file is long, and whatever
-    torch itself would let a pickle call is not called.
+def _check_archive(file: IO[bytes], size: int) -> None:
+    """Raise ValueError unless this is a whole zip archive as torch.save writes ours: one entry after the other from the first
+    byte on, then the one directory, to the last byte, so that every reader finds the same; nothing packed, every checksum right,
+    one pickle, and nothing named in it but what tensors are made of. So no more memory is taken than the file is long, and
+    whatever torch itself would let a pickle call is not called.
     """
-    with zipfile.ZipFile(path) as archive:
+    count, start = _directory(file, size)
+    with zipfile.ZipFile(file) as archive:
         entries = archive.infolist()
-        names = {entry.filename.lower() for entry in entries}
-        stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
-        size = sum(entry.file_size for entry in entries)
-        if archive.comment or not stored or size > path.stat().st_size or len(names) < len(entries):
-            raise ValueError("not written by torch.save")
-        if archive.testzip() is not None:
+        end = 0
+        for entry in entries:
+            end = _end_of_entry(file, entry, end)
+        if len({entry.filename.lower() for entry in entries}) != count or end != start:
+            raise ValueError("not the entries of this directory")
+        if archive.testzip() is not None:  # reads them all
             raise ValueError("a checksum is wrong")
         (pickle,) = (entry for entry in entries if entry.filename.lower().endswith(".pkl"))
         if pickle.file_size > _MOST_STRUCTURE:
@@ -120,37 +263,52 @@ def _check_archive(path: Path) -> None:
                 raise ValueError(f"names {argument}")
 
 
+def _end_of_entry(file: IO[bytes], entry: zipfile.ZipInfo, start: int) -> int:
+    """Where an entry ends that begins at `start` and says the same there as in the directory. Raises ValueError for any other."""
+    file.seek(start)
+    head = struct.unpack("<4s5H3I2H", file.read(30))
+    signature, _, flags, method, _, _, *sums, name, extra = head
+    told = [entry.CRC, entry.file_size, entry.file_size]
+    plain = method == entry.compress_type == zipfile.ZIP_STORED and entry.compress_size == entry.file_size
+    same = entry.header_offset == start and flags == entry.flag_bits and not flags & ~(_UTF8 | _DESCRIBED)
+    if signature != b"PK\3\4" or not plain or not same or file.read(name) != entry.orig_filename.encode():
+        raise ValueError("not written by torch.save")
+    if entry.filename != entry.orig_filename or entry.extra or entry.comment:
+        raise ValueError("an entry with two names, or more than a name")
+    file.seek(extra + entry.file_size, os.SEEK_CUR)
+    described = flags & _DESCRIBED  # the numbers stand behind the entry, and in front of it too or not
+    if sums != told and not (described and sums == [0, 0, 0]):
+        raise ValueError("an entry of two sizes")
+    if described and struct.unpack("<4s3I", file.read(16)) != (b"PK\7\x08", *told):
+        raise ValueError("an entry of two sizes")
+    return file.tell()
+
+
+def _directory(file: IO[bytes], size: int) -> tuple[int, int]:
+    """How many entries the one directory at the end of an archive has, and where it begins. Raises ValueError for any other."""
+    file.seek(size - 22)
+    *marks, count, length, start, comment = struct.unpack("<4s4H2IH", file.read(22))
+    if marks != [b"PK\5\6", 0, 0, count] or comment or length > _MOST_STRUCTURE:
+        raise ValueError("no directory of ours")
+    if start + length + 22 != size:  # torch adds the wide form, with the same numbers
+        file.seek(start + length)
+        wide, locator = struct.unpack("<4sQ2H2I4Q", file.read(56)), struct.unpack("<4sIQI", file.read(20))
+        again = (b"PK\6\6", 44, *wide[2:4], 0, 0, count, count, length, start)
+        if wide != again or locator != (b"PK\6\7", 0, start + length, 1) or file.tell() + 22 != size:
+            raise ValueError("more than one directory")
+    return count, start
+
+
 def load_model(path: Path, *, device: torch.device | str = "cpu") -> Model:
     """The model of a checkpoint with its averaged weights, in evaluation mode. Raises UserError."""
     path = Path(path)
     content = load_checkpoint(path)
     config = TrainConfig.from_dict(content["config"])
-    network = build_network(content["network"], content["ema"], path)
-    classes = tuple(map(printable, content["classes"]))
-    if network.config.classes not in (0, len(classes)):
-        raise UserError(f"{path} is damaged: its network knows other classes than the file; use an older checkpoint")
-    network = network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
-    return Model(network, make_diffusion(config), config, classes, content["step"])
-
-
-def build_network(shape: dict[str, Any], weights: dict[str, Any], path: Path) -> UNet:
-    """A U-Net of the stored shape around the stored weights. Shapes are compared before any memory is taken for them."""
-    try:
-        shape = {k: tuple(v) if isinstance(v, list) else v for k, v in shape.items()}
-        if shape["blocks"] > 64 or len(shape["multipliers"]) > 8 or shape["image_size"] > 4096 or shape["patch"] < 1:
-            raise ValueError("larger than any network of ours")
-        with torch.device("meta"):
-            network = UNet(UNetConfig(**shape))
-        wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-        found = {name: tuple(value.shape) for name, value in weights.items()}
-        whole = all(map(is_whole, weights.values()))
-    except (TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError, LookupError, UserError) as error:
-        raise UserError(f"{path} is damaged: the shape of its network makes no sense; use an older checkpoint") from error
-    if wanted != found or not whole:
-        raise UserError(f"{path} is damaged: its weights do not fit its network, or are no numbers; use an older checkpoint")
+    network = _network(content["network"], config, len(content["classes"]))
     # dict(): torch notes assign=True in the metadata of the dict it is given, and every later load of it would assign too.
-    network.load_state_dict(dict(weights), assign=True)
-    return network
+    network.load_state_dict(dict(content["ema"]), assign=True)
+    network = network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
+    return Model(network, make_diffusion(config), config, tuple(content["classes"]), content["step"])
 
 
 def is_whole(value: object) -> bool:

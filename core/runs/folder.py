@@ -3,27 +3,31 @@
 Free of torch, so that listing runs is instant.
 """
 
+import dataclasses
 import json
-import math
 import os
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from core.config import REQUESTS, TrainConfig
+from core.config import LARGEST, MOST_TEXT, REQUESTS, TrainConfig
 from core.errors import UserError, printable
-from core.files import read_text, require_folder, user_path, write_failure, write_json
+from core.files import open_plain, read_json, require_folder, user_path, write_failure, write_json
 
 if TYPE_CHECKING:
     from filelock import FileLock
 
 STATUSES = ("running", "paused", "stopped", "finished", "diverged")
-MOST_STEPS = 2**53
-_OWN = (
-    "run.json", "metrics.jsonl", "model_final.pt", "training_loss.png", "train.log", ".lock", "checkpoints", "samples", "control",
-)  # fmt: skip
+MOST_SECONDS = 1e12
+"""Of any time in a file, since 1970 or of training."""
+MOST_LINE = 1 << 20
+"""Bytes of a line of metrics.jsonl; ours take about 200."""
+_MOST_LOSS = 3.4e38  # what float32 holds
+_FOLDERS = ("checkpoints", "samples", "control")
+_OWN = ("run.json", "metrics.jsonl", "model_final.pt", "training_loss.png", "train.log", ".lock", *_FOLDERS)
 """What a run writes in its folder."""
 _DEEPEST = 4  # levels below a folder at which runs are looked for
 
@@ -56,20 +60,22 @@ class RunDir:
                 f"{self.path} already holds a run; continue it with --resume, replace it with --overwrite, "
                 "or choose another --output-dir"
             )
-        if resume and not self.last.exists() and not self.epoch_checkpoints():
+        if resume and not self.last.exists() and not self.epoch_checkpoints() and not self.final.exists():
             raise UserError(f"{self.path} holds no run to resume (no {self.last.name}); leave --resume out to start one")
         require_folder(self.path)
         self.check_inside()
 
     def check_inside(self) -> None:
-        """Raise UserError when a link in this folder leads out of it: what is read, written and deleted here is the run's own."""
+        """Raise UserError when a link in this folder leads out of it, or something stands in the place of a file that would be
+        waited for (a pipe, a device): what is read, written and deleted here is the run's own."""
         root = os.path.realpath(self.path)
         try:
             entries = [self.path / name for name in _OWN]
-            for folder in ("checkpoints", "samples", "control"):
+            for folder in _FOLDERS:
                 if (self.path / folder).is_dir() and not (self.path / folder).is_symlink():
                     entries += map(Path, os.scandir(self.path / folder))
             leading_out = [e for e in entries if e.is_symlink() and not Path(os.path.realpath(e)).is_relative_to(root)]
+            strange = [e for e in entries if not leading_out and not self._is_plain(e)]
         except OSError as error:
             raise UserError(
                 f"{self.path} cannot be read: {(error.strerror or str(error)).lower()}; check its permissions"
@@ -78,6 +84,19 @@ class RunDir:
             raise UserError(
                 f"{leading_out[0]} is a link that leads out of its run's folder; put the file itself there, or remove it"
             )
+        if strange:
+            what = "folder" if strange[0].name in _FOLDERS else "plain file"
+            raise UserError(f"{strange[0]} is no {what}, so this run cannot be read or written; remove it")
+
+    def _is_plain(self, entry: Path) -> bool:
+        """Whether what lies there, if anything does, is what a run puts there; other folders beside its files do no harm."""
+        try:
+            mode = entry.stat().st_mode
+        except FileNotFoundError:
+            return True
+        if entry.parent == self.path:
+            return stat.S_ISDIR(mode) if entry.name in _FOLDERS else stat.S_ISREG(mode)
+        return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
     def refuse_second(self) -> None:
         """Raise UserError while another process trains here."""
@@ -142,7 +161,7 @@ class RunDir:
 
     def take_requests(self) -> list[str]:
         """The requests that were left since the last look, each once."""
-        taken = [request for request in REQUESTS if (self.path / "control" / request).exists()]
+        taken = [request for request in REQUESTS if (self.path / "control" / request).is_file()]
         for request in taken:
             (self.path / "control" / request).unlink(missing_ok=True)
         return taken
@@ -156,6 +175,8 @@ class RunDir:
             file.unlink()
 
     def write_info(self, info: dict[str, Any]) -> None:
+        """Write run.json, once `read_run` would take it. Raises UserError."""
+        _info(self.path, info)
         write_json(self.run_json, info)
 
     def sync_metrics(self) -> None:
@@ -172,28 +193,90 @@ class RunDir:
             return
         kept = 0
         with self.metrics.open("rb+") as file:
-            for line in file:
-                entry = _parse(line)
+            while line := file.readline(MOST_LINE):
+                entry = _whole(line)
                 if entry is None or entry["step"] > step:
                     break
                 kept += len(line)
             file.truncate(kept)
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """All whole lines of metrics.jsonl."""
-        return list(self.follow_metrics(0))
+        """All good lines of metrics.jsonl, as MetricsReader gives them."""
+        return list(MetricsReader(self).read())
 
-    def follow_metrics(self, offset: int) -> Iterator[dict[str, Any]]:
-        """The whole lines from a byte offset on; each entry carries the offset behind it as "offset"."""
-        if not self.metrics.is_file():
+
+class MetricsReader:
+    """Reads the metrics.jsonl of a run, and later on from where it was left.
+
+    What it gives can be drawn and computed with: steps rise from entry to entry, "step", "epoch" and "images" are whole numbers
+    up to LARGEST, every other number is finite and one that float32 holds. Whatever else stands in a line is left out, and so is
+    a line without a step and a loss.
+    """
+
+    def __init__(self, run: RunDir) -> None:
+        self.run = run
+        self.step = -1
+        self._offset = 0
+        self._last = b""  # the line before the offset
+        self._file = (0, 0)
+
+    def is_stale(self) -> bool:
+        """Whether what was read so far lies there no more: the file is gone, another one, or was cut back and grew anew."""
+        if not self._offset:
+            return False
+        try:
+            with open_plain(self.run.metrics) as file:
+                file.seek(self._offset - len(self._last))
+                return _identity(file) != self._file or file.read(len(self._last)) != self._last
+        except OSError:
+            return True
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """The whole lines since the last look; none when no plain file is there."""
+        try:
+            file = open_plain(self.run.metrics)
+        except OSError:
             return
-        with self.metrics.open("rb") as file:
-            file.seek(offset)
-            for line in file:
-                offset += len(line)
-                entry = _parse(line)
-                if entry is not None:
-                    yield entry | {"offset": offset}
+        with file:
+            self._file = _identity(file)
+            file.seek(self._offset)
+            while (line := file.readline(MOST_LINE)).endswith(b"\n"):  # a torn line may grow, an endless one is not ours
+                self._offset, self._last = self._offset + len(line), line
+                entry = _whole(line)
+                if entry is not None and entry["step"] > self.step and _is_number(entry.get("loss")):
+                    self.step = entry["step"]
+                    yield _clean(entry)
+
+
+def _identity(file: IO[bytes]) -> tuple[int, int]:
+    status = os.fstat(file.fileno())
+    return status.st_dev, status.st_ino
+
+
+def _whole(line: bytes) -> dict[str, Any] | None:
+    """The entry of a line that is one of ours, as far as its step says."""
+    try:
+        entry = json.loads(line) if line.endswith(b"\n") else None
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) and _is_count(entry.get("step")) else None
+
+
+def _clean(entry: dict[str, Any]) -> dict[str, Any]:
+    clean = {name: entry[name] for name in ("step", "epoch", "images") if _is_count(entry.get(name))}
+    clean |= {name: float(entry[name]) for name in ("loss", "grad_norm", "lr", "seconds") if _is_number(entry.get(name))}
+    quartiles = entry.get("quartiles")
+    if isinstance(quartiles, list) and len(quartiles) == 4:
+        clean["quartiles"] = [float(q) if _is_number(q) else None for q in quartiles]
+    return clean
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value <= LARGEST
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and -_MOST_LOSS <= value <= _MOST_LOSS  # type: ignore[operator]
 
 
 @dataclass(frozen=True)
@@ -216,22 +299,29 @@ class RunInfo:
 
 
 def read_run(path: Path) -> RunInfo:
-    """Read run.json. Raises UserError when it is missing or damaged, or when links in the folder lead out of it."""
+    """Read run.json. Raises UserError when it is missing or damaged, or when what lies in the folder leads out of it."""
     run = RunDir(path)
     run.check_inside()
     try:
-        raw = json.loads(read_text(run.run_json, 1 << 20))
-        config = TrainConfig.from_dict(raw["config"])
-        status, started, device = raw["status"], float(raw["started"]), printable(str(raw["device"]))
-        step, total = int(raw["step"]), int(raw["total_steps"])
-        if status not in STATUSES or not math.isfinite(started) or not 0 <= step <= MOST_STEPS or not 0 <= total <= MOST_STEPS:
-            raise ValueError("no run of ours")
-        info = RunInfo(path, config, status, started, step, total, device)
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, UserError) as error:
+        info = _info(path, read_json(run.run_json))
+    except (OSError, ValueError, UserError) as error:
         raise UserError(f"{run.run_json} cannot be read; the run's checkpoints may still be good") from error
-    if status in ("running", "paused") and not run.is_live():
-        return RunInfo(path, config, "crashed", info.started, info.step, info.total_steps, info.device)
+    if info.status in ("running", "paused") and not run.is_live():
+        return dataclasses.replace(info, status="crashed")
     return info
+
+
+def _info(path: Path, raw: object) -> RunInfo:
+    """What run.json says, checked before it is written and after it is read. Raises UserError."""
+    if not isinstance(raw, dict):
+        raise UserError(f"{path} is no run of this program's")
+    config = TrainConfig.from_dict(raw.get("config"))
+    said: list[Any] = [raw.get(name) for name in ("status", "started", "device", "step", "total_steps")]
+    status, started, device, step, total = said
+    good = status in STATUSES and type(started) in (int, float) and 0 <= started <= MOST_SECONDS
+    if not good or not isinstance(device, str) or len(device) > MOST_TEXT or not _is_count(step) or not _is_count(total):
+        raise UserError(f"what {path} says of its run makes no sense")
+    return RunInfo(path, config, status, float(started), step, total, printable(device))
 
 
 def run_folder_of(checkpoint: Path) -> Path:
@@ -264,14 +354,3 @@ def find_runs(root: Path) -> list[RunInfo | UserError]:
 def now() -> float:
     """Seconds since the epoch, to the millisecond, as run.json stores them."""
     return round(time.time(), 3)
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        entry = json.loads(line)
-        entry["loss"] = float(entry["loss"])
-        return entry if 0 <= entry["step"] <= MOST_STEPS and type(entry["step"]) is int else None
-    except (ValueError, RecursionError, TypeError, KeyError, OverflowError):
-        return None

@@ -11,17 +11,29 @@ from core.runs.folder import RunDir
 
 
 def load_or_offer(path: Path, run: RunDir) -> dict[str, Any]:
-    """Load a checkpoint to resume from; when it is torn or gone, name the newest older one that is good."""
+    """Load a checkpoint to resume from; when it is torn or gone, name the newest of the run that is good."""
     try:
         return load_checkpoint(path)
     except UserError as error:
-        for older in reversed(run.epoch_checkpoints()):
+        good = _newest_whole(run)
+        if good is None:
+            raise UserError(f"{error}; no older checkpoint of this run is good, so start again with --overwrite") from error
+        raise UserError(f"{error}; {good} is good, continue from it with --resume {shell_word(good)}") from error
+
+
+def _newest_whole(run: RunDir) -> Path | None:
+    """The checkpoint of the most steps that a run can be resumed from, whatever the times of the files say."""
+    found: dict[Path, int] = {}
+    for paths in ([run.last], reversed(run.epoch_checkpoints()), [run.final]):
+        for path in paths:
             try:
-                load_checkpoint(older)
+                content = load_checkpoint(path)
             except UserError:
                 continue
-            raise UserError(f"{error}; {older} is good, continue from it with --resume {shell_word(older)}") from error
-        raise UserError(f"{error}; no older checkpoint of this run is good, so start again with --overwrite") from error
+            if "optimizers" in content:
+                found[path] = content["step"]
+                break  # of the epochs, the last one has the most steps
+    return max(found, key=lambda path: found[path], default=None)
 
 
 _FREE_ON_RESUME = (

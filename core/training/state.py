@@ -1,6 +1,5 @@
 """Everything that changes while a run trains, and how it goes into a checkpoint and comes back."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from core.errors import UserError
 from core.names import NETWORKS
 from core.network.muon import Muon, muon_and_adamw
 from core.network.unet import UNet
-from core.runs.checkpoint import build_network, describe_network, is_whole
+from core.runs.checkpoint import MOST_FACTOR, describe_network
 from core.runs.folder import now
 from core.training.ema import EMA
 
@@ -69,29 +68,30 @@ class TrainState:
 
     def restore(self, saved: dict[str, Any], path: Path) -> None:
         """Take everything from a checkpoint. Raises UserError when it does not fit."""
-        for weights in ("model", "ema"):
-            build_network(saved["network"], saved[weights], path)
         if saved["network"] != describe_network(self.network):
             raise UserError(f"{path} holds a network of another shape than this run's; use --overwrite or another --output-dir")
         try:
-            counters = [int(saved["ema_updates"]), int(saved["ended_epochs"])]
-            times = [float(saved[name]) for name in ("seconds", "lr_factor", "started")]
-            if not all(map(math.isfinite, times)) or counters[0] < 0:
-                raise ValueError("no numbers")
             states = [_fitting_state(own, **state) for own, state in zip(self.optimizers, saved["optimizers"], strict=True)]
-            for optimizer, state in zip(self.optimizers, states, strict=True):
-                optimizer.load_state_dict(state)
-            self.tally.copy_(saved["tally"])
-            self.epoch_loss.copy_(saved["epoch_loss"])
+            counters = [saved[name] for name in ("ema_updates", "ended_epochs", "seconds", "lr_factor", "started")]
+            sums = saved["tally"], saved["epoch_loss"]
+            if any(own.shape != value.shape for own, value in zip((self.tally, self.epoch_loss), sums, strict=True)):
+                raise ValueError("other sums")
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
             raise UserError(
                 f"{path} holds a model but no whole resume point; resume from another checkpoint that train wrote"
             ) from error
+        for optimizer, state in zip(self.optimizers, states, strict=True):
+            optimizer.load_state_dict(state)
+        self.tally.copy_(sums[0])
+        self.epoch_loss.copy_(sums[1])
         self.network.load_state_dict(saved["model"])
         self.ema.network.load_state_dict(saved["ema"])
         self.step = saved["step"]
-        self.ema.updates, self.ended_epochs = counters
-        self.seconds, self.lr_factor, self.started = times
+        self.ema.updates, self.ended_epochs, self.seconds, self.lr_factor, self.started = counters
+
+    def scale_lr(self, factor: float) -> None:
+        """Multiply the learning rate, on top of its schedule."""
+        self.lr_factor = min(self.lr_factor * factor, MOST_FACTOR)
 
 
 def _fitting_state(
@@ -100,15 +100,14 @@ def _fitting_state(
     """The saved state of each parameter, once it fits the parameter, in the optimizer's own groups. Raises ValueError."""
     owners = [p for group in optimizer.param_groups for p in group["params"]]
     names = {"momentum"} if isinstance(optimizer, Muon) else {"step", "exp_avg", "exp_avg_sq"}
+    if state and (set(map(type, state)) != {int} or state.keys() != set(range(len(owners)))):
+        raise ValueError("another network's")
     for index, entries in state.items():
         if set(entries) != names:
             raise ValueError("another optimizer's")
-        for name, value in entries.items():
-            if name == "step" and float(value) < 1:
-                raise ValueError("no step was taken")
-            if name != "step" and not (is_whole(value) and value.shape == owners[index].shape):
-                raise ValueError("another network's")
+        if any(value.shape != owners[index].shape for name, value in entries.items() if name != "step"):
+            raise ValueError("another network's")
     own = optimizer.state_dict()["param_groups"]
-    for group, saved in zip(own, param_groups, strict=True):
-        group["lr"] = float(saved["lr"])
-    return {"state": state, "param_groups": own}
+    if len(own) != len(param_groups):
+        raise ValueError("another optimizer's")
+    return {"state": state, "param_groups": own}  # their learning rate is set anew before every step

@@ -95,7 +95,7 @@ class Trainer:
 
     def scale_lr(self, factor: float) -> None:
         """Multiply the learning rate, on top of its schedule."""
-        self.state.lr_factor *= factor
+        self.state.scale_lr(factor)
 
     def sample_now(self) -> None:
         """Draw a grid of samples after the present step."""

@@ -1,4 +1,4 @@
-"""Two hundred damaged and hostile checkpoint files, made from a good one. Run as a program, it tries all of them."""
+"""Hundreds of damaged and hostile checkpoint files, made from a good one. Run as a program, it tries all of them."""
 
 import builtins
 import collections
@@ -11,6 +11,8 @@ import random
 import struct
 import subprocess
 import sys
+import time
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +20,8 @@ from typing import Any
 
 import safetensors.torch
 import torch
+
+from core.network.unet import UNet, UNetConfig
 
 Mutant = tuple[str, bytes]
 MIB = 1 << 20
@@ -146,6 +150,98 @@ def bombs(good: dict[str, Any]) -> Iterator[bytes]:
     yield whole + b"PK\x05\x06" + bytes(18)
 
 
+def two_faced(good: dict[str, Any]) -> Iterator[bytes]:
+    """Archives in which one reader finds another content than the next."""
+    whole, other = saved(good), saved(good | {"step": 13})
+    yield pickle.dumps({"format": "tinydiff-tui"}) + whole
+    yield saved({"format": "tinydiff-tui"}, _use_new_zipfile_serialization=False) + whole
+    yield b"\0" + whole
+    yield whole + other
+    yield other + whole
+    start = zipfile.ZipFile(io.BytesIO(whole)).start_dir
+    end, wide, locator = (whole.rindex(mark) for mark in (b"PK\5\6", b"PK\6\6", b"PK\6\7"))
+    directory = whole[start:wide]
+    yield whole[:end] + directory + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 8, 8, len(directory), end, 0)
+    yield whole[:start] + directory + whole[start:]
+    yield whole[:start] + bytes(8) + whole[start:]
+    yield whole[:end] + whole[wide:]
+    yield whole[: locator + 8] + struct.pack("<Q", start) + whole[locator + 16 :]
+    yield whole[: wide + 48] + struct.pack("<Q", 0) + whole[wide + 56 :]
+    yield whole[:-2] + b"\1\0x"
+    again = rezipped(whole, {})
+    name = b"archive/data.pkl"
+    assert again.count(name) == whole.count(name) == 2
+    for archive in (whole, again):
+        first, last = archive.index(name), archive.rindex(name)
+        yield archive[:first] + b"archive/dat_.pkl" + archive[first + 16 :]
+        yield archive[:first] + b"Archive/data.pkl" + archive[first + 16 :]
+        yield archive[:last] + b"archive/data\0pkl" + archive[last + 16 :]
+        yield archive[:18] + struct.pack("<II", 10**6, 10**6) + archive[26:]  # sizes before the first name
+        yield archive[:6] + b"\x01" + archive[7:]  # a flag there: encrypted
+    buffer = io.BytesIO(again)
+    with warnings.catch_warnings(), zipfile.ZipFile(buffer, "a") as archive_of_two:
+        warnings.simplefilter("ignore")
+        archive_of_two.writestr("archive/data.pkl", zipfile.ZipFile(io.BytesIO(other)).read("archive/data.pkl"))
+    yield buffer.getvalue()
+    data = zipfile.ZipFile(io.BytesIO(whole)).read("archive/data.pkl")
+    count = b"M" + struct.pack("<H", good["model"]["stem.weight"].numel())
+    assert count in data
+    yield rezipped(whole, {"data.pkl": data.replace(count, b"J" + struct.pack("<i", 2**31 - 1))})  # numbers that are not there
+    yield rezipped(whole, {"data/0": bytes(4)})
+
+
+def of_shape(good: dict[str, Any], **change: Any) -> dict[str, Any]:
+    """The checkpoint of another network, with weights that fit it."""
+    shape = good["network"] | change
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in shape.items()}
+    weights = UNet(UNetConfig(**fields)).state_dict()
+    return good | {"network": shape, "model": weights, "ema": weights}
+
+
+def lies(good: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Whole contents, every tensor in its place, one entry of which is of another type or outside of all sense."""
+    nan = float("nan")
+    change: dict[str, Any]
+    for change in (
+        {"image_size": 1024}, {"image_size": 4096}, {"image_size": 28.0}, {"image_size": "28"}, {"image_size": True},
+        {"image_size": 512}, {"image_size": 27}, {"channels": True}, {"channels": 1.0}, {"base": 16.0}, {"blocks": True},
+        {"blocks": 1.0}, {"time_dim": 32.0}, {"patch": 2.0}, {"classes": False}, {"classes": 0.0}, {"attention": [0, 0]},
+        {"multipliers": [1.0, 2.0]}, {"multipliers": [True, 2]}, {"learn_variance": 0}, {"learn_variance": None},
+        {"norm": ["layer"]}, {"norm": "batch"}, {"attention": "no"},
+    ):  # fmt: skip
+        yield good | {"network": good["network"] | change}
+    yield good | {"network": {k: v for k, v in good["network"].items() if k != "patch"}}
+    for change in (
+        {"time_dim": 33}, {"base": 65}, {"channels": 3}, {"channels": 2}, {"classes": 10}, {"learn_variance": True},
+        {"time_dim": 1},
+    ):  # fmt: skip
+        yield of_shape(good, **change)
+    for change in (
+        {"dataset": "folder:\x1b[2J"}, {"output_dir": "a\0b"}, {"data_dir": "\x9b31m"}, {"seed": 2**53}, {"epochs": 2**53},
+        {"grad_clip": float("inf")}, {"seed": True}, {"warmup": 2**63}, {"dataset": "cifar10"}, {"data_dir": "a" * 10**6},
+        {"lr": [[[[1.0]]]]}, {"checkpoint_seconds": 1e300}, {"image_size": 4096},
+    ):  # fmt: skip
+        yield good | {"config": good["config"] | change}
+    for change in (
+        {"lr_factor": 1e300}, {"lr_factor": -1.0}, {"lr_factor": nan}, {"lr_factor": "1"}, {"seconds": 1e300}, {"seconds": True},
+        {"started": float("inf")}, {"started": -1.0}, {"step": 2**53}, {"step": True}, {"ema_updates": 1.5}, {"ema_updates": -1},
+        {"ended_epochs": 2**63}, {"ended_epochs": "1"}, {"optimizers": "text"}, {"optimizers": [{"state": 1}]},
+        {"tally": torch.full((10,), nan)}, {"epoch_loss": "0"}, {"classes": ["a" * 10**6]}, {"version": True},
+    ):  # fmt: skip
+        yield good | change
+    muon, adamw = good["optimizers"]
+    for step in ("text", nan, torch.tensor(nan), torch.tensor(-1.0), torch.tensor([1.0]), torch.tensor(1), 3, None):
+        entries = adamw["state"][0] | {"step": step}
+        yield good | {"optimizers": [muon, adamw | {"state": adamw["state"] | {0: entries}}]}
+    deep: list[Any] = []
+    for _ in range(60):
+        deep = [deep, deep]  # a handful of bytes, and no end to look at it all
+    for key in ("config", "network"):
+        yield good | {key: good[key] | {"patch" if key == "network" else "lr": deep}}
+    yield good | {"network": good["network"] | {"multipliers": deep}}
+    yield good | {"optimizers": deep, "classes": deep}
+
+
 def wrong(good: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Contents that are whole pickles of plain values, and make no sense."""
     change: dict[str, Any]
@@ -212,7 +308,8 @@ def mutants(good: dict[str, Any], canary: Path) -> Iterator[Mutant]:
     """(suffix, bytes) of every damaged file."""
     rng = random.Random(0)
     whole = saved(good)
-    damaged = truncated(whole), flipped(whole, rng), pickles(good, canary), bombs(good), map(saved, wrong(good))
+    contents = itertools.chain(wrong(good), lies(good))
+    damaged = truncated(whole), flipped(whole, rng), pickles(good, canary), bombs(good), two_faced(good), map(saved, contents)
     for content in itertools.chain(*damaged):
         yield ".pt", content
     yield ".pt", saved(good, _use_new_zipfile_serialization=False)
@@ -229,10 +326,11 @@ def main(good: Path, folder: Path) -> None:
 
     content = torch.load(good, weights_only=True)
     canary = folder / "canary"
-    count, bad = 0, []
+    count, bad, slowest = 0, [], 0.0
     for suffix, mutant in mutants(content, canary):
         path = folder / f"mutant{suffix}"
         path.write_bytes(mutant)
+        begun = time.monotonic()
         try:
             load_model(path)
             bad.append(f"{count} was read")
@@ -241,9 +339,9 @@ def main(good: Path, folder: Path) -> None:
                 bad.append(f"{count}: {error}")
         except BaseException as error:
             bad.append(f"{count}: {type(error).__name__}: {error}"[:300])
-        count += 1
+        count, slowest = count + 1, max(slowest, time.monotonic() - begun)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"count": count, "bad": bad, "peak": peak, "canary": canary.exists()}))
+    print(json.dumps({"count": count, "bad": bad, "peak": peak, "slowest": slowest, "canary": canary.exists()}))
 
 
 if __name__ == "__main__":

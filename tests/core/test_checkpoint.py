@@ -190,13 +190,19 @@ def test_weights_of_another_kind(tmp_path: Path, good: dict[str, Any]) -> None:
         refused(tmp_path / "a.pt")
 
 
+def plant(path: Path, content: dict[str, Any]) -> None:
+    """Write what save_checkpoint would refuse to."""
+    path.parent.mkdir(exist_ok=True)
+    torch.save(content, path)
+
+
 @pytest.mark.parametrize("key", ["optimizers", "tally", "ema_updates", "epoch_loss", "lr_factor", "started", "seconds"])
 @pytest.mark.parametrize("value", [None, "text", {"a": 1}, torch.zeros(2, 2)], ids=["none", "text", "dict", "tensor"])
 @pytest.mark.usefixtures("small_glyphs")
 def test_a_resume_point_with_a_wrong_entry(
     tmp_path: Path, good: dict[str, Any], tiny_config: Callable[..., Any], key: str, value: object
 ) -> None:
-    save_checkpoint(RunDir(tmp_path).last, good | {key: value})
+    plant(RunDir(tmp_path).last, good | {key: value})
     with pytest.raises(UserError) as error:
         Trainer(tiny_config(tmp_path), resume=True)
     assert "\n" not in str(error.value)
@@ -219,8 +225,8 @@ def test_an_optimizer_that_does_not_fit_its_network(
     tmp_path: Path, good: dict[str, Any], tiny_config: Callable[..., Any], damage: Callable[[dict[str, Any]], object], which: int
 ) -> None:
     damage(good["optimizers"][which]["state"][0])
-    save_checkpoint(RunDir(tmp_path).last, good)
-    with pytest.raises(UserError, match=r"no whole resume point|cannot be read as a checkpoint"):
+    plant(RunDir(tmp_path).last, good)
+    with pytest.raises(UserError, match=r"no whole resume point|cannot be read as a checkpoint|is damaged: its optimizers"):
         Trainer(tiny_config(tmp_path), resume=True)
 
 
@@ -228,7 +234,7 @@ def test_an_optimizer_that_does_not_fit_its_network(
 def test_the_optimizers_of_another_recipe(tmp_path: Path, good: dict[str, Any], tiny_config: Callable[..., Any]) -> None:
     muon, adamw = good["optimizers"]
     for others in ([], [muon], [adamw, muon], [muon, adamw, adamw]):
-        save_checkpoint(RunDir(tmp_path).last, good | {"optimizers": others})
+        plant(RunDir(tmp_path).last, good | {"optimizers": others})
         with pytest.raises(UserError, match="no whole resume point"):
             Trainer(tiny_config(tmp_path), resume=True)
 
@@ -238,8 +244,8 @@ def test_the_optimizers_of_another_recipe(tmp_path: Path, good: dict[str, Any], 
 def test_a_resume_point_that_is_no_number(
     tmp_path: Path, good: dict[str, Any], tiny_config: Callable[..., Any], key: str
 ) -> None:
-    save_checkpoint(RunDir(tmp_path).last, good | {key: float("nan")})
-    with pytest.raises(UserError, match="no whole resume point"):
+    plant(RunDir(tmp_path).last, good | {key: float("nan")})
+    with pytest.raises(UserError, match="is damaged: its "):
         Trainer(tiny_config(tmp_path), resume=True)
 
 
@@ -250,15 +256,16 @@ def test_class_names_carry_no_control_characters(tmp_path: Path, good: dict[str,
 
 
 @pytest.mark.slow
-def test_over_two_hundred_mutants_are_refused_with_one_sentence_each(tiny_run: Path, tmp_path: Path) -> None:
+def test_hundreds_of_mutants_are_refused_with_one_sentence_each(tiny_run: Path, tmp_path: Path) -> None:
     """Torn, flipped, hostile, packed, huge and senseless files: no code of theirs runs, and memory stays below 1 GiB."""
     command = [sys.executable, "-W", "ignore", "-m", "tests.core.mutants", str(tiny_run / "model_final.pt"), str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     said = json.loads(result.stdout)
     assert said["bad"] == []
-    assert said["count"] == 259
+    assert said["count"] == 361
     assert not said["canary"] and [p.name for p in tmp_path.iterdir() if not p.name.startswith("mutant")] == []
     assert said["peak"] < 1024  # MiB, with torch itself
+    assert said["slowest"] < 5  # seconds
     assert result.stderr == ""
 
 

@@ -192,6 +192,10 @@ def test_a_lost_resume_point_names_the_newest_good_checkpoint(
     tear(run.checkpoint(2))
     with pytest.raises(UserError) as error:
         Trainer(config, resume=True)
+    assert str(error.value).endswith(f"--resume {run.final}")
+    tear(run.final)
+    with pytest.raises(UserError) as error:
+        Trainer(config, resume=True)
     assert str(error.value).endswith(f"--resume {run.checkpoint(1)}")
     events = iter(Trainer(config, resume=True, checkpoint=run.checkpoint(1)))
     next(events)
@@ -203,7 +207,7 @@ def test_a_lost_resume_point_names_the_newest_good_checkpoint(
 @pytest.mark.usefixtures("small_glyphs")
 def test_without_any_good_checkpoint_one_sentence_says_what_to_do(tiny_config: Callable[..., Any], stopped: Path) -> None:
     run = RunDir(stopped)
-    for path in run.epoch_checkpoints():
+    for path in [*run.epoch_checkpoints(), run.final]:
         path.unlink()
     tear(run.last)
     with pytest.raises(UserError, match="no older checkpoint of this run is good, so start again with --overwrite"):

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.errors import UserError
-from core.runs.folder import RunDir, RunInfo, find_runs, read_run
+from core.runs.folder import MetricsReader, RunDir, RunInfo, find_runs, read_run
 
 FUZZ = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NUMBERS = st.integers() | st.floats() | st.just(10**400) | st.just(-(10**400))
@@ -53,20 +53,24 @@ def test_metrics_that_are_not_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def steps(reader: MetricsReader) -> list[int]:
+    return [entry["step"] for entry in reader.read()]
+
+
 def test_following_metrics_gives_each_line_once_and_waits_for_whole_ones(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
+    reader = MetricsReader(run)
+    assert steps(reader) == []
     run.metrics.write_text(line(10) + line(20))
-    first = list(run.follow_metrics(0))
-    assert [e["step"] for e in first] == [10, 20]
-    assert [e["offset"] for e in first] == [len(line(10)), len(line(10) + line(20))]
-    end = first[-1]["offset"]
-    assert list(run.follow_metrics(end)) == []
+    assert steps(reader) == [10, 20]
+    assert steps(reader) == []
     with run.metrics.open("a") as file:
         file.write(line(30)[:7])
-    assert list(run.follow_metrics(end)) == []
+    assert steps(reader) == []
     with run.metrics.open("a") as file:
         file.write(line(30)[7:])
-    assert [e["step"] for e in run.follow_metrics(end)] == [30]
+    assert steps(reader) == [30]
+    assert not reader.is_stale()
 
 
 def test_finding_runs_newest_first_with_the_unreadable_ones_as_errors(tmp_path: Path, tiny_config: Callable[..., Any]) -> None:
@@ -234,6 +238,5 @@ def test_any_bytes_as_metrics(tmp_path: Path, content: bytes, step: int) -> None
     run = RunDir(tmp_path)
     run.metrics.write_bytes(line(1).encode() + content)
     assert run.read_metrics()[0]["step"] == 1
-    list(run.follow_metrics(3))
     run.truncate_metrics(max(step, 1))
     assert run.read_metrics()[0]["step"] == 1

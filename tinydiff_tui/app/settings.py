@@ -1,10 +1,9 @@
 """What the app remembers between two starts: the theme."""
 
-import json
 from pathlib import Path
 
 from core.errors import UserError
-from core.files import user_folder, write_json
+from core.files import read_json, user_folder, write_json
 
 DARK, LIGHT = "textual-dark", "textual-light"
 
@@ -16,7 +15,7 @@ def settings_file() -> Path:
 def load_theme() -> str:
     """The remembered theme, else the dark one. A damaged file counts as none."""
     try:
-        theme = json.loads(settings_file().read_text())["theme"]
+        theme = read_json(settings_file())["theme"]
     except (OSError, ValueError, KeyError, TypeError):
         return DARK
     return theme if isinstance(theme, str) else DARK

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import UserError
-from core.runs.folder import RunDir, RunInfo, find_runs
+from core.runs.folder import MetricsReader, RunDir, RunInfo, find_runs
 from tinydiff_tui.jobs.training import LossCurve, Series
 from tinydiff_tui.terminal.cells import Pixels
 from tinydiff_tui.text import ago, duration, number, printable, short_count
@@ -37,11 +37,9 @@ class RunRow:
 
 @dataclass
 class _Followed:
-    """How far a metrics.jsonl was read."""
+    """What was read of a metrics.jsonl."""
 
-    offset: int = 0
-    size: int = 0
-    step: int = 0
+    reader: MetricsReader
     series: Series = field(default_factory=Series)
     lately: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=12))
 
@@ -65,7 +63,7 @@ class RunList:
         name = printable(name)
         followed = self._follow(run.path)
         losses = followed.series.losses
-        config, step = run.config, max(run.step, followed.step)
+        config, step = run.config, max(run.step, followed.reader.step)
         cells = (
             run.status,
             printable(config.dataset),
@@ -79,20 +77,12 @@ class RunList:
         return RunRow(str(run.path), name, cells, run, live, "", curve, pulse(run, followed.lately) if live else "")
 
     def _follow(self, folder: Path) -> _Followed:
-        run = RunDir(folder)
-        followed = self._followed.setdefault(folder, _Followed())
-        try:
-            size = run.metrics.stat().st_size
-            if size < followed.size:  # cut back by a resume, or overwritten
-                followed = self._followed[folder] = _Followed()
-            followed.size = size
-            if size > followed.offset:
-                for entry in run.follow_metrics(followed.offset):
-                    followed.series.put(entry["step"], entry["loss"])
-                    followed.lately.append(entry)
-                    followed.offset, followed.step = entry["offset"], entry["step"]
-        except OSError:
-            pass
+        followed = self._followed.get(folder)
+        if followed is None or followed.reader.is_stale():  # overwritten, or cut back by a resume
+            followed = self._followed[folder] = _Followed(MetricsReader(RunDir(folder)))
+        for entry in followed.reader.read():
+            followed.series.put(entry["step"], entry["loss"])
+            followed.lately.append(entry)
         return followed
 
 

@@ -53,6 +53,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     with stop_signals() as stop, make_progress(plain=options.plain) as progress:
         progress.say(f"{trainer.title}; {trainer.compute.describe()}")
+        progress.say(trainer.data.describe())
         if options.resume:
             progress.say(f"resuming at step {trainer.step:,} of {trainer.total_steps:,}")
         _pull(trainer, progress, stop)

@@ -58,8 +58,8 @@ class ImageSet:
         digest = hashlib.blake2b(f"{tuple(self.images.shape)}".encode(), digest_size=8)
         step = -(-self.images.numel() // _HASHED)
         for block in self.images[:: max(1, step)].split(4096):
-            digest.update(block.contiguous().numpy())
-        digest.update(self.labels.contiguous().numpy())
+            digest.update(block.contiguous().numpy().tobytes())
+        digest.update(self.labels.numpy().tobytes())
         return digest.hexdigest()
 
     def describe(self) -> str:
@@ -140,9 +140,9 @@ def require(name: str, root: Path | None = None) -> None:
         sought = missing_files(DATASETS[name], root)[0]
         nearest = next((folder for folder in sought.parents if folder.is_dir()), root)
         raise UserError(
-            f"{name} is not in {root}: there is no {sought}, and of {nearest}, {holding(nearest)}; run "
-            f"'tinydiff-tui datasets --download {name}', put its files (as they are, or as .gz) into {info.where} by hand, or use "
-            "--dataset glyphs, which needs no file"
+            f"{name} is not in {root}: there is no {sought}; {nearest} {holding(nearest)}; run "
+            f"'tinydiff-tui datasets --download {name}', put its files (as they are, or packed) into {info.where} by hand, or "
+            "use --dataset glyphs, which needs no file"
         )
 
 
@@ -161,4 +161,5 @@ def open_dataset(name: str, split: str = "train", root: Path | None = None, imag
     if image_size not in (0, info.shape[0]):
         raise UserError(f"{name} has images of side {info.shape[0]}; --image-size is for folder:PATH only")
     require(name, root)
-    return ImageSet(name, *DATASETS[name].load()(DATASETS[name], split, root or default_data_dir()), split=split)
+    images, labels, classes = DATASETS[name].load()(DATASETS[name], split, root or default_data_dir())
+    return ImageSet(name, images, labels, classes, split=split)

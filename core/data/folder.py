@@ -12,12 +12,12 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from core.data.datasets import ImageSet
 from core.data.pixels import SIXTEEN_BITS, Span, has_colour, own_span, reduced, widest
@@ -128,7 +128,7 @@ def _forget_old(folder: Path) -> None:
 def _decode(tree: Tree, image_size: int) -> tuple[np.ndarray, dict[str, Any]]:
     paths = [tree.root / file.path for file in tree.files]
     with _quietly(), ThreadPoolExecutor(_cores()) as pool:  # Pillow decodes without holding the interpreter's lock
-        headers = list(pool.map(_or_error(_header), paths))
+        headers = list(pool.map(_or_reason(_header), paths))
         whole = [header for header in headers if isinstance(header, Header)]
         sides = Counter(header.side for header in whole)
         side = image_size or min(sides.most_common(1)[0][0] if sides else MAX_COMMON_SIDE, MAX_COMMON_SIDE)
@@ -136,14 +136,17 @@ def _decode(tree: Tree, image_size: int) -> tuple[np.ndarray, dict[str, Any]]:
         spans = _spans(whole)
         pixels = np.zeros((len(paths), side, side, 3 if mode == "RGB" else 1), np.uint8)
 
-        def read(place: int) -> None:
-            pixels[place] = _read(paths[place], side, mode, spans)
+        def read(place: int) -> str:
+            """Why a file was left out; empty where it is in its place."""
+            header = headers[place]
+            if isinstance(header, Header):
+                pixels[place] = _read(paths[place], side, mode, spans)
+                return ""
+            return header
 
-        known = [place for place, header in enumerate(headers) if isinstance(header, Header)]
-        outcomes = dict(zip(known, pool.map(_or_error(read), known), strict=True))
-    errors = [header if isinstance(header, Exception) else outcomes[place] for place, header in enumerate(headers)]
-    kept = [place for place, error in enumerate(errors) if error is None]
-    skipped = [f"{file.path}: {_reason(error)}" for file, error in zip(tree.files, errors, strict=True) if error is not None]
+        reasons = list(pool.map(_or_reason(read), range(len(paths))))
+    kept = [place for place, reason in enumerate(reasons) if not reason]
+    skipped = [f"{file.path}: {reason}" for file, reason in zip(tree.files, reasons, strict=True) if reason]
     if not kept:
         raise UserError(
             f"none of the {len(paths)} image files in {tree.root} can be read ({skipped[0]}); give a folder with readable images"
@@ -164,9 +167,11 @@ def _decode(tree: Tree, image_size: int) -> tuple[np.ndarray, dict[str, Any]]:
 
 def _header(file: Path) -> Header:
     """What a file says of the set. Raises one of many errors when it cannot be read."""
+    if not file.stat().st_size:
+        raise ValueError("an empty file")
     with Image.open(file) as image:
         looked_through = image.mode in ("P", "PA", "I", "F")
-        with _memory.taken(_bytes(image) if looked_through else 0):
+        with _memory.taken(_bytes(image) if looked_through else 0), closing(image):
             span = own_span(image)
             spans = {} if span is None else {image.mode: span}
             return Header(max(1, min(image.size)), has_colour(image), image.has_transparency_data, spans)
@@ -188,14 +193,18 @@ def _read(file: Path, side: int, mode: str, spans: dict[str, Span] | None = None
     """
     with Image.open(file) as image:
         progressive = 6 * image.width * image.height if image.info.get("progressive") else 0  # its coefficients are kept whole
-        image.draft(image.mode, (_GAP * side, _GAP * side))
-        with _memory.taken(_bytes(image) + progressive):
+        drafted = image.draft(image.mode, (_GAP * side, _GAP * side))
+        width, height = drafted[1][2:] if drafted else image.size  # exact, where the size is rounded up
+        with _memory.taken(_bytes(image) + progressive), closing(image):  # which frees it before another is decoded
             image.load()
             own = own_span(image)
             span = SIXTEEN_BITS if own is None else (spans or {}).get(image.mode) or widest([own])
             factor = max(1, min(image.size) // (_GAP * side))
-            upright = _upright(reduced(image, mode, span, factor), image)
-    square = ImageOps.fit(upright, (side, side), method=Image.Resampling.LANCZOS)
+            small = reduced(image, mode, span, factor)
+            short = min(width, height)
+            left, top = (width - short) / 2, (height - short) / 2
+            box = (left / factor, top / factor, (left + short) / factor, (top + short) / factor)
+            square = _upright(small.resize((side, side), Image.Resampling.LANCZOS, box), image)
     return np.asarray(square).reshape(side, side, -1)
 
 
@@ -208,10 +217,10 @@ _TURNS = (
 
 def _upright(picture: Image.Image, original: Image.Image) -> Image.Image:
     try:
-        orientation = original.getexif().get(0x0112)
+        orientation = original.getexif().get(0x0112, 1)
     except Exception:  # Pillow answers torn EXIF with whatever its parser stumbled on; the pixels are whole
         return picture
-    return picture.transpose(_TURNS[orientation - 2]) if orientation in range(2, 9) else picture
+    return picture.transpose(_TURNS[int(orientation) - 2]) if orientation in range(2, 9) else picture
 
 
 class _Memory:
@@ -257,14 +266,17 @@ def _quietly() -> Iterator[None]:
         yield
 
 
-def _or_error(work: Callable[[T], R]) -> Callable[[T], R | Exception]:
-    """`work`, with its error as the answer: Pillow answers torn files with whatever its parsers stumbled on."""
+def _or_reason(work: Callable[[T], R]) -> Callable[[T], R | str]:
+    """`work`, with the reason as the answer where it fails: Pillow answers torn files with whatever its parsers stumbled on.
 
-    def answer(item: T) -> R | Exception:
+    The error itself would keep the half-decoded picture.
+    """
+
+    def answer(item: T) -> R | str:
         try:
             return work(item)
         except Exception as error:
-            return error
+            return _reason(error)
 
     return answer
 

@@ -37,7 +37,7 @@ def own_span(image: Image.Image) -> Span | None:
     Raises ValueError when no value is a finite number.
     """
     # PNG and PPM know 16 bits at most, which older versions of Pillow hand over as 32.
-    if image.mode not in ("I", "F") or image.format in ("PNG", "PPM") and image.mode == "I":
+    if image.mode not in ("I", "F") or (image.format in ("PNG", "PPM") and image.mode == "I"):
         return None
     low, high = math.inf, -math.inf
     for _, strip in _strips(image, 1):

@@ -1,4 +1,4 @@
-"""What belongs to a data set that is a folder: one walk finds its pictures, their classes and splits, and says what it left out."""
+"""What belongs to a data set that is a folder: its pictures, their classes and splits, and what was left out."""
 
 import hashlib
 import json
@@ -46,7 +46,7 @@ class Tree:
         return parts[0] if len(parts) > 1 else self.root.resolve().name
 
     def in_test(self, path: Path) -> bool:
-        """Whether a picture is held out: by its folder, else one in ten, by its name alone, so that adding a file moves no other."""
+        """Whether a picture is held out: by its folder, else one in ten by its name alone, so that a new file moves no other."""
         if self.split:
             return path.parts[0] == self.split[1]
         return hashlib.sha256(str(path).encode(errors="surrogateescape")).digest()[0] < 26
@@ -71,7 +71,8 @@ def find_pictures(root: Path) -> Tree:
         starts = links
     files, split = _split(sorted(found), left_out)
     if not files:
-        raise UserError(f"the folder {root} holds no images that can be read ({_contents(root, left_out)}); give one that does")
+        what = f"left out: {left_out[0]}" if left_out else f"it {holding(root)}"
+        raise UserError(f"the folder {root} holds no images ({what}); give one that does")
     return Tree(root, files, tuple(left_out), split)
 
 
@@ -86,12 +87,12 @@ def suffixes() -> frozenset[str]:
 
 
 def holding(folder: Path) -> str:
-    """A few names of what lies in a folder, in words."""
+    """A few names of what lies in a folder, as the end of a sentence about it."""
     try:
         names = sorted(os.listdir(folder))  # noqa: PTH208 (names, not paths)
     except OSError as error:
-        return f"it cannot be read: {(error.strerror or str(error)).lower()}"
-    return f"it holds {', '.join(names[:4])}{', …' if len(names) > 4 else ''}" if names else "it is empty"
+        return f"cannot be read: {(error.strerror or str(error)).lower()}"
+    return f"holds {', '.join(names[:4])}{', …' if len(names) > 4 else ''}" if names else "is empty"
 
 
 def _walk(
@@ -161,10 +162,6 @@ def _split(found: list[Found], left_out: list[str]) -> tuple[tuple[Found, ...], 
     left_out += [f"{name}: neither in {split[0]}/ nor in {held_out}/" for name in dict.fromkeys(f.path.parts[0] for f in found)
                  if name not in split]  # fmt: skip
     return tuple(f for f in found if f.path.parts[0] in split), split
-
-
-def _contents(root: Path, left_out: list[str]) -> str:
-    return left_out[0] if left_out else holding(root)
 
 
 def _words(error: OSError) -> str:

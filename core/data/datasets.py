@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from core.data.public import missing_files
+from core.data.public import is_on_disk, missing_files
 from core.data.tree import find_pictures, holding
 from core.errors import UserError, printable
 from core.files import user_folder, user_path
@@ -109,8 +109,7 @@ def describe(name: str, root: Path | None = None) -> SetInfo:
     if not entry.marker:
         return SetInfo(name, entry.help, entry.shape, entry.size, entry.classes, "embedded", "in the program")
     root = root or default_data_dir()
-    there = (root / entry.marker).exists() or not missing_files(entry, root)
-    status = "on disk" if there else "can be downloaded"
+    status = "on disk" if is_on_disk(entry, root) else "can be downloaded"
     return SetInfo(name, entry.help, entry.shape, entry.size, entry.classes, status, str((root / entry.marker).parent))
 
 

@@ -12,7 +12,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -89,7 +89,8 @@ def _cached(tree: Tree, image_size: int) -> tuple[np.ndarray, dict[str, Any], st
         with atomic_write(cache / "images.npy") as target:
             np.save(target, pixels)
         write_json(cache / "index.json", index)  # written last: its presence means the cache is whole
-        _forget_old(cache.parent)
+        with suppress(OSError):  # another process forgets them too
+            _forget_old(cache.parent)
         return *_load(cache, len(tree.files)), ""
     except (UserError, OSError, ValueError):
         return pixels, index, f"read into memory, since the cache {cache.parent} cannot be written"
@@ -111,7 +112,8 @@ def _load(cache: Path, files: int) -> tuple[np.ndarray, dict[str, Any]]:
         raise ValueError("a class that is not there")
     if not all(isinstance(text, str) for text in texts) or not all(isinstance(flag, bool) for flag in flags):
         raise ValueError("not an index of ours")
-    os.utime(cache)  # opened now
+    with suppress(OSError):  # of a cache that may be read only
+        os.utime(cache)  # opened now
     return pixels, index
 
 

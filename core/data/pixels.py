@@ -12,6 +12,7 @@ GROUND = 128
 """The grey behind what is transparent: as far from black as from white, so that icons of either keep their shape."""
 SIXTEEN_BITS = (0.0, 65_535.0)
 _RANGES = (1.0, 255.0, 65_535.0)
+_SAMPLE_FORMAT = 339  # of TIFF: 1 is unsigned
 _STRIP = 1 << 20  # pixels looked at together: what is worked out for them is small beside a large picture
 
 Span = tuple[float, float]
@@ -34,7 +35,7 @@ def is_wide(image: Image.Image) -> bool:
 def own_span(image: Image.Image) -> Span | None:
     """(lowest, highest) finite value of a picture of 32 bits, whose format does not say what is white; None where it does.
 
-    Raises ValueError when no value is a finite number.
+    Raises ValueError when no value is a finite number, and for those that do not fit into the signed integers that Pillow has.
     """
     # PNG and PPM know 16 bits at most, which older versions of Pillow hand over as 32.
     if image.mode not in ("I", "F") or (image.format in ("PNG", "PPM") and image.mode == "I"):
@@ -47,6 +48,8 @@ def own_span(image: Image.Image) -> Span | None:
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
     if low > high:
         raise ValueError("it holds no finite number")
+    if low < 0 and image.format == "TIFF" and getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT, (1,))[0] == 1:
+        raise ValueError("its unsigned numbers of 32 bits are too large")
     return low, high
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import os
 import struct
 import tarfile
 import tempfile
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.data.tree import holding
 from core.errors import UserError
 from core.names import Dataset
 
@@ -22,8 +24,13 @@ _GZIP = b"\x1f\x8b"
 
 
 def missing_files(entry: Dataset, root: Path) -> list[Path]:
-    """The files of a set that are there neither unpacked nor packed."""
-    return [file for file in _files(entry, root) if not any(place.exists() for place in (file, *_packed(entry, root, file)))]
+    """The files of a set that are there neither unpacked nor packed, as far as this user may know."""
+    return [file for file in _files(entry, root) if not any(map(os.path.exists, (file, *_packed(entry, root, file))))]
+
+
+def is_on_disk(entry: Dataset, root: Path) -> bool:
+    """Whether a set is there: its marker, which a download writes last, or all of its files, packed or not."""
+    return os.path.exists(root / entry.marker) or not missing_files(entry, root)  # noqa: PTH110 (no error where it is forbidden)
 
 
 def open_idx(entry: Dataset, split: str, root: Path) -> "tuple[Tensor, Tensor, tuple[str, ...]]":
@@ -34,7 +41,7 @@ def open_idx(entry: Dataset, split: str, root: Path) -> "tuple[Tensor, Tensor, t
     classes = tuple(str(c).split(" - ")[0] for c in getattr(datasets, entry.download).classes)
     try:
         if missing := missing_files(entry, root):
-            raise ValueError(f"there is no {missing[0].name}")
+            raise ValueError(f"there is no {missing[0].name}; {missing[0].parent} {holding(missing[0].parent)}")
         files = _files(entry, root)
         images, labels = map(_read_idx, files[:2] if split == "train" else files[2:])
         if images.shape[1:] != entry.shape[:2] or labels.shape != images.shape[:1] or not len(labels):

@@ -172,6 +172,17 @@ def test_thirty_two_bit_integers_are_scaled_and_files_without_a_number_left_out(
     assert data.skipped == ("nan.tif: it holds no finite number",)
 
 
+def test_unsigned_numbers_that_pillow_would_take_for_negative_ones_are_left_out(tmp_path: Path) -> None:
+    tags = {256: 4, 257: 4, 258: 32, 259: 1, 262: 1, 273: 200, 277: 1, 278: 4, 279: 64, 339: 1}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    header = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    for name, values in (("high", [0, 2**32 - 1]), ("low", [0, 2**31 - 1])):
+        (tmp_path / f"{name}.tif").write_bytes(header.ljust(200, b"\0") + np.array(values * 8, "<u4").tobytes())
+    data = read(tmp_path)
+    assert data.skipped == ("high.tif: its unsigned numbers of 32 bits are too large",)
+    assert sorted(data.images.unique().tolist()) == [0, 255]
+
+
 def bomb(width: int, height: int) -> bytes:
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

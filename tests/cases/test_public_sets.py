@@ -84,6 +84,13 @@ def test_not_there_names_the_file_sought_and_what_lies_there(tmp_path: Path, the
             ask("mnist", tmp_path)
 
 
+def test_half_a_set_names_what_is_missing_and_what_lies_there(tmp_path: Path) -> None:
+    raw = write_idx(tmp_path)
+    (raw / LABELS).rename(raw / "labels")
+    with pytest.raises(UserError, match=rf"\(there is no {LABELS}; {re.escape(str(raw))} holds labels, t10k-images-idx3-ubyte, "):
+        open_dataset("mnist", root=tmp_path)
+
+
 TORN = [
     ("cut", gzip.compress(idx_files()[IMAGES])[:-20]),
     ("text", b"not a file of numbers"),

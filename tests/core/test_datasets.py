@@ -289,10 +289,14 @@ def test_files_that_cannot_be_read_are_skipped_and_named(tmp_path: Path) -> None
     (tmp_path / "b" / "text.png").write_text("no image")
     (tmp_path / "notes.txt").write_text("not an image, and not said to be one")
     train, test = open_dataset(f"folder:{tmp_path}"), open_dataset(f"folder:{tmp_path}", "test")
-    assert train.skipped == test.skipped == (
-        "a/empty.jpg: an empty file",
-        "a/torn.png: image file is truncated",
-        "b/text.png: not a picture that can be read",
+    assert (
+        train.skipped
+        == test.skipped
+        == (
+            "a/empty.jpg: an empty file",
+            "a/torn.png: image file is truncated",
+            "b/text.png: not a picture that can be read",
+        )
     )
     assert train.classes == ("a",), "a class has an image that can be read"
     assert not train.labels.any()

@@ -91,7 +91,8 @@ class Dataset(Entry):
     """Code: f(entry, split, root) -> (images uint8 (N, H, W, C), labels int64 (N,), class names).
 
     `size` and `test_size` count the images of the splits; `marker` is the file below the data folder that shows the set is there
-    (empty: embedded); `download` the class of torchvision that knows its addresses; `mirrored`: a mirrored image is one too.
+    (empty: embedded); `download` the class of torchvision that knows its addresses;
+    `archive` the one file that all of it may lie packed in; `mirrored`: a mirrored image is one too.
     """
 
     shape: tuple[int, int, int]
@@ -100,6 +101,7 @@ class Dataset(Entry):
     classes: int = 10
     marker: str = ""
     download: str = ""
+    archive: str = ""
     mirrored: bool = False
 
 
@@ -306,7 +308,7 @@ DATASETS: dict[str, Dataset] = _table(
     Dataset(
         name="mnist",
         help="MNIST, handwritten digits",
-        code="core.data.datasets:open_torchvision",
+        code="core.data.public:open_idx",
         source="LeCun et al. 1998",
         shape=(28, 28, 1),
         size=60_000,
@@ -316,7 +318,7 @@ DATASETS: dict[str, Dataset] = _table(
     Dataset(
         name="fashion_mnist",
         help="Fashion-MNIST, clothes",
-        code="core.data.datasets:open_torchvision",
+        code="core.data.public:open_idx",
         source="Xiao et al. 2017",
         shape=(28, 28, 1),
         size=60_000,
@@ -327,12 +329,13 @@ DATASETS: dict[str, Dataset] = _table(
     Dataset(
         name="cifar10",
         help="CIFAR-10, small photographs",
-        code="core.data.datasets:open_torchvision",
+        code="core.data.public:open_cifar",
         source="Krizhevsky 2009",
         shape=(32, 32, 3),
         size=50_000,
         marker="cifar-10-batches-py/data_batch_1",
         download="CIFAR10",
+        archive="cifar-10-python.tar.gz",
         mirrored=True,
     ),
 )

@@ -3,28 +3,38 @@
 Nothing here downloads: core.data.download does, and only when asked.
 """
 
+import hashlib
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from core.errors import UserError
-from core.files import is_there, user_folder, user_path
-from core.names import DATASETS, Dataset
+from core.data.public import is_on_disk, missing_files
+from core.data.tree import find_pictures, holding
+from core.errors import UserError, printable
+from core.files import user_folder, user_path
+from core.names import DATASETS
 
 if TYPE_CHECKING:  # names and places are asked for before torch is there
     from torch import Tensor
 
+_NAMED = 5  # classes by name in one line
+_HASHED = 1 << 28  # bytes of pixels that a fingerprint looks at, evenly spread over a larger set
+
 
 @dataclass(frozen=True)
 class ImageSet:
-    """A whole data set: images uint8 (N, H, W, C), labels int64 (N,), the names of the classes, what was skipped on reading."""
+    """A data set: images uint8 (N, H, W, C), labels int64 (N,), the names of the classes; files left out, as "name: reason"; of
+    which split, and what else is to be said of how it was read."""
 
     name: str
     images: "Tensor"
     labels: "Tensor"
     classes: tuple[str, ...]
     skipped: tuple[str, ...] = ()
+    split: str = "train"
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return self.images.shape[0]
@@ -36,6 +46,30 @@ class ImageSet:
     @property
     def channels(self) -> int:
         return self.images.shape[3]
+
+    @property
+    def condition_classes(self) -> int:
+        """Classes that a network can be told: one class says nothing, so it is none."""
+        return len(self.classes) if len(self.classes) > 1 else 0
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Short hex digest of pixels and labels: another one means other pictures."""
+        digest = hashlib.blake2b(f"{tuple(self.images.shape)}".encode(), digest_size=8)
+        step = -(-self.images.numel() // _HASHED)
+        for block in self.images[:: max(1, step)].split(4096):
+            digest.update(block.contiguous().numpy().tobytes())
+        digest.update(self.labels.numpy().tobytes())
+        return digest.hexdigest()
+
+    def describe(self) -> str:
+        """What was read, in one line: images, size, classes, how they were read, and what was left out and why."""
+        kind = "training" if self.split == "train" else "test"
+        named = ", ".join(self.classes[:_NAMED]) + (", …" if len(self.classes) > _NAMED else "")
+        classes = f"{len(self.classes):,} classes ({named})" if self.condition_classes else "no classes"
+        line = f"{self.name}: {len(self):,} {kind} images of {self.side}x{self.side}x{self.channels}, {classes}"
+        line = "; ".join([line, *self.notes])
+        return printable(f"{line}; {len(self.skipped):,} left out ({self.skipped[0]})" if self.skipped else line)
 
 
 class SetInfo(NamedTuple):
@@ -74,9 +108,9 @@ def describe(name: str, root: Path | None = None) -> SetInfo:
         raise UserError(f"unknown data set '{name}'; choose one of {', '.join(DATASETS)} or folder:PATH")
     if not entry.marker:
         return SetInfo(name, entry.help, entry.shape, entry.size, entry.classes, "embedded", "in the program")
-    marker = (root or default_data_dir()) / entry.marker
-    status = "on disk" if is_there(marker) else "can be downloaded"
-    return SetInfo(name, entry.help, entry.shape, entry.size, entry.classes, status, str(marker.parent))
+    root = root or default_data_dir()
+    status = "on disk" if is_on_disk(entry, root) else "can be downloaded"
+    return SetInfo(name, entry.help, entry.shape, entry.size, entry.classes, status, str((root / entry.marker).parent))
 
 
 def list_datasets(root: Path | None = None) -> list[SetInfo]:
@@ -97,15 +131,17 @@ def folder_path(name: str) -> Path:
 def require(name: str, root: Path | None = None) -> None:
     """Raise UserError, with the ways out, when a data set cannot be opened as things stand."""
     if name.startswith("folder:"):
-        from core.data.folder import image_files
-
-        image_files(folder_path(name))
+        find_pictures(folder_path(name))
         return
     info = describe(name, root)
     if info.status == "can be downloaded":
+        root = root or default_data_dir()
+        sought = missing_files(DATASETS[name], root)[0]
+        nearest = next((folder for folder in sought.parents if folder.is_dir()), root)
         raise UserError(
-            f"{name} is not in {root or default_data_dir()}; run 'tinydiff-tui datasets --download {name}', put its files into "
-            f"{info.where} by hand, or use --dataset glyphs, which needs no file"
+            f"{name} is not in {root}: there is no {sought}; {nearest} {holding(nearest)}; run "
+            f"'tinydiff-tui datasets --download {name}', put its files (as they are, or packed) into {info.where} by hand, or "
+            "use --dataset glyphs, which needs no file"
         )
 
 
@@ -119,31 +155,10 @@ def open_dataset(name: str, split: str = "train", root: Path | None = None, imag
     if name.startswith("folder:"):
         from core.data.folder import open_folder
 
-        images, labels, classes, skipped = open_folder(folder_path(name), split, image_size)
-        return ImageSet(name, images, labels, classes, skipped)
+        return open_folder(name, folder_path(name), split, image_size)
     info = describe(name, root)
     if image_size not in (0, info.shape[0]):
         raise UserError(f"{name} has images of side {info.shape[0]}; --image-size is for folder:PATH only")
     require(name, root)
-    return ImageSet(name, *DATASETS[name].load()(DATASETS[name], split, root or default_data_dir()))
-
-
-def open_torchvision(entry: Dataset, split: str, root: Path) -> "tuple[Tensor, Tensor, tuple[str, ...]]":
-    """(images, labels, classes) from files in torchvision's layout. Raises UserError when they are torn."""
-    import numpy as np
-    import torch
-    from torchvision import datasets
-
-    try:
-        data: Any = getattr(datasets, entry.download)(root=str(root), train=split == "train", download=False)
-        images = torch.from_numpy(np.ascontiguousarray(data.data))
-        labels = torch.as_tensor(data.targets, dtype=torch.int64)
-        classes = tuple(str(c).split(" - ")[0] for c in data.classes)
-        if images.shape[1:3] != entry.shape[:2] or not 0 <= labels.min() <= labels.max() < len(classes):
-            raise ValueError("another shape, or a class that is not there")
-        return images.reshape(len(labels), *entry.shape), labels, classes
-    except Exception as error:  # torchvision answers torn files with whatever its parser stumbled on
-        raise UserError(
-            f"the files of {entry.name} in {root} cannot be read ({type(error).__name__}); delete them and run "
-            f"'tinydiff-tui datasets --download {entry.name}'"
-        ) from error
+    images, labels, classes = DATASETS[name].load()(DATASETS[name], split, root or default_data_dir())
+    return ImageSet(name, images, labels, classes, split=split)

@@ -4,144 +4,290 @@ Each folder directly below PATH that holds images is a class (torchvision's Imag
 """
 
 import hashlib
-import json
+import os
+import shutil
+import threading
+import warnings
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, UnidentifiedImageError
 
+from core.data.datasets import ImageSet
+from core.data.pixels import SIXTEEN_BITS, Span, has_colour, own_span, reduced, widest
+from core.data.tree import Tree, find_pictures
 from core.errors import UserError, printable
-from core.files import atomic_write, user_folder, write_json
+from core.files import atomic_write, read_json, user_folder, write_json
 
-if TYPE_CHECKING:  # files are listed before torch is there
-    from torch import Tensor
-
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 MAX_COMMON_SIDE = 64
-_SAMPLE = 100
-_DECODING = 2  # one more when the same files come to give other pixels
+KEPT = 8
+"""Data sets in the cache; of more, those that were opened longest ago go."""
+MEMORY = 128 << 20
+"""Bytes of pictures that are decoded at a time; a larger one is decoded alone."""
+_GAP = 3  # a picture is decoded at this many times its final side or more: from there on resampling is as good as from the whole
+_DECODING = 3  # one more when the same files come to give other pixels
 
 
-def open_folder(path: Path, split: str, image_size: int = 0) -> tuple["Tensor", "Tensor", tuple[str, ...], tuple[str, ...]]:
-    """(images uint8 (N, S, S, C), labels, classes, skipped files) of the train (9 in 10) or test (1 in 10) files.
+T = TypeVar("T")
+R = TypeVar("R")
 
-    The split depends on each file's name alone, so adding a file moves no other. Greyscale folders have one channel, any
-    colour gives three. Raises UserError when there is no folder or no readable image in it.
+
+class Header(NamedTuple):
+    """What one file says of the set: its short side, colour, transparency, and the extremes of 32-bit values by their mode."""
+
+    side: int
+    colour: bool
+    transparent: bool
+    spans: dict[str, Span]
+
+
+def open_folder(name: str, path: Path, split: str, image_size: int) -> ImageSet:
+    """The train or test images of a folder: those of train/ and test/ on top of it, else 9 and 1 in 10.
+
+    Greyscale folders have one channel, any colour gives three. Raises UserError when there is no folder or no readable image.
     """
     import torch
 
-    files = image_files(path)
-    cache = _cached(path, files, image_size)
-    try:
-        pixels, index = _load(cache)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError):  # torn: the pictures are still there
-        _decode(path, files, image_size, cache)
-        pixels, index = _load(cache)
-    images = torch.from_numpy(pixels)
-    test = torch.tensor(index["test"], dtype=torch.bool)
+    tree = find_pictures(path)
+    pixels, index, note = _cached(tree, image_size)
+    images, test = torch.from_numpy(pixels), torch.tensor(index["test"], dtype=torch.bool)
     chosen = test if split == "test" else ~test
     if not chosen.any():
         chosen = torch.ones_like(test)
     labels = torch.tensor(index["labels"], dtype=torch.int64)
     if not chosen.all():
         images, labels = images[chosen], labels[chosen]
-    return images, labels, tuple(map(printable, index["classes"])), tuple(map(printable, index["skipped"]))
+    notes = [f"{tree.split[0]}/ is for training and {tree.split[1]}/ held out"] if tree.split else []
+    notes += ["what is transparent stands on mid-grey"] if index["transparent"] else []
+    notes += [note] if note else []
+    skipped = (*tree.left_out, *index["skipped"])
+    return ImageSet(
+        name, images, labels, tuple(map(printable, index["classes"])), tuple(map(printable, skipped)), split, tuple(notes)
+    )
 
 
-def image_files(path: Path) -> list[Path]:
-    """All image files below a folder, sorted. Raises UserError when there is no folder or no image."""
-    if not path.is_dir():
-        raise UserError(f"there is no folder {path}; give one that holds images, as in folder:PATH")
-    files = sorted(f for f in path.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
-    if not files:
-        raise UserError(f"the folder {path} holds no images ({', '.join(sorted(SUFFIXES))}); give one that does")
-    return files
+# --- the cache
 
 
-def _cached(path: Path, files: list[Path], image_size: int) -> Path:
-    """The cache folder of exactly these files, sizes and times; made when it is not there."""
-    digest = hashlib.sha256(f"{path.resolve()}|{image_size}|{_DECODING}".encode(errors="surrogateescape"))
-    for file in files:
-        stat = file.stat()
-        digest.update(f"{file.relative_to(path)}|{stat.st_size}|{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
+def _cached(tree: Tree, image_size: int) -> tuple[np.ndarray, dict[str, Any], str]:
+    """(pixels, index, what to say of the cache): of exactly these files, sizes and times, from the cache or put there now."""
+    digest = hashlib.sha256(f"{tree.root.resolve()}|{image_size}|{_DECODING}".encode(errors="surrogateescape"))
+    for file in tree.files:
+        digest.update(f"{file.path}|{file.size}|{file.changed}\n".encode(errors="surrogateescape"))
     cache = user_folder("cache") / "folders" / digest.hexdigest()[:32]
-    if not (cache / "index.json").exists():  # written last: its presence means the cache is whole
-        _decode(path, files, image_size, cache)
-    return cache
+    try:
+        return *_load(cache, len(tree.files)), ""
+    except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError):  # not there, or torn: the pictures are
+        pixels, index = _decode(tree, image_size)
+    try:
+        with atomic_write(cache / "images.npy") as target:
+            np.save(target, pixels)
+        write_json(cache / "index.json", index)  # written last: its presence means the cache is whole
+        with suppress(OSError):  # another process forgets them too
+            _forget_old(cache.parent)
+        return *_load(cache, len(tree.files)), ""
+    except (UserError, OSError, ValueError):
+        return pixels, index, f"read into memory, since the cache {cache.parent} cannot be written"
 
 
-def _load(cache: Path) -> tuple[np.ndarray, dict[str, Any]]:
+def _load(cache: Path, files: int) -> tuple[np.ndarray, dict[str, Any]]:
     """The pixels, memory-mapped, and the index of a cache. Raises one of many errors when they are torn or do not fit."""
+    index = read_json(cache / "index.json", (1 << 20) + (files << 12))
+    if not (cache / "images.npy").is_file():
+        raise ValueError("no file")
     pixels = np.load(cache / "images.npy", mmap_mode="c")
-    index = json.loads((cache / "index.json").read_text())
-    known = len(index["classes"])
-    fits = len(pixels) == len(index["labels"]) == len(index["test"]) > 0 and pixels.dtype == np.uint8 and pixels.ndim == 4
-    if not fits or not all(0 <= label < known for label in index["labels"]):
+    known, count = len(index["classes"]), len(index["labels"])
+    texts = [*index["classes"], *index["skipped"]]
+    flags = [*index["test"], index["transparent"]]
+    fits = pixels.dtype == np.uint8 and pixels.ndim == 4 and pixels.shape[1] == pixels.shape[2] > 0 and pixels.shape[3] in (1, 3)
+    if not fits or not 0 < count == len(pixels) == len(index["test"]) <= files:
         raise ValueError("the pixels and the index do not belong together")
+    if not all(type(label) is int and 0 <= label < known for label in index["labels"]):
+        raise ValueError("a class that is not there")
+    if not all(isinstance(text, str) for text in texts) or not all(isinstance(flag, bool) for flag in flags):
+        raise ValueError("not an index of ours")
+    with suppress(OSError):  # of a cache that may be read only
+        os.utime(cache)  # opened now
     return pixels, index
 
 
-def _decode(path: Path, files: list[Path], image_size: int, cache: Path) -> None:
-    side, mode = _common_shape(files, image_size)
-    images: list[np.ndarray] = []
-    labels: list[int] = []
-    test: list[bool] = []
-    skipped: list[str] = []
-    names = [_class_of(path, file) for file in files]
-    with ThreadPoolExecutor() as pool:  # Pillow decodes without holding the interpreter's lock
-        decoded = list(pool.map(lambda file: _read(file, side, mode), files))
-    classes = sorted({name for name, image in zip(names, decoded, strict=True) if image is not None})
-    for file, name, image in zip(files, names, decoded, strict=True):
-        relative = str(file.relative_to(path))
-        if image is None:
-            skipped.append(relative)
-            continue
-        images.append(image)
-        labels.append(classes.index(name))
-        test.append(hashlib.sha256(relative.encode(errors="surrogateescape")).digest()[0] < 26)
-    if not images:
-        raise UserError(f"none of the {len(files)} image files in {path} can be read; give a folder with readable images")
-    with atomic_write(cache / "images.npy") as target:
-        np.save(target, np.stack(images))
-    write_json(cache / "index.json", {"labels": labels, "test": test, "classes": classes, "skipped": skipped})
+def _forget_old(folder: Path) -> None:
+    """Keep the data sets that were opened last."""
+    sets = sorted((entry for entry in folder.iterdir() if entry.is_dir()), key=lambda entry: entry.stat().st_mtime, reverse=True)
+    for old in sets[KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
-def _class_of(path: Path, file: Path) -> str:
-    parts = file.relative_to(path).parts
-    return parts[0] if len(parts) > 1 else path.resolve().name
+# --- decoding
 
 
-def _common_shape(files: list[Path], image_size: int) -> tuple[int, str]:
-    """(side, mode) from the headers of files spread over the tree: the commonest short side, colour if any has colour."""
-    sides: Counter[int] = Counter()
-    colour = False
-    for file in files[:: max(1, len(files) // _SAMPLE)]:
-        try:
-            with Image.open(file) as image:
-                sides[max(1, min(image.size))] += 1
-                colour |= image.mode not in ("L", "1", "LA") and not image.mode.startswith("I")
-        except Exception:  # Pillow answers torn files with whatever its parsers stumbled on
-            continue
-    common = sides.most_common(1)[0][0] if sides else MAX_COMMON_SIDE
-    return image_size or min(common, MAX_COMMON_SIDE), "RGB" if colour else "L"
+def _decode(tree: Tree, image_size: int) -> tuple[np.ndarray, dict[str, Any]]:
+    paths = [tree.root / file.path for file in tree.files]
+    with _quietly(), ThreadPoolExecutor(_cores()) as pool:  # Pillow decodes without holding the interpreter's lock
+        headers = list(pool.map(_or_reason(_header), paths))
+        whole = [header for header in headers if isinstance(header, Header)]
+        sides = Counter(header.side for header in whole)
+        side = image_size or min(sides.most_common(1)[0][0] if sides else MAX_COMMON_SIDE, MAX_COMMON_SIDE)
+        mode = "RGB" if any(header.colour for header in whole) else "L"
+        spans = _spans(whole)
+        pixels = np.zeros((len(paths), side, side, 3 if mode == "RGB" else 1), np.uint8)
+
+        def read(place: int) -> str:
+            """Why a file was left out; empty where it is in its place."""
+            header = headers[place]
+            if isinstance(header, Header):
+                pixels[place] = _read(paths[place], side, mode, spans)
+                return ""
+            return header
+
+        reasons = list(pool.map(_or_reason(read), range(len(paths))))
+    kept = [place for place, reason in enumerate(reasons) if not reason]
+    skipped = [f"{file.path}: {reason}" for file, reason in zip(tree.files, reasons, strict=True) if reason]
+    if not kept:
+        raise UserError(
+            f"none of the {len(paths)} image files in {tree.root} can be read ({skipped[0]}); give a folder with readable images"
+        )
+    files = [tree.files[place].path for place in kept]
+    names = [tree.class_of(file) for file in files]
+    classes = sorted(set(names))
+    number = {name: label for label, name in enumerate(classes)}
+    index = {
+        "labels": [number[name] for name in names],
+        "test": [tree.in_test(file) for file in files],
+        "classes": classes,
+        "skipped": skipped,
+        "transparent": any(header.transparent for header in whole),
+    }
+    return pixels if len(kept) == len(paths) else pixels[kept], index
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey as 8-bit grey: Pillow's own conversion cuts off everything above 255."""
-    if not image.mode.startswith("I"):
-        return image
-    return Image.fromarray((np.asarray(image).clip(0, 65_535) / 257).round().astype(np.uint8))
+def _header(file: Path) -> Header:
+    """What a file says of the set. Raises one of many errors when it cannot be read."""
+    if not file.stat().st_size:
+        raise ValueError("an empty file")
+    with Image.open(file) as image:
+        looked_through = image.mode in ("P", "PA", "I", "F")
+        with _memory.taken(_bytes(image) if looked_through else 0), closing(image):
+            span = own_span(image)
+            spans = {} if span is None else {image.mode: span}
+            return Header(max(1, min(image.size)), has_colour(image), image.has_transparency_data, spans)
 
 
-def _read(file: Path, side: int, mode: str) -> np.ndarray | None:
-    """The image cropped to its middle square and resized, (side, side, C); None when it cannot be read."""
+def _spans(headers: Iterable[Header]) -> dict[str, Span]:
+    """What is black and white in all pictures of a mode of 32 bits: they are pictures of one set."""
+    known: dict[str, list[Span]] = {}
+    for header in headers:
+        for mode, span in header.spans.items():
+            known.setdefault(mode, []).append(span)
+    return {mode: widest(spans) for mode, spans in known.items()}
+
+
+def _read(file: Path, side: int, mode: str, spans: dict[str, Span] | None = None) -> np.ndarray:
+    """The image upright, cropped to its middle square and resized, (side, side, C). Raises one of many errors.
+
+    `spans` are what `_spans` found; without them a picture of 32 bits is scaled by itself.
+    """
+    with Image.open(file) as image:
+        progressive = 6 * image.width * image.height if image.info.get("progressive") else 0  # its coefficients are kept whole
+        drafted = image.draft(image.mode, (_GAP * side, _GAP * side))
+        width, height = drafted[1][2:] if drafted else image.size  # exact, where the size is rounded up
+        with _memory.taken(_bytes(image) + progressive), closing(image):  # which frees it before another is decoded
+            image.load()
+            own = own_span(image)
+            span = SIXTEEN_BITS if own is None else (spans or {}).get(image.mode) or widest([own])
+            factor = max(1, min(image.size) // (_GAP * side))
+            small = reduced(image, mode, span, factor)
+            short = min(width, height)
+            left, top = (width - short) / 2, (height - short) / 2
+            box = (left / factor, top / factor, (left + short) / factor, (top + short) / factor)
+            square = _upright(small.resize((side, side), Image.Resampling.LANCZOS, box), image)
+    return np.asarray(square).reshape(side, side, -1)
+
+
+_TURNS = (
+    Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90,
+)  # fmt: skip
+"""What undoes the orientations 2 to 8 of EXIF."""
+
+
+def _upright(picture: Image.Image, original: Image.Image) -> Image.Image:
     try:
-        with Image.open(file) as image:
-            upright = _eight_bits(ImageOps.exif_transpose(image)).convert(mode)
-            square = ImageOps.fit(upright, (side, side), method=Image.Resampling.LANCZOS)
-            return np.asarray(square).reshape(side, side, -1)
-    except Exception:  # as above
-        return None
+        orientation = original.getexif().get(0x0112, 1)
+    except Exception:  # Pillow answers torn EXIF with whatever its parser stumbled on; the pixels are whole
+        return picture
+    return picture.transpose(_TURNS[int(orientation) - 2]) if orientation in range(2, 9) else picture
+
+
+class _Memory:
+    """So many bytes for all threads: who wants some waits until they are free, who wants more than all waits for all."""
+
+    def __init__(self, total: int) -> None:
+        self.total = self.free = total
+        self.change = threading.Condition()
+
+    @contextmanager
+    def taken(self, wanted: int) -> Iterator[None]:
+        wanted = min(wanted, self.total)
+        with self.change:
+            self.change.wait_for(lambda: self.free >= wanted)
+            self.free -= wanted
+        try:
+            yield
+        finally:
+            with self.change:
+                self.free += wanted
+                self.change.notify_all()
+
+
+_memory = _Memory(MEMORY)
+
+
+def _bytes(image: Image.Image) -> int:
+    """What Pillow needs to hold a picture."""
+    return image.width * image.height * (1 if image.mode in ("1", "L", "P") else 4)
+
+
+def _cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """What Pillow warns of is no news to a person, but for a picture too large to be one: that is an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def _or_reason(work: Callable[[T], R]) -> Callable[[T], R | str]:
+    """`work`, with the reason as the answer where it fails: Pillow answers torn files with whatever its parsers stumbled on.
+
+    The error itself would keep the half-decoded picture.
+    """
+
+    def answer(item: T) -> R | str:
+        try:
+            return work(item)
+        except Exception as error:
+            return _reason(error)
+
+    return answer
+
+
+def _reason(error: Exception) -> str:
+    """Why a file was left out, in a few words."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture that can be read"
+    if isinstance(error, (Image.DecompressionBombWarning, Image.DecompressionBombError)):
+        return f"more than {(Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million pixels"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return " ".join(str(error).split())[:80] or type(error).__name__

@@ -1,7 +1,7 @@
 """Drawing images from a model: fixed batches, a seed for every image, one iterator of frames."""
 
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -109,15 +109,18 @@ def _start(
     return x_T, keep_outside(denoise, known, mask)
 
 
-def source_pictures(model: Model, options: SampleConfig, data_dir: str = "") -> Source | None:
+def source_pictures(
+    model: Model, options: SampleConfig, data_dir: str = "", say: Callable[[str], object] = lambda line: None
+) -> Source | None:
     """The test images that start = image and inpaint begin from; None for the other starts.
 
-    Raises UserError when the model's data set is not there or has fewer images.
+    `say` is told what was read. Raises UserError when the model's data set is not there or has fewer images.
     """
     if options.start not in ("image", "inpaint"):
         return None
     config = model.config
     data = open_dataset(config.dataset, "test", data_root(data_dir, config.data_dir), config.image_size)
+    say(data.describe())
     if options.num_images > len(data):
         raise UserError(f"{config.dataset} has {len(data)} test images to start from; ask for that many with --num-images")
     return Source(data.images[: options.num_images], data.labels[: options.num_images])

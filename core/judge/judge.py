@@ -156,11 +156,15 @@ def load_judge(
 
 
 def prepare_judge(
-    dataset: str, root: Path | None = None, device: torch.device | str = "cpu"
+    dataset: str,
+    root: Path | None = None,
+    device: torch.device | str = "cpu",
+    say: Callable[[str], object] = lambda line: None,
 ) -> Generator[Fitting | Ready, None, None]:
     """Read the judge of a data set from its cache, or train and cache it: Fitting after each step, Ready at the end.
 
-    A cache that is torn, foreign, or of another version or data set is trained anew. Closing the iterator leaves no file.
+    A cache that is torn, foreign, or of another version or data set is trained anew; `say` is told what is read for it. Closing
+    the iterator leaves no file.
     Raises UserError for a data set that is not there or has no labels, and for a folder that cannot be written.
     """
     if dataset.startswith("folder:"):
@@ -177,6 +181,8 @@ def prepare_judge(
         path.unlink()
     require_space(path, _FILE_BYTES)
     train, test = open_dataset(dataset, "train", root), open_dataset(dataset, "test", root)
+    say(train.describe())
+    say(test.describe())
     for event in fit(train, torch.device(device)):
         if isinstance(event, Fitting):
             yield event

@@ -19,6 +19,7 @@ class Batches:
         self.config = config
         self.processes = processes or ProcessGroup()
         self.device = device
+        self.conditional = config.conditional and data.condition_classes > 0
         self.null_label = len(data.classes)
         self.images = data.images.to(device) if device.type == "cuda" else data.images
         self.labels = data.labels.to(device)
@@ -39,7 +40,7 @@ class Batches:
         index = self.processes.share(self._order[position * config.batch_size :][: config.batch_size])
         generator = generator_for(self.device, config.seed, "step", step)
         x0 = images.to_float(self.images[index].to(self.device)).contiguous(memory_format=torch.channels_last)
-        if not config.conditional:
+        if not self.conditional:
             return x0, None, generator
         labels = self.labels[index.to(self.device)]
         hidden = torch.rand(config.batch_size, generator=generator, device=self.device) < config.label_dropout

@@ -31,7 +31,7 @@ class TrainState:
     """Weights, their average, the optimizers and the counters. Randomness and the data's order follow from (seed, step)."""
 
     def __init__(self, config: TrainConfig, data: ImageSet, device: torch.device) -> None:
-        classes = len(data.classes) if config.conditional else 0
+        classes = data.condition_classes if config.conditional else 0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             network = NETWORKS[config.model].load()(data.side, data.channels, classes, config.learn_variance)

@@ -24,7 +24,6 @@ from PIL import Image
 from core.data import folder
 from core.data.datasets import data_root, default_dataset, describe, list_datasets, open_dataset, require
 from core.data.download import Progress, download
-from core.data.folder import open_folder
 from core.data.glyphs import make_glyphs
 from core.errors import UserError
 from tests.conftest import few_glyphs
@@ -290,7 +289,15 @@ def test_files_that_cannot_be_read_are_skipped_and_named(tmp_path: Path) -> None
     (tmp_path / "b" / "text.png").write_text("no image")
     (tmp_path / "notes.txt").write_text("not an image, and not said to be one")
     train, test = open_dataset(f"folder:{tmp_path}"), open_dataset(f"folder:{tmp_path}", "test")
-    assert train.skipped == test.skipped == ("a/empty.jpg", "a/torn.png", "b/text.png")
+    assert (
+        train.skipped
+        == test.skipped
+        == (
+            "a/empty.jpg: an empty file",
+            "a/torn.png: image file is truncated",
+            "b/text.png: not a picture that can be read",
+        )
+    )
     assert train.classes == ("a",), "a class has an image that can be read"
     assert not train.labels.any()
 
@@ -378,7 +385,7 @@ def test_names_with_control_characters_reach_nobody(tmp_path: Path) -> None:
 
 def test_the_splits_are_disjoint_whole_and_hang_on_the_names(tmp_path: Path) -> None:
     def values(split: str) -> set[int]:
-        return set(open_folder(tmp_path, split)[0][:, 0, 0, 0].tolist())
+        return set(open_dataset(f"folder:{tmp_path}", split).images[:, 0, 0, 0].tolist())
 
     for i in range(200):
         picture(tmp_path / f"{i:03}.png", "L", (4, 4), value=i)
@@ -429,17 +436,17 @@ ENCODED = {kind: encoded(kind) for kind in ("png", "jpeg", "gif", "bmp", "tiff",
 
 def read_or_refuse(path: Path) -> None:
     try:
-        images, labels, _, skipped = open_folder(path, "train")
+        data = open_dataset(f"folder:{path}")
     except UserError as error:
         assert "\n" not in str(error)
     else:
-        assert images.dtype == torch.uint8
-        assert images.shape[1] == images.shape[2] > 0
-        assert len(images) == len(labels) > 0
-        assert len(skipped) <= 1
+        assert data.images.dtype == torch.uint8
+        assert data.images.shape[1] == data.images.shape[2] > 0
+        assert len(data) == len(data.labels) > 0
+        assert len(data.skipped) <= 1
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL", "ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.filterwarnings("error::UserWarning:PIL", "error::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("good", [False, True], ids=["alone", "beside a good one"])
 @FUZZ
 @given(data=st.data(), suffix=st.sampled_from(["png", "jpg", "gif", "tif", "webp", "bmp", "ppm"]))

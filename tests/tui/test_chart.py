@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rich.cells import cell_len
 
-from tinydiff_tui.terminal.chart import (
+from tinydiff_tui.widgets.axes import (
     Curve,
     Frame,
     clock_label,

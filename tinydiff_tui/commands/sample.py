@@ -44,8 +44,6 @@ def run(options: argparse.Namespace) -> int:
         )
     wanted.check(model.config, model.label_count)
     wanted = wanted.resolve(model.config, model.label_count)
-    source = source_pictures(model, wanted, options.data_dir or "")
-    labels = classes_drawn(model, wanted, source)
     finished: list[tuple[int, images.Pixels]] = []
     steps: list[tuple[int, images.Pixels]] = []
     started = time.monotonic()
@@ -56,6 +54,8 @@ def run(options: argparse.Namespace) -> int:
             f"{wanted.num_images} images, {wanted.sampler}, {wanted.steps} evaluations, {guidance}{model.config.objective} "
             f"objective, {model.config.schedule} schedule; {compute.describe()}"
         )
+        source = source_pictures(model, wanted, options.data_dir or "", progress.say)
+        labels = classes_drawn(model, wanted, source)
         for batch in generate(model, wanted, compute, source, processes):
             frame = batch.frame
             if batch.done and (progress.due(batch.done, 10) or batch.done == batch.evaluations):

@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
         trainer.processes.leave()
         return 0
     with stop_signals() as stop, make_progress(plain=options.plain) as progress:
-        for line in [*take_notices(), f"{trainer.title}; {trainer.compute.describe()}"]:
+        for line in [*take_notices(), f"{trainer.title}; {trainer.compute.describe()}", trainer.data.describe()]:
             progress.say(line)
         if options.resume:
             progress.say(f"resuming at step {trainer.step:,} of {trainer.total_steps:,}")

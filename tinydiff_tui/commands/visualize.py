@@ -32,6 +32,7 @@ def run(options: argparse.Namespace) -> int:
     from core.diffusion.model import make_diffusion
 
     data = open_dataset(config.dataset, "train", root, config.image_size)
+    say(data.describe())
     count = min(options.num_images, len(data))
     x0 = images.to_float(data.images[:count])
     noise = SampleNoise(config.seed, 0, count, tuple(x0.shape[1:]), x0.device)()

@@ -20,13 +20,13 @@ HISTOGRAM_IMAGES = 2000
 
 @dataclass(frozen=True)
 class OpenedSet:
-    """Images uint8 (N, H, W, C), labels (N,), class names and what was skipped on reading."""
+    """Images uint8 (N, H, W, C), labels (N,), class names, and what the commands say of it in one line."""
 
     name: str
     images: Pixels
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
-    skipped: tuple[str, ...]
+    said: str
 
     def __len__(self) -> int:
         return len(self.images)
@@ -50,7 +50,7 @@ def open_set(name: str, root: Path | None) -> OpenedSet:
     from core.data.datasets import open_dataset
 
     opened = open_dataset(name, "train", root)
-    return OpenedSet(name, opened.images.numpy(), opened.labels.numpy(), opened.classes, opened.skipped)
+    return OpenedSet(name, opened.images.numpy(), opened.labels.numpy(), opened.classes, opened.describe())
 
 
 def opening(name: str, root: Path | None, *, afresh: bool = False) -> Iterator[OpenedSet]:

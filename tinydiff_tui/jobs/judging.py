@@ -33,7 +33,9 @@ def judging(model: Model, options: SampleConfig, compute: Compute, data_dir: str
     options = options.resolve(model.config, model.label_count)
     root = data_root(data_dir, model.config.data_dir)
     ready: Ready | None = None
-    for event in prepare_judge(model.config.dataset, root, compute.device):
+    read: list[str] = []
+    for event in prepare_judge(model.config.dataset, root, compute.device, read.append):
+        yield from _titles(read)
         if isinstance(event, Ready):
             ready = event
         else:
@@ -42,8 +44,10 @@ def judging(model: Model, options: SampleConfig, compute: Compute, data_dir: str
     assert ready is not None, "prepare_judge ends in Ready"
     title = f"{options.num_images} images, {options.sampler}, {options.steps} evaluations, {compute.describe()}"
     finished = []
+    source = source_pictures(model, options, data_dir, read.append)
+    yield from _titles(read)
     started = time.monotonic()
-    for batch in generate(model, options, compute, source_pictures(model, options, data_dir)):
+    for batch in generate(model, options, compute, source):
         if batch.done:
             left = (time.monotonic() - started) / batch.done * (batch.evaluations - batch.done)
             yield Stage(title, batch.done, batch.evaluations, "evaluations", left)
@@ -51,6 +55,12 @@ def judging(model: Model, options: SampleConfig, compute: Compute, data_dir: str
             finished.append(to_uint8(batch.frame.x))
     yield Stage(f"{ready.judge.name} ({ready.path}) looks at them", 0, 0, "", 0.0)
     yield ready.judge.report(np.concatenate(finished))
+
+
+def _titles(read: list[str]) -> Iterator[Stage]:
+    """What was read of data sets since the last time, as stages of their own."""
+    while read:
+        yield Stage(read.pop(0), 0, 0, "", 0.0)
 
 
 def figures(report: Report) -> Table:

@@ -188,8 +188,7 @@ class DataScreen(ModeScreen):
         self.opened = opened
         if self.app.dataset != opened.name:
             self.app.choose_dataset(opened.name)
-        skipped = f"; {len(opened.skipped)} files skipped, as {opened.skipped[0]}" if opened.skipped else ""
-        self._say(f"{opened.name} is the data set of all modes now{skipped}")
+        self._say(f"{opened.said}; the data set of all modes now")
         self._list_sets()
         self.zoomed = None
         self._choose_class(None)

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from core.errors import UserError
-from core.runs.folder import RunDir, RunInfo, find_runs
-from tinydiff_tui.jobs.training import LossCurve, Series
+from core.runs.folder import MOST_STEPS, RunDir, RunInfo, find_runs
+from tinydiff_tui.jobs.training import LossCurve, Series, mean
 from tinydiff_tui.terminal.cells import Pixels
 from tinydiff_tui.text import ago, duration, number, printable, short_count
 
 MOST_PIXELS = 1 << 24
+MOST_LINES = 20_000  # of metrics that are read before what is known by then is shown
+EDGE = 256  # bytes at both ends of what was read by which it is known again
 BACKGROUND = 32  # of the gaps, as core.images.grid leaves them
 
 
@@ -37,10 +39,13 @@ class RunRow:
 
 @dataclass
 class _Followed:
-    """How far a metrics.jsonl was read."""
+    """How far a metrics.jsonl was read. `inode`, `head` and `tail` tell whether what was read still stands there."""
 
+    inode: int = 0
+    head: bytes = b""
+    tail: bytes = b""
+    behind: bool = False
     offset: int = 0
-    size: int = 0
     step: int = 0
     series: Series = field(default_factory=Series)
     lately: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=12))
@@ -52,10 +57,24 @@ class RunList:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._followed: dict[Path, _Followed] = {}
+        self._lines_left = 0
 
     def read(self) -> tuple[RunRow, ...]:
         """All rows, newest run first."""
-        return tuple(self._row(run) for run in find_runs(self.root))
+        *_, rows = self.reading()
+        return rows
+
+    def reading(self) -> Iterator[tuple[RunRow, ...]]:
+        """All rows, newest run first, and again while there is much to read, each time with more of the curves."""
+        runs = find_runs(self.root)
+        self._followed = {run.path: self._followed.get(run.path, _Followed()) for run in runs if isinstance(run, RunInfo)}
+        self._lines_left = MOST_LINES
+        rows = {place: self._row(run) for place, run in enumerate(runs)}
+        yield tuple(rows.values())
+        while behind := [place for place, run in enumerate(runs) if isinstance(run, RunInfo) and self._followed[run.path].behind]:
+            self._lines_left = MOST_LINES
+            rows |= {place: self._row(runs[place]) for place in behind}
+            yield tuple(rows.values())
 
     def _row(self, run: RunInfo | UserError) -> RunRow:
         if isinstance(run, UserError):
@@ -63,7 +82,11 @@ class RunList:
             return RunRow(text, text, ("unreadable", text, "", "", "", ""), None, False, text, None)
         name = run.path.name if run.path == self.root else str(run.path.relative_to(self.root))
         name = printable(name)
-        followed = self._follow(run.path)
+        followed = self._followed[run.path]
+        try:
+            followed = self._followed[run.path] = self._follow(run.path, followed)
+        except OSError:
+            followed.behind = False  # as far as it could be read
         losses = followed.series.losses
         config, step = run.config, max(run.step, followed.step)
         cells = (
@@ -71,29 +94,43 @@ class RunList:
             printable(config.dataset),
             f"{config.model} {config.objective}",
             f"{short_count(step)}/{short_count(run.total_steps)}",
-            number(float(np.mean(losses[-10:])) if losses else float("nan")),
+            number(mean(losses[-10:])),
             ago(time.time() - run.started),
         )
         curve = LossCurve(name, np.array(followed.series.steps), np.array(losses))
         live = run.status in ("running", "paused")
         return RunRow(str(run.path), name, cells, run, live, "", curve, pulse(run, followed.lately) if live else "")
 
-    def _follow(self, folder: Path) -> _Followed:
+    def _follow(self, folder: Path, followed: _Followed) -> _Followed:
+        """Read on, or from the start when it is another file by now, or cut back, or written over."""
         run = RunDir(folder)
-        followed = self._followed.setdefault(folder, _Followed())
-        try:
-            size = run.metrics.stat().st_size
-            if size < followed.size:  # cut back by a resume, or overwritten
-                followed = self._followed[folder] = _Followed()
-            followed.size = size
-            if size > followed.offset:
-                for entry in run.follow_metrics(followed.offset):
-                    followed.series.put(entry["step"], entry["loss"])
-                    followed.lately.append(entry)
-                    followed.offset, followed.step = entry["offset"], entry["step"]
-        except OSError:
-            pass
+        if not run.metrics.is_file():
+            return _Followed()
+        inode = run.metrics.stat().st_ino
+        head, tail = _edges(run.metrics, followed.offset)
+        if (inode, head[: len(followed.head)], tail) != (followed.inode, followed.head, followed.tail):
+            followed = _Followed(inode=inode)
+        followed.behind = self._lines_left <= 0
+        for entry in () if followed.behind else run.follow_metrics(followed.offset):
+            if entry["step"] <= followed.step and followed.series.steps:  # gone back without having cut what came after
+                followed.series.cut(entry["step"] - 1)
+            followed.series.add(entry["step"], [entry["loss"]])
+            followed.lately.append(entry)
+            followed.offset, followed.step = entry["offset"], entry["step"]
+            self._lines_left -= 1
+            if self._lines_left <= 0:
+                followed.behind = True
+                break
+        followed.head, followed.tail = _edges(run.metrics, followed.offset)
         return followed
+
+
+def _edges(file: Path, offset: int) -> tuple[bytes, bytes]:
+    """The first bytes of what was read up to an offset, and its last ones."""
+    with file.open("rb") as opened:
+        head = opened.read(min(EDGE, offset))
+        opened.seek(max(0, offset - EDGE))
+        return head, opened.read(min(EDGE, offset))
 
 
 def pulse(run: RunInfo, lately: Sequence[dict[str, Any]]) -> str:
@@ -102,7 +139,8 @@ def pulse(run: RunInfo, lately: Sequence[dict[str, Any]]) -> str:
         return "no step is logged yet"
     first, last = lately[0], lately[-1]
     epochs = "" if run.config.budget else f" of {run.config.epochs}"
-    parts = [f"epoch {last['epoch']}{epochs}"] if isinstance(last.get("epoch"), int) else []
+    epoch = last.get("epoch")
+    parts = [f"epoch {epoch}{epochs}"] if isinstance(epoch, int) and 0 <= epoch <= MOST_STEPS else []
     seconds = _seconds(last) - _seconds(first)  # of training: a pause is not in it
     steps = last["step"] - first["step"]
     if seconds > 0 and steps > 0 and math.isfinite(seconds):
@@ -154,6 +192,6 @@ def read_samples(path: Path, scale: int = 2) -> Pixels | None:
             if picture.width * picture.height > MOST_PIXELS or picture.mode not in ("L", "RGB"):
                 return None
             pixels = np.asarray(picture)
-    except (OSError, ValueError, SyntaxError):
+    except Exception:  # what Pillow says of a file that lies has no end of names
         return None
     return cut(pixels.reshape(*pixels.shape[:2], -1)[::scale, ::scale])

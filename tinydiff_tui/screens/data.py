@@ -17,6 +17,7 @@ from core.names import DATASETS
 from tinydiff_tui.jobs.data import OpenedSet, opening
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 from tinydiff_tui.screens.base import ModeScreen, listed
+from tinydiff_tui.text import printable
 from tinydiff_tui.widgets.data_side import SetAbout, SetList
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 
@@ -99,7 +100,7 @@ class DataScreen(ModeScreen):
     def on_mount(self) -> None:
         self._list_sets()
         if not self.app.engine_ready:
-            self._say("loading the engine …")
+            self.say("loading the engine …")
 
     def engine_loaded(self) -> None:
         self._open(self.app.dataset)
@@ -119,7 +120,7 @@ class DataScreen(ModeScreen):
         self.opening_name = name
         root = self.app.data_dir
         self.app.jobs.start("data", lambda: opening(name, root, afresh=afresh), self, lambda opened: opened)
-        self._say(f"opening {name} …")
+        self.say(f"opening {name} …")
 
     async def action_folder(self) -> None:
         if not self.query("#folder"):  # the first screen is painted without it
@@ -163,7 +164,7 @@ class DataScreen(ModeScreen):
     def on_job_finished(self, message: JobFinished) -> None:
         if message.name == "data":
             if message.error:
-                self._say(message.error)
+                self.say(message.error)
             elif isinstance(message.snapshot, OpenedSet):
                 self._show_set(message.snapshot)
         elif message.name == "download":
@@ -171,11 +172,11 @@ class DataScreen(ModeScreen):
             self._list_sets()
             name = self.download_name
             if message.error:
-                self._say(message.error)
+                self.say(message.error)
             elif next(i.status for i in list_datasets(self.app.data_dir) if i.name == name) == "on disk":
                 self._open(name, afresh=True)
             else:
-                self._say(f"the download of {name} was cancelled; no half file is left")
+                self.say(f"the download of {name} was cancelled; no half file is left")
 
     def _show_set(self, opened: OpenedSet) -> None:
         if opened is self.opened:
@@ -184,7 +185,7 @@ class DataScreen(ModeScreen):
         if self.app.dataset != opened.name:
             self.app.choose_dataset(opened.name)
         skipped = f"; {len(opened.skipped)} files skipped, as {opened.skipped[0]}" if opened.skipped else ""
-        self._say(f"{opened.name} is the data set of all modes now{skipped}")
+        self.say(f"{opened.name} is the data set of all modes now{skipped}")
         self._list_sets()
         self.zoomed = None
         self._choose_class(None)
@@ -267,7 +268,7 @@ class DataScreen(ModeScreen):
             grid.show(opened.images[page])
             where = f"{self.first + 1:,}–{self.first + len(page):,} of {len(self.chosen):,} · {which}"
             where = where if len(page) else f"no images of {which}"
-        self.query_one("#page", Static).update(Text(where, no_wrap=True, overflow="ellipsis"))
+        self.query_one("#page", Static).update(Text(printable(where), no_wrap=True, overflow="ellipsis"))
         self.query_one(SetAbout).describe(opened, self.label, self.chosen)
 
     def _class_name(self, index: int) -> str:
@@ -280,7 +281,7 @@ class DataScreen(ModeScreen):
         name = self.query_one(SetList).name_at_cursor
         info = next((i for i in list_datasets(self.app.data_dir) if i.name == name), None)
         if info is None or info.status != "can be downloaded":
-            self._say(f"{name} needs no download; enter opens it")
+            self.say(f"{name} needs no download; enter opens it")
             return
         if not self.app.engine_ready or self.app.jobs.running("download"):
             return
@@ -293,7 +294,7 @@ class DataScreen(ModeScreen):
             return download(name, root)
 
         self.app.jobs.start("download", fetch, self, lambda p: Downloading(p.file, p.done, p.total))
-        self._say(f"downloading {name} …  x cancels")
+        self.say(f"downloading {name} …  x cancels")
         self.refresh_bindings()
 
     def action_cancel(self) -> None:
@@ -304,10 +305,7 @@ class DataScreen(ModeScreen):
         bar = "━" * round(share * width) + "─" * (width - round(share * width))
         rate = progress.done / max(time.monotonic() - self.download_started, 0.1) / 1e6
         total = f" of {progress.total / 1e6:.1f}" if progress.total else ""
-        self._say(f"{progress.file}  {bar}  {progress.done / 1e6:.1f}{total} MB  {rate:.1f} MB/s  x cancels")
-
-    def _say(self, sentence: str) -> None:
-        self.query_one("#status", Static).update(sentence)
+        self.say(f"{progress.file}  {bar}  {progress.done / 1e6:.1f}{total} MB  {rate:.1f} MB/s  x cancels")
 
     def explain_values(self) -> dict[str, str]:
         """What the text of this mode may quote."""

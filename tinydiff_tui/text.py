@@ -24,9 +24,7 @@ def for_app(sentence: object) -> str:
     """A sentence about flags and commands in the words of the app, which has fields and keys for them; printable."""
     said = DOWNLOAD.sub(r"press D on \1 in Data (1)", printable(str(sentence)))
     said = COMMAND.sub(lambda found: f"{'in ' if found[0].startswith('with') else ''}{PLACES.get(found[1], found[0])}", said)
-    return FLAG.sub(
-        lambda found: FIELDS.get(found[1], found[1].replace("-", " ")) + (" " if found[0].endswith("=") else ""), said
-    )
+    return FLAG.sub(lambda found: FIELDS.get(found[1], found[1].replace("-", " ")) + " " * found[0].endswith("="), said)
 
 
 def duration(seconds: float) -> str:

@@ -271,7 +271,7 @@ class TinydiffApp(App[None]):
 
     def action_command_palette(self) -> None:
         """The palette, which closes once however often it is told to."""
-        if not Palette.is_open(self):
+        if not isinstance(self.screen, Palette):
             self.push_screen(Palette(id="--command-palette"))
 
     def search_themes(self) -> None:

@@ -138,9 +138,13 @@ class Training:
             for event in events:
                 self._see(event)
                 yield event
+        except Exception as error:
+            self._phase = "failed"
+            self._say(f"failed at step {trainer.step:,}: {error}")
+            raise
         finally:
             events.close()
-            if self.finished is None:
+            if self.finished is None and self._phase != "failed":
                 self._say(f"stopped after step {trainer.step:,}: {trainer.run.last.name}")
 
     def rests(self) -> bool:

@@ -142,11 +142,12 @@ class RunsScreen(ModeScreen):
             if chosen is not None and chosen.key in keys:
                 table.move_cursor(row=keys.index(chosen.key))
         else:
+            widths = [column.content_width for column in table.ordered_columns]  # growing is quick, shrinking looks at all rows
             for y, (row, old) in enumerate(zip(rows, before, strict=True)):
                 if row.cells != old.cells:
                     for x, (cell, was) in enumerate(zip(self._cells(row), self._cells(old), strict=True)):
                         if cell != was:
-                            table.update_cell_at(Coordinate(y, x), cell, update_width=True)
+                            table.update_cell_at(Coordinate(y, x), cell, update_width=cell.cell_len > widths[x])
         if self.wanted is not None and self._point_at(self.wanted):
             self.wanted = None
         self._show()
@@ -244,8 +245,7 @@ class RunsScreen(ModeScreen):
         row = self.chosen
         if row is None or row.info is None or row.live != (action == "ask"):
             return False
-        paused = row.info.status == "paused"
-        return {("pause",): not paused, ("resume",): paused}.get(parameters, True)  # type: ignore[call-overload, no-any-return]
+        return parameters != (("pause" if row.info.status == "paused" else "resume"),)
 
     def action_refresh(self) -> None:
         self.look()

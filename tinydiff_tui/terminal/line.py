@@ -27,9 +27,7 @@ PASTE_SECONDS = 1.0  # of silence, after which a paste without an end is over
 MOST_PASTED = 1 << 16
 LONGEST = 64  # characters of a sequence
 FARTHEST = 9999  # cells from the corner
-ANSWER = re.compile(
-    r"\x1b\[(?:[<=>?]|\d*;?\d*[Rcnt]$)"
-)  # of devices, of the cursor, of the window
+ANSWER = re.compile(r"\x1b\[(?:[<=>?]|\d*;?\d*[Rcnt]$)")  # of devices, of the cursor, of the window
 MODE_2026 = re.compile(r"\x1b\[\?2026;[1-4]\$y")
 
 Reading = Generator[Read1 | Peek1, str, str]

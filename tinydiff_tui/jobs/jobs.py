@@ -77,8 +77,10 @@ class Job:
         except Exception as problem:  # a bug in the engine ends the job, never the app
             error = f"unexpected {type(problem).__name__}: {problem}"
         if item is not None:  # how it stands at the end, the last words of an error or a stop among it
-            with contextlib.suppress(Exception):  # after an error what is left need not be whole
+            try:
                 snapshot = see(item)
+            except Exception as problem:  # after an error what is left need not be whole
+                error = error or f"unexpected {type(problem).__name__}: {problem}"
         return error, snapshot
 
 

@@ -51,6 +51,7 @@ class DataScreen(ModeScreen):
         Binding("left,pageup", "page(-1)", "Back", tooltip="Page before, or image before when one is zoomed", group=PAGE),
         Binding("right,pagedown", "page(1)", "Next", tooltip="Next page, or next image when one is zoomed", group=PAGE),
         Binding("home", "page(0)", "First", tooltip="First page, or first image when one is zoomed"),
+        Binding("end", "last_page", "Last", show=False, tooltip="Last page, or last image when one is zoomed"),
         Binding("c", "next_class(1)", "Class", tooltip="Show only the next class; after the last one all", group=CLASS),
         Binding("C", "next_class(-1)", "Class before", tooltip="Show only the class before", group=CLASS),
         Binding("z", "zoom", "Zoom", tooltip="Show one image as large as it fits, or the page again"),
@@ -225,6 +226,10 @@ class DataScreen(ModeScreen):
             pages = -(-count // size)
             self.first = (self.first // size + step) % pages * size if step else 0
         self._show_page()
+
+    def action_last_page(self) -> None:
+        self.action_page(0)
+        self.action_page(-1)
 
     def action_zoom(self) -> None:
         if self.opened and len(self.chosen):

@@ -129,8 +129,6 @@ class RunsScreen(ModeScreen):
             self._show_samples(cast("tuple[str, int, Pixels | None] | None", found))
 
     def _take(self, rows: tuple[RunRow, ...]) -> None:
-        if rows is self.rows:
-            return
         before, chosen, table = self.rows, self.chosen, self.query_one(RunTable)
         self.rows = rows
         self.marked &= {row.key for row in rows}

@@ -12,6 +12,7 @@ from typing import Final
 
 from textual import constants, events
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
+from textual._keyboard_protocol import FUNCTIONAL_KEYS
 from textual._parser import ParseEOF, ParseTimeout, Peek1, Read1, TokenCallback
 from textual._xterm_parser import XTermParser
 from textual.keys import Keys
@@ -27,7 +28,7 @@ PASTE_SECONDS = 1.0  # of silence, after which a paste without an end is over
 MOST_PASTED = 1 << 16
 LONGEST = 64  # characters of a sequence
 FARTHEST = 9999  # cells from the corner
-ANSWER = re.compile(r"\x1b\[(?:[<=>?]|\d*;?\d*[Rcnt]$)")  # of devices, of the cursor, of the window
+ANSWER = re.compile(r"\x1b\[[<=>?]")
 MODE_2026 = re.compile(r"\x1b\[\?2026;[1-4]\$y")
 
 Reading = Generator[Read1 | Peek1, str, str]
@@ -117,7 +118,9 @@ class LineParser(XTermParser):
                 self._put(mouse)
         elif MODE_2026.fullmatch(sequence):
             self._put(TerminalSupportsSynchronizedOutput())
-        elif not ANSWER.match(sequence) and not any(0xD800 <= number <= 0xDFFF for number in numbers):
+        elif sequence[-1] == "u" and not ANSWER.match(sequence) and not any(0xD800 <= number <= 0xDFFF for number in numbers):
+            self._press(sequence)
+        elif sequence in ANSI_SEQUENCES_KEYS or f"{(numbers or [1])[0]}{sequence[-1]}" in FUNCTIONAL_KEYS:
             self._press(sequence)
 
     def _function_key(self) -> Steps:

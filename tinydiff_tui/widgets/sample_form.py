@@ -5,13 +5,14 @@ from typing import Any
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Select
 
 from core.config import GUIDANCE, INTERVALS, REGIONS, SPACINGS, VARIANCES, SampleConfig
 from core.errors import UserError
 from core.names import SAMPLERS, STARTS
+from tinydiff_tui.widgets.form import Form
 from tinydiff_tui.widgets.plain import plain
 from tinydiff_tui.widgets.slider import Slider
 
@@ -32,10 +33,9 @@ def _row(name: str, field: Widget, shown: str = "") -> Horizontal:
     return Horizontal(Label(name), field, classes=f"-option {shown}" if shown else None)
 
 
-class SampleForm(VerticalScroll):
+class SampleForm(Form):
     """Fields of SampleConfig, one a line; what is left empty is the model's own."""
 
-    can_focus = False
     DEFAULT_CSS = """
     SampleForm { width: 32; height: 1fr; padding: 0 1 0 0; }
     SampleForm Horizontal { height: 1; }

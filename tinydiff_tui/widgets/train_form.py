@@ -7,7 +7,7 @@ from typing import Any
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.suggester import SuggestFromList
 from textual.widgets import Button, Input, Label, Select, Static
@@ -16,6 +16,7 @@ from core.config import TrainConfig, check_value
 from core.errors import UserError
 from core.files import unused
 from tinydiff_tui.text import for_app
+from tinydiff_tui.widgets.form import Form
 
 IMPORTANT = ("dataset", "model", "epochs", "budget", "batch_size", "lr", "objective", "output_dir")
 FIELDS = {f.name: f for f in dataclasses.fields(TrainConfig)}
@@ -80,10 +81,9 @@ class FieldRow(Horizontal):
         self.query_one(".help", Static).update(for_app(sentence or self.field.metadata["help"]))
 
 
-class TrainForm(VerticalScroll):
+class TrainForm(Form):
     """All fields; `-advanced` shows those beyond the important ones."""
 
-    can_focus = False
     DEFAULT_CSS = """
     TrainForm { height: 1fr; padding: 0 1; }
     TrainForm FieldRow { height: auto; }

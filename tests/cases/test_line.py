@@ -9,8 +9,8 @@ from textual.message import Message
 from tinydiff_tui.terminal.line import LONGEST, MOST_PASTED, LineParser
 
 PIECES = [
-    *("\x1b", "[", "]", "O", "P", "_", "<", ";", ":", "?", "0", "1", "99999999", "M", "m", "R", "u", "~", "c", "n", "t", "y", "$"),
-    *("\x07", "\\", "\x00", "\x03", "\r", "\x7f", "\x9b", "\x9c", "\ufffd", "a", "é", "🙂", "\x1b[", "\x1b[<", "\x1b[200~"),
+    *("\x1b", "[", "]", "O", "P", "_", "<", ";", ":", "?", "0", "1", "99999999", "M", "m", "R", "u", "~", "c", "n", "t", "y"),
+    *("$", "\x07", "\\", "\x00", "\x03", "\r", "\x7f", "\x9b", "\x9c", "\ufffd", "a", "é", "🙂", "\x1b[", "\x1b[<", "\x1b[200~"),
 ]  # fmt: skip
 
 

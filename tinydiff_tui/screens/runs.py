@@ -30,7 +30,7 @@ from tinydiff_tui.widgets.pixel_grid import PixelGrid
 
 REFRESH_SECONDS = 1.5
 OF_A_RUN_AT_REST = frozenset(("resume", "delete"))
-FAILED = -1  # when samples are of that could not be looked for: it is remembered, and tried again with the next look
+NEVER = -1
 NOTHING = np.zeros((0, 1, 1, 1), dtype=np.uint8)
 COLUMNS = ("", "run", "status", "data set", "model", "step", "loss", "age")
 
@@ -84,7 +84,7 @@ class RunsScreen(ModeScreen):
         self.marked: set[str] = set()
         self.list: RunList | None = None
         self.wanted: Path | None = None
-        self._samples: tuple[str, int] | None = None  # whose samples are shown, and of when they are
+        self._samples = ("", NEVER)  # whose samples were read, and of when they are
         self._sought = ""
 
     def compose_mode(self) -> ComposeResult:
@@ -125,8 +125,7 @@ class RunsScreen(ModeScreen):
             elif isinstance(message.snapshot, tuple):
                 self._take(message.snapshot)
         elif message.name == "newest samples":
-            found = (self._sought, FAILED, None) if message.error else message.snapshot
-            self._show_samples(cast("tuple[str, int, Pixels | None] | None", found))
+            self._show_samples(cast("tuple[str, Pixels | None] | None", message.snapshot))
 
     def _take(self, rows: tuple[RunRow, ...]) -> None:
         before, chosen, table = self.rows, self.chosen, self.query_one(RunTable)
@@ -208,30 +207,29 @@ class RunsScreen(ModeScreen):
 
     def _find_samples(self) -> None:
         """Read the newest samples of the run under the cursor, in a thread, when they are not those on the screen."""
-        key, before = self._key, self._samples
-        if before is not None and before[0] != key:
+        key = self._key
+        if self._samples[0] != key:
             self.query_one(PixelGrid).show(NOTHING)  # until its own are there: none stay under another run's name
+            self._samples = (key, NEVER)
         if self.app.jobs.running("newest samples"):
             return  # its end looks whether the cursor went on
         self._sought = key
 
-        def read() -> Iterator[tuple[str, int, Pixels | None]]:
+        def read() -> Iterator[tuple[str, Pixels | None]]:
             path = newest_samples(Path(key)) if key else None
             modified = path.stat().st_mtime_ns if path is not None else 0
-            if (key, modified) != before:
-                yield key, modified, read_samples(path) if path is not None else None
+            if (key, modified) != self._samples:
+                self._samples = (key, modified)  # whatever comes of it: failures are remembered too
+                yield key, read_samples(path) if path is not None else None
 
         self.app.jobs.start("newest samples", read, self, lambda found: found)
 
-    def _show_samples(self, found: "tuple[str, int, Pixels | None] | None") -> None:
-        if found is not None:
-            key, modified, pictures = found
-            self._samples = (key, modified)
-            if key == self._key:
-                grid = self.query_one(PixelGrid)
-                grid.display = pictures is not None  # the curves take its room
-                grid.show(NOTHING if pictures is None else pictures)
-        if self._samples is not None and self._samples[0] != self._key:
+    def _show_samples(self, found: "tuple[str, Pixels | None] | None") -> None:
+        if found is not None and found[0] == self._key:
+            grid, pictures = self.query_one(PixelGrid), found[1]
+            grid.display = pictures is not None  # the curves take its room
+            grid.show(NOTHING if pictures is None else pictures)
+        if self._sought != self._key:
             self._find_samples()  # the cursor went on meanwhile
 
     # --- keys

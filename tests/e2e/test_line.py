@@ -21,7 +21,7 @@ PIECES: list[bytes] = [
     *(b"\r\r", b"\x10\r\r", b"\x10explain\r\r", b"d\r\r", b"\x1b[<0;1;1M\x1b[<0;1;1m" * 2, b"\x1b[<64;9;9M", b"\x1b[<0;40;12M"),
     *(b"1", b"2", b"3", b"4", b"5", b"?", b"e", b"\t", b"\x1b[A", b"\x1b[H", b"\x1b[F", b"[/]", b"~", b":", b"$", b"\xc3\xa9"),
 ]  # fmt: skip
-"""Bytes that are no UTF-8, sequences that are unfinished or absurd, answers nobody asked for, doubled enters and clicks, and keys."""
+"""Bytes that are no UTF-8, sequences unfinished or absurd, answers nobody asked for, doubled enters and clicks, and keys."""
 
 
 @pytest.mark.slow

@@ -28,7 +28,6 @@ PASTE_SECONDS = 1.0  # of silence, after which a paste without an end is over
 MOST_PASTED = 1 << 16
 LONGEST = 64  # characters of a sequence
 FARTHEST = 9999  # cells from the corner
-ANSWER = re.compile(r"\x1b\[[<=>?]")
 MODE_2026 = re.compile(r"\x1b\[\?2026;[1-4]\$y")
 
 Reading = Generator[Read1 | Peek1, str, str]
@@ -118,9 +117,7 @@ class LineParser(XTermParser):
                 self._put(mouse)
         elif MODE_2026.fullmatch(sequence):
             self._put(TerminalSupportsSynchronizedOutput())
-        elif sequence[-1] == "u" and not ANSWER.match(sequence) and not any(0xD800 <= number <= 0xDFFF for number in numbers):
-            self._press(sequence)
-        elif sequence in ANSI_SEQUENCES_KEYS or f"{(numbers or [1])[0]}{sequence[-1]}" in FUNCTIONAL_KEYS:
+        elif _is_key(sequence, numbers):
             self._press(sequence)
 
     def _function_key(self) -> Steps:
@@ -176,3 +173,10 @@ class LineParser(XTermParser):
                 text += char
         text = text.removesuffix(PASTE_END)
         self._put(events.Paste("".join(c for c in text.replace("\r", "\n") if c.isprintable() or c in "\n\t")))
+
+
+def _is_key(sequence: str, numbers: list[int]) -> bool:
+    """Whether Textual knows a key by this sequence; all others are answers, or nothing."""
+    if sequence[-1] == "u":  # kitty's way: the number of a character
+        return sequence[2] not in "<=>?" and not any(0xD800 <= number <= 0xDFFF for number in numbers)
+    return sequence in ANSI_SEQUENCES_KEYS or f"{(numbers or [1])[0]}{sequence[-1]}" in FUNCTIONAL_KEYS

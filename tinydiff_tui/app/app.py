@@ -9,23 +9,28 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from rich.text import Text
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.message import Message
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
+from textual.theme import ThemeProvider
 
 from core.data.datasets import default_dataset
 from core.errors import UserError
-from core.files import working_folder
-from tinydiff_tui.app.launch import run_app, summary_of
-from tinydiff_tui.app.palette import BindingCommands
+from core.files import working_folder, write_failure
+from tinydiff_tui.app.launch import run_app, summary_of, write_crash
+from tinydiff_tui.app.palette import BindingCommands, Palette
 from tinydiff_tui.app.settings import DARK, LIGHT, load_theme, save_theme
 from tinydiff_tui.jobs.jobs import Jobs
 from tinydiff_tui.jobs.messages import EngineLoaded
 from tinydiff_tui.jobs.signals import heeded
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.terminal.deferred import np
+from tinydiff_tui.terminal.gate import Gate
+from tinydiff_tui.text import for_app, printable
 
 if TYPE_CHECKING:
     from tinydiff_tui.screens.runs import RunsScreen
@@ -76,6 +81,7 @@ class TinydiffApp(App[None]):
     def __init__(self, data_dir: Path | None = None, cwd: Path | None = None, start: str = "data") -> None:
         self.DEFAULT_MODE = start  # type: ignore[misc]  # read once, by the app itself
         super().__init__()
+        self._filters.append(Gate())
         self.data_dir = data_dir
         self.cwd = cwd or working_folder()
         self.jobs = Jobs()
@@ -123,7 +129,7 @@ class TinydiffApp(App[None]):
     def on_engine_loaded(self, message: EngineLoaded) -> None:
         if message.error:
             self.engine_error = message.error
-            self.notify(message.error, severity="error", timeout=60, markup=False)
+            self.notify(message.error, severity="error", timeout=60)
             return
         self.engine_ready = True
         for mode in self.mode_screens():
@@ -190,7 +196,7 @@ class TinydiffApp(App[None]):
                 process = start_detached(["train", "--resume", f"--output-dir={keep}"], RunDir(keep))
                 self.remember_run(keep, process.pid)
         except UserError as error:
-            self.failure = str(error)
+            self.failure = str(error)  # for the terminal after exit, which has flags
         finally:
             self.post_message(JobsStopped())
 
@@ -223,12 +229,28 @@ class TinydiffApp(App[None]):
         lines = [line for folder, process in self.trained.items() for line in summary_of(folder, process)]
         return [*lines, self.failure] if self.failure else lines
 
-    def _fatal_error(self) -> None:
-        # One line instead of a page; what is behind it goes to a file.
-        from tinydiff_tui.app.launch import write_crash
+    def _handle_exception(self, error: Exception) -> None:
+        # One line instead of a page, whatever the error brings along; what is behind it goes to a file.
+        self._return_code = 1
+        if self._exception is None:
+            self._exception = error
+            self._exception_event.set()
+        said = f"tinydiff-tui stopped by an error of its own: {type(error).__name__}: {error}{write_crash(error)}"
+        self.panic(Text(printable(said)))
 
-        error = self._exception
-        self.panic(f"tinydiff-tui stopped by an error of its own: {type(error).__name__}: {error}{write_crash()}")
+    # --- saying
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Textual's, for plain sentences in the words of the app: what stands in brackets is no markup."""
+        super().notify(for_app(message), title=title, severity=severity, timeout=timeout, markup=False)
 
     # --- actions
 
@@ -242,6 +264,15 @@ class TinydiffApp(App[None]):
             if "page_up" in str(action) or "page_down" in str(action):
                 return False
             raise
+
+    def action_command_palette(self) -> None:
+        """The palette, which closes once however often it is told to."""
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette(id="--command-palette"))
+
+    def search_themes(self) -> None:
+        """The palette with the themes in it."""
+        self.push_screen(Palette([ThemeProvider], placeholder="Search for themes …"))
 
     def action_help(self) -> None:
         from tinydiff_tui.screens.panels import Help, key_groups
@@ -260,4 +291,10 @@ class TinydiffApp(App[None]):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Commands that are no binding."""
         yield SystemCommand("Choose a theme", "All colour themes", self.action_change_theme)
-        yield SystemCommand("Screenshot", "Save the screen as SVG", lambda: self.set_timer(0.1, self.deliver_screenshot))
+        yield SystemCommand("Screenshot", "Save the screen as SVG here", lambda: self.set_timer(0.1, self._save_screen))
+
+    def _save_screen(self) -> None:
+        try:
+            self.notify(f"saved {self.save_screenshot(path=str(self.cwd))}")
+        except OSError as error:
+            self.notify(write_failure(self.cwd, error), severity="error")

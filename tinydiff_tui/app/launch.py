@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
+from typing import TextIO
 
 from core.errors import UserError
 from core.files import shell_word, take_notices, user_folder
@@ -22,7 +23,8 @@ def run_app(start: str = "data", cwd: Path | None = None) -> int:
     if os.environ.get("SSH_CONNECTION"):  # read when textual is imported: fewer frames, none of them late
         for name, value in (("TEXTUAL_FPS", "15"), ("TEXTUAL_ANIMATIONS", "none"), ("TEXTUAL_SMOOTH_SCROLL", "0")):
             os.environ.setdefault(name, value)
-    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
+    out = sys.__stdout__
+    if out is None or not (_terminal(sys.__stdin__) and _terminal(out)) or os.environ.get("TERM", "dumb") == "dumb":
         complain(
             "the app needs a terminal that can move the cursor (this is none, or TERM=dumb); "
             "use 'tinydiff-tui train --plain', or another command of 'tinydiff-tui --help'"
@@ -31,9 +33,8 @@ def run_app(start: str = "data", cwd: Path | None = None) -> int:
     gc.disable()  # nothing of what is imported is garbage; the app enables it after its first paint
     from tinydiff_tui.app.app import TinydiffApp
 
-    if sys.__stderr__ is not None:
-        screen = open(sys.__stderr__.fileno(), "wb", closefd=False)  # noqa: SIM115 (lives as long as the process)
-        sys.__stderr__ = LastingOutput(screen, encoding=sys.__stderr__.encoding, errors="replace")  # type: ignore[misc]  # Textual writes there
+    screen = open(out.fileno(), "wb", closefd=False)  # noqa: SIM115 (lives as long as the process)
+    sys.__stderr__ = LastingOutput(screen, encoding=out.encoding, errors="replace")  # type: ignore[misc]  # Textual writes there
     try:
         app = TinydiffApp(cwd=cwd, start=start)
     except UserError as error:
@@ -47,7 +48,12 @@ def run_app(start: str = "data", cwd: Path | None = None) -> int:
     app.jobs.stop_all()  # after a crash they still run
     for line in [*app.summary(), *take_notices()]:
         say(line)
-    return app.return_code or 0
+    return 1 if app.return_code is None else app.return_code  # None: it ended without having been told to
+
+
+def _terminal(stream: TextIO | None) -> bool:
+    """Whether this is a terminal; a closed descriptor is none."""
+    return stream is not None and not stream.closed and stream.isatty()
 
 
 def summary_of(folder: Path, process: int | None = None) -> list[str]:
@@ -75,12 +81,12 @@ def summary_of(folder: Path, process: int | None = None) -> list[str]:
     return lines
 
 
-def write_crash() -> str:
-    """Write the traceback in hand to a file; the end of a sentence that names it."""
+def write_crash(error: Exception) -> str:
+    """Write an error's traceback to a file; the end of a sentence that names it."""
     log = user_folder("log") / "crash.log"
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text(traceback.format_exc())
+        log.write_text("".join(traceback.format_exception(error)), errors="backslashreplace")
     except OSError:
         return ""
     return f"; please report it with {log}"

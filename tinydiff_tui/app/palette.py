@@ -4,7 +4,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
+
+from tinydiff_tui.screens.once import Once
+
+
+class Palette(Once, CommandPalette):
+    """Textual's palette; two clicks beside it, or enter twice, close no more than it."""
 
 
 class BindingCommands(Provider):

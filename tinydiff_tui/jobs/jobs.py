@@ -55,14 +55,14 @@ class Job:
         """Pull to the end or to the stop, then close; (error, last snapshot)."""
         snapshot: object = None
         item: Any = None
-        unseen = False
+        error: str | None = None
         try:
             with contextlib.closing(_closable(make())) as items:
                 posted = 0.0
                 for item in items:
-                    unseen, resting = True, self.rests()
+                    resting = self.rests()
                     if resting or time.monotonic() - posted >= self.pace:
-                        snapshot, unseen, posted = see(item), False, time.monotonic()
+                        snapshot, posted = see(item), time.monotonic()
                         self.post(JobUpdate(self.name, snapshot))
                     while resting and not self._stop.is_set():  # on what the screen was shown
                         self._woken.wait(REST_SECONDS)
@@ -70,15 +70,18 @@ class Job:
                         resting = self.rests()
                     if self._stop.is_set():
                         break
-            if unseen:
-                snapshot = see(item)
-        except UserError as error:
-            return str(error), snapshot
+        except UserError as problem:
+            error = str(problem)
         except MemoryError:
-            return "not enough memory; use a smaller batch, fewer images or a smaller model", snapshot
-        except Exception as error:  # a bug in the engine ends the job, never the app
-            return f"unexpected {type(error).__name__}: {error}", snapshot
-        return None, snapshot
+            error = "not enough memory; use a smaller batch, fewer images or a smaller model"
+        except Exception as problem:  # a bug in the engine ends the job, never the app
+            error = f"unexpected {type(problem).__name__}: {problem}"
+        if item is not None:  # how it stands at the end, the last words of an error or a stop among it
+            try:
+                snapshot = see(item)
+            except Exception as problem:  # after an error what is left need not be whole
+                error = error or f"unexpected {type(problem).__name__}: {problem}"
+        return error, snapshot
 
 
 class Jobs:

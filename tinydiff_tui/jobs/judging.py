@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
 from core.compute.device import Compute
 from core.config import SampleConfig
@@ -14,6 +15,7 @@ from core.diffusion.generate import generate, source_pictures
 from core.diffusion.model import Model
 from core.images import to_uint8
 from core.judge.judge import NEAREST, SURE, Ready, Report, prepare_judge
+from tinydiff_tui.text import printable
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def figures(report: Report) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     pair = (report.samples, report.floor)
     table.add_row("images", *(f"{s.count:,}" for s in pair))
-    table.add_row(f"Frechet distance ({report.judge})", *(f"{s.distance:.3f}" for s in pair))
+    table.add_row(Text(f"Frechet distance ({printable(report.judge)})"), *(f"{s.distance:.3f}" for s in pair))
     table.add_row(f"precision (k = {NEAREST})", *(f"{s.precision:.3f}" for s in pair))
     table.add_row(f"recall (k = {NEAREST})", *(f"{s.recall:.3f}" for s in pair))
     table.add_row(f"sure (p > {SURE})", *(f"{s.sure:.1%}" for s in pair))
@@ -81,7 +83,9 @@ def figures(report: Report) -> Table:
 
 def notes(report: Report) -> str:
     """The shares of the classes, and what the figures depend on."""
-    shares = ", ".join(f"{name} {share:.1%}" for name, share in zip(report.classes, report.samples.shares, strict=True))
+    shares = ", ".join(
+        f"{printable(name)} {share:.1%}" for name, share in zip(report.classes, report.samples.shares, strict=True)
+    )
     return (
         f"classes: {shares}\n{report.judge}: right on {report.accuracy:.2%} of the test split; all figures against "
         f"{report.references:,} test images, precision and recall with at most {report.neighbours:,} of each; "

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ import numpy as np
 
 from core.errors import UserError
 from core.runs.folder import MetricsReader, RunDir, RunInfo, find_runs
-from tinydiff_tui.jobs.training import LossCurve, Series
+from tinydiff_tui.jobs.training import LossCurve, Series, mean
 from tinydiff_tui.terminal.cells import Pixels
 from tinydiff_tui.text import ago, duration, number, printable, short_count
 
 MOST_PIXELS = 1 << 24
+MOST_LINES = 20_000  # of metrics that are read before what is known by then is shown
 BACKGROUND = 32  # of the gaps, as core.images.grid leaves them
 
 
@@ -37,9 +38,10 @@ class RunRow:
 
 @dataclass
 class _Followed:
-    """What was read of a metrics.jsonl."""
+    """What was read of a metrics.jsonl; `behind` while more of it stands there."""
 
     reader: MetricsReader
+    behind: bool = False
     series: Series = field(default_factory=Series)
     lately: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=12))
 
@@ -50,10 +52,29 @@ class RunList:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._followed: dict[Path, _Followed] = {}
+        self._lines_left = 0
 
     def read(self) -> tuple[RunRow, ...]:
         """All rows, newest run first."""
-        return tuple(self._row(run) for run in find_runs(self.root))
+        *_, rows = self.reading()
+        return rows
+
+    def reading(self) -> Iterator[tuple[RunRow, ...]]:
+        """All rows, newest run first, and again while there is much to read, each time with more of the curves."""
+        runs = find_runs(self.root)
+        known = self._followed
+        self._followed = {
+            run.path: known.get(run.path) or _Followed(MetricsReader(RunDir(run.path)))
+            for run in runs
+            if isinstance(run, RunInfo)
+        }
+        self._lines_left = MOST_LINES
+        rows = {place: self._row(run) for place, run in enumerate(runs)}
+        yield tuple(rows.values())
+        while behind := [place for place, run in enumerate(runs) if isinstance(run, RunInfo) and self._followed[run.path].behind]:
+            self._lines_left = MOST_LINES
+            rows |= {place: self._row(runs[place]) for place in behind}
+            yield tuple(rows.values())
 
     def _row(self, run: RunInfo | UserError) -> RunRow:
         if isinstance(run, UserError):
@@ -61,7 +82,7 @@ class RunList:
             return RunRow(text, text, ("unreadable", text, "", "", "", ""), None, False, text, None)
         name = run.path.name if run.path == self.root else str(run.path.relative_to(self.root))
         name = printable(name)
-        followed = self._follow(run.path)
+        followed = self._followed[run.path] = self._follow(self._followed[run.path])
         losses = followed.series.losses
         config, step = run.config, max(run.step, followed.reader.step)
         cells = (
@@ -69,20 +90,25 @@ class RunList:
             printable(config.dataset),
             f"{config.model} {config.objective}",
             f"{short_count(step)}/{short_count(run.total_steps)}",
-            number(float(np.mean(losses[-10:])) if losses else float("nan")),
+            number(mean(losses[-10:])),
             ago(time.time() - run.started),
         )
         curve = LossCurve(name, np.array(followed.series.steps), np.array(losses))
         live = run.status in ("running", "paused")
         return RunRow(str(run.path), name, cells, run, live, "", curve, pulse(run, followed.lately) if live else "")
 
-    def _follow(self, folder: Path) -> _Followed:
-        followed = self._followed.get(folder)
-        if followed is None or followed.reader.is_stale():  # overwritten, or cut back by a resume
-            followed = self._followed[folder] = _Followed(MetricsReader(RunDir(folder)))
-        for entry in followed.reader.read():
-            followed.series.put(entry["step"], entry["loss"])
+    def _follow(self, followed: _Followed) -> _Followed:
+        """Read on, or from the start when it is another file by now, or cut back, or written over."""
+        if followed.reader.is_stale():
+            followed = _Followed(MetricsReader(followed.reader.run))
+        followed.behind = self._lines_left <= 0
+        for entry in () if followed.behind else followed.reader.read():
+            followed.series.add(entry["step"], [entry["loss"]])
             followed.lately.append(entry)
+            self._lines_left -= 1
+            if self._lines_left <= 0:
+                followed.behind = True
+                break
         return followed
 
 
@@ -92,7 +118,8 @@ def pulse(run: RunInfo, lately: Sequence[dict[str, Any]]) -> str:
         return "no step is logged yet"
     first, last = lately[0], lately[-1]
     epochs = "" if run.config.budget else f" of {run.config.epochs}"
-    parts = [f"epoch {last['epoch']}{epochs}"] if isinstance(last.get("epoch"), int) else []
+    epoch = last.get("epoch")
+    parts = [f"epoch {epoch}{epochs}"] if isinstance(epoch, int) else []
     seconds = _seconds(last) - _seconds(first)  # of training: a pause is not in it
     steps = last["step"] - first["step"]
     if seconds > 0 and steps > 0 and math.isfinite(seconds):
@@ -144,6 +171,6 @@ def read_samples(path: Path, scale: int = 2) -> Pixels | None:
             if picture.width * picture.height > MOST_PIXELS or picture.mode not in ("L", "RGB"):
                 return None
             pixels = np.asarray(picture)
-    except (OSError, ValueError, SyntaxError):
+    except Exception:  # what Pillow says of a file that lies has no end of names
         return None
     return cut(pixels.reshape(*pixels.shape[:2], -1)[::scale, ::scale])

@@ -52,8 +52,9 @@ class View:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Progress: the frames kept so far, the newest moment, and the seconds left (nan while unknown)."""
+    """Progress with a checkpoint: the frames kept so far, the newest moment, and the seconds left (nan while unknown)."""
 
+    path: Path
     frames: tuple[View, ...]
     newest: View
     done: int
@@ -153,7 +154,7 @@ class Drawing:
         newest = self._view(item, self.frames[-1] if self.frames else None)
         spent = time.monotonic() - self.started
         left = spent / item.done * (item.evaluations - item.done) if item.done else math.nan
-        return Drawn(tuple(self.frames), newest, item.done, item.evaluations, left, self.options)
+        return Drawn(self.path, tuple(self.frames), newest, item.done, item.evaluations, left, self.options)
 
 
 def save_picture(path: Path, pictures: Pixels, columns: int) -> Iterator[Path]:

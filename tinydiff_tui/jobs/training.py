@@ -4,7 +4,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from core.config import TrainConfig
 from tinydiff_tui.terminal.cells import Pixels
+from tinydiff_tui.text import for_app
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +26,11 @@ MOST_POINTS = 2000
 RECENT = 400  # losses that the sparkline shows
 
 Values = NDArray[np.float64]
+
+
+def mean(values: Sequence[float]) -> float:
+    """Their mean, which is finite where they are; nan of none."""
+    return sum(value / len(values) for value in values) if values else math.nan
 
 
 class Series:
@@ -41,16 +47,15 @@ class Series:
         for place, loss in enumerate(losses, start=step - len(losses) + 1):
             self._rest.append(loss)
             if len(self._rest) >= self.stride:
-                self.put(place, float(np.mean(self._rest)))
+                self._put(place, mean(self._rest))
                 self._rest.clear()
 
-    def put(self, step: float, loss: float) -> None:
+    def _put(self, step: float, loss: float) -> None:
         self.steps.append(step)
         self.losses.append(loss)
         if len(self.steps) > MOST_POINTS:
             self.steps = self.steps[1::2]
-            pairs = np.array(self.losses[: len(self.steps) * 2]).reshape(-1, 2)
-            self.losses = pairs.mean(axis=1).tolist()
+            self.losses = [mean(self.losses[k : k + 2]) for k in range(0, 2 * len(self.steps), 2)]
             self.stride *= 2
 
     def cut(self, step: int) -> None:
@@ -133,9 +138,13 @@ class Training:
             for event in events:
                 self._see(event)
                 yield event
+        except Exception as error:
+            self._phase = "failed"
+            self._say(f"failed at step {trainer.step:,}: {error}")
+            raise
         finally:
             events.close()
-            if self.finished is None:
+            if self.finished is None and self._phase != "failed":
                 self._say(f"stopped after step {trainer.step:,}: {trainer.run.last.name}")
 
     def rests(self) -> bool:
@@ -150,11 +159,11 @@ class Training:
     def _restore(self, trainer: "Trainer") -> None:
         for entry in trainer.run.read_metrics():
             if entry["step"] <= trainer.step:
-                self._series.put(entry["step"], entry["loss"])
+                self._series.add(entry["step"], [entry["loss"]])
                 self._recent.append(entry["loss"])
 
     def _say(self, text: str) -> None:
-        self._log.append(f"{time.strftime('%H:%M:%S')} {text}")
+        self._log.append(f"{time.strftime('%H:%M:%S')} {for_app(text)}")
 
     def _see(self, event: "Event") -> None:
         from core.training.events import Finished, RolledBack, Samples, Sampling, Step

@@ -16,6 +16,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from core.names import Entry
+from tinydiff_tui.text import for_app
 from tinydiff_tui.widgets.key_bar import KeyBar, ModeBar
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class ModeScreen(Screen[None]):
         yield ModeBar(self.MODE)
         with Container(id="body"):
             yield from self.compose_mode()
-        yield Static(id="small")
+        yield Static(id="small", markup=False)
         yield KeyBar()
 
     def compose_mode(self) -> ComposeResult:
@@ -88,6 +89,10 @@ class ModeScreen(Screen[None]):
 
     def engine_loaded(self) -> None:
         """torch is there, and the screen is mounted: what needs the engine may be imported and shown."""
+
+    def say(self, sentence: str) -> None:
+        """A sentence in the line of a mode that has one, in the words of the app."""
+        self.query_one("#status", Static).update(for_app(sentence))
 
     def explain_values(self) -> dict[str, str]:
         """The current numbers, by the names that this mode's explanation uses."""

@@ -18,6 +18,7 @@ from core.names import DATASETS
 from tinydiff_tui.jobs.data import OpenedSet, opening
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 from tinydiff_tui.screens.base import ModeScreen, listed
+from tinydiff_tui.text import printable
 from tinydiff_tui.widgets.data_side import SetAbout, SetList
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 
@@ -51,6 +52,7 @@ class DataScreen(ModeScreen):
         Binding("left,pageup", "page(-1)", "Back", tooltip="Page before, or image before when one is zoomed", group=PAGE),
         Binding("right,pagedown", "page(1)", "Next", tooltip="Next page, or next image when one is zoomed", group=PAGE),
         Binding("home", "page(0)", "First", tooltip="First page, or first image when one is zoomed"),
+        Binding("end", "last_page", "Last", show=False, tooltip="Last page, or last image when one is zoomed"),
         Binding("c", "next_class(1)", "Class", tooltip="Show only the next class; after the last one all", group=CLASS),
         Binding("C", "next_class(-1)", "Class before", tooltip="Show only the class before", group=CLASS),
         Binding("z", "zoom", "Zoom", tooltip="Show one image as large as it fits, or the page again"),
@@ -100,7 +102,7 @@ class DataScreen(ModeScreen):
     def on_mount(self) -> None:
         self._list_sets()
         if not self.app.engine_ready:
-            self._say("loading the engine …")
+            self.say("loading the engine …")
 
     def engine_loaded(self) -> None:
         self._open(self.app.dataset)
@@ -120,7 +122,7 @@ class DataScreen(ModeScreen):
         self.opening_name = name
         root = self.app.data_dir
         self.app.jobs.start("data", lambda: opening(name, root, afresh=afresh), self, lambda opened: opened)
-        self._say(f"opening {name} …")
+        self.say(f"opening {name} …")
 
     async def action_folder(self) -> None:
         if not self.query("#folder"):  # the first screen is painted without it
@@ -138,7 +140,7 @@ class DataScreen(ModeScreen):
         try:
             name = f"folder:{user_path(event.value.strip())}"
         except UserError as error:
-            self._say(str(error))
+            self.say(str(error))
             return
         sets = self.query_one(SetList)
         if name not in sets.folders:
@@ -168,7 +170,7 @@ class DataScreen(ModeScreen):
     def on_job_finished(self, message: JobFinished) -> None:
         if message.name == "data":
             if message.error:
-                self._say(message.error)
+                self.say(message.error)
             elif isinstance(message.snapshot, OpenedSet):
                 self._show_set(message.snapshot)
         elif message.name == "download":
@@ -176,11 +178,11 @@ class DataScreen(ModeScreen):
             self._list_sets()
             name = self.download_name
             if message.error:
-                self._say(message.error)
+                self.say(message.error)
             elif next(i.status for i in list_datasets(self.app.data_dir) if i.name == name) == "on disk":
                 self._open(name, afresh=True)
             else:
-                self._say(f"the download of {name} was cancelled; no half file is left")
+                self.say(f"the download of {name} was cancelled; no half file is left")
 
     def _show_set(self, opened: OpenedSet) -> None:
         if opened is self.opened:
@@ -188,7 +190,7 @@ class DataScreen(ModeScreen):
         self.opened = opened
         if self.app.dataset != opened.name:
             self.app.choose_dataset(opened.name)
-        self._say(f"{opened.said}; the data set of all modes now")
+        self.say(f"{opened.said}; the data set of all modes now")
         self._list_sets()
         self.zoomed = None
         self._choose_class(None)
@@ -228,6 +230,10 @@ class DataScreen(ModeScreen):
             pages = -(-count // size)
             self.first = (self.first // size + step) % pages * size if step else 0
         self._show_page()
+
+    def action_last_page(self) -> None:
+        self.action_page(0)
+        self.action_page(-1)
 
     def action_zoom(self) -> None:
         if self.opened and len(self.chosen):
@@ -271,7 +277,7 @@ class DataScreen(ModeScreen):
             grid.show(opened.images[page])
             where = f"{self.first + 1:,}–{self.first + len(page):,} of {len(self.chosen):,} · {which}"
             where = where if len(page) else f"no images of {which}"
-        self.query_one("#page", Static).update(Text(where, no_wrap=True, overflow="ellipsis"))
+        self.query_one("#page", Static).update(Text(printable(where), no_wrap=True, overflow="ellipsis"))
         self.query_one(SetAbout).describe(opened, self.label, self.chosen)
 
     def _class_name(self, index: int) -> str:
@@ -284,7 +290,7 @@ class DataScreen(ModeScreen):
         name = self.query_one(SetList).name_at_cursor
         info = next((i for i in list_datasets(self.app.data_dir) if i.name == name), None)
         if info is None or info.status != "can be downloaded":
-            self._say(f"{name} needs no download; enter opens it")
+            self.say(f"{name} needs no download; enter opens it")
             return
         if not self.app.engine_ready or self.app.jobs.running("download"):
             return
@@ -297,7 +303,7 @@ class DataScreen(ModeScreen):
             return download(name, root)
 
         self.app.jobs.start("download", fetch, self, lambda p: Downloading(p.file, p.done, p.total))
-        self._say(f"downloading {name} …  x cancels")
+        self.say(f"downloading {name} …  x cancels")
         self.refresh_bindings()
 
     def action_cancel(self) -> None:
@@ -308,10 +314,7 @@ class DataScreen(ModeScreen):
         bar = "━" * round(share * width) + "─" * (width - round(share * width))
         rate = progress.done / max(time.monotonic() - self.download_started, 0.1) / 1e6
         total = f" of {progress.total / 1e6:.1f}" if progress.total else ""
-        self._say(f"{progress.file}  {bar}  {progress.done / 1e6:.1f}{total} MB  {rate:.1f} MB/s  x cancels")
-
-    def _say(self, sentence: str) -> None:
-        self.query_one("#status", Static).update(sentence)
+        self.say(f"{progress.file}  {bar}  {progress.done / 1e6:.1f}{total} MB  {rate:.1f} MB/s  x cancels")
 
     def explain_values(self) -> dict[str, str]:
         """What the text of this mode may quote."""

@@ -17,6 +17,7 @@ from core.names import SCHEDULES
 from tinydiff_tui.jobs.data import OpenedSet, opening
 from tinydiff_tui.jobs.messages import JobFinished
 from tinydiff_tui.screens.base import ModeScreen, listed
+from tinydiff_tui.text import printable
 from tinydiff_tui.widgets.curve import Curve
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 from tinydiff_tui.widgets.scrubber import Scrubber
@@ -85,10 +86,10 @@ class NoiseScreen(ModeScreen):
                 yield Static("ε", classes="caption")
                 yield PixelGrid(id="epsilon")
             with Vertical(id="readout"):
-                yield Static(id="numbers")
+                yield Static(id="numbers", markup=False)
                 yield Curve(id="alpha_bar")
                 yield Curve(id="snr")
-        yield Static(id="formula")
+        yield Static(id="formula", markup=False)
         yield Static(id="status", markup=False)
 
     # --- the data set
@@ -98,7 +99,7 @@ class NoiseScreen(ModeScreen):
         slider.label, slider.maximum = "t", 999
         self.watch(slider, "value", self._show, init=False)
         if not self.app.engine_ready:
-            self._say("loading the engine …")
+            self.say("loading the engine …")
 
     def engine_loaded(self) -> None:
         from tinydiff_tui.jobs.noising import MARKS
@@ -118,16 +119,16 @@ class NoiseScreen(ModeScreen):
         if current or not self.app.engine_ready or self.app.jobs.running("noise"):
             return
         self.app.jobs.start("noise", lambda: opening(name, root), self, lambda opened: opened)
-        self._say(f"opening {name} …")
+        self.say(f"opening {name} …")
 
     def on_job_finished(self, message: JobFinished) -> None:
         if message.name != "noise":
             return
         if message.error:
-            self._say(message.error)
+            self.say(message.error)
         elif isinstance(message.snapshot, OpenedSet):
             self.opened, self.index = message.snapshot, 0
-            self._say("")
+            self.say("")
             self._draw_noise()
             self._open()  # another set may have been chosen meanwhile
 
@@ -215,7 +216,7 @@ class NoiseScreen(ModeScreen):
             ("schedule ", "dim"),
             (f"{self.schedule}\n", "bold"),
             ("image ", "dim"),
-            f"{self.index} ({name})  ",
+            f"{self.index} ({printable(name)})  ",
             ("noise ", "dim"),
             f"{self.seed}\n",
             no_wrap=True,
@@ -236,12 +237,9 @@ class NoiseScreen(ModeScreen):
         try:
             self.noising.save_strip(path, self.schedule)
         except (OSError, UserError) as error:
-            self._say(f"{path} could not be written: {error}")
+            self.say(f"{path} could not be written: {error}")
         else:
-            self._say(f"the image at all marks: {path}")
-
-    def _say(self, sentence: str) -> None:
-        self.query_one("#status", Static).update(sentence)
+            self.say(f"the image at all marks: {path}")
 
     def explain_values(self) -> dict[str, str]:
         """The numbers at the present t."""

@@ -16,10 +16,13 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from tinydiff_tui.screens.once import Once
+from tinydiff_tui.text import printable
+
 REFERENCE = re.compile(r"`([\w/]+)\.py: ([\w.]+)`")
 
 
-class Panel(ModalScreen[str]):
+class Panel(Once, ModalScreen[str]):
     """A box over the mode that escape closes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "Close", tooltip="Close this panel")]
@@ -45,7 +48,7 @@ class Ask(Panel):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Static(Text(self.question))
+            yield Static(Text("\n".join(map(printable, self.question.splitlines()))))
             yield OptionList(*(Option(text, id=key) for key, text in self.answers.items()))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:

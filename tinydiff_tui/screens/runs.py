@@ -1,5 +1,6 @@
 """Runs: every run folder below the working directory, live ones too, with their loss curves over one another."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,21 +17,38 @@ from textual.widgets import DataTable, Static
 
 from core.errors import UserError
 from core.runs.folder import RunDir
-from tinydiff_tui.jobs.messages import JobFinished
+from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 from tinydiff_tui.jobs.runs import RunList, RunRow, newest_samples, read_samples
 from tinydiff_tui.jobs.starting import changes
 from tinydiff_tui.jobs.training import LossCurve
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.screens.panels import Ask
 from tinydiff_tui.terminal.cells import Pixels
-from tinydiff_tui.text import printable
+from tinydiff_tui.text import for_app, printable
 from tinydiff_tui.widgets.loss_chart import LossChart
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 
 REFRESH_SECONDS = 1.5
-OF_A_LIVE_RUN = frozenset(("pause", "ask"))
 OF_A_RUN_AT_REST = frozenset(("resume", "delete"))
+NEVER = -1
+NOTHING = np.zeros((0, 1, 1, 1), dtype=np.uint8)
 COLUMNS = ("", "run", "status", "data set", "model", "step", "loss", "age")
+
+
+WHY = {
+    "crashed": "its process ended without saving: r goes on from the last checkpoint",
+    "diverged": "its loss was no number any more: r goes on from the last good checkpoint",
+}
+"""What became of a run that failed."""
+
+
+class RunTable(DataTable[Text]):
+    """Rows of runs; home and end go to the first and the last one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("home", "scroll_top", "First", show=False, tooltip="The first run"),
+        Binding("end", "scroll_bottom", "Last", show=False, tooltip="The last run"),
+    ]
 
 
 class RunsScreen(ModeScreen):
@@ -38,13 +56,14 @@ class RunsScreen(ModeScreen):
 
     MODE = "runs"
     TITLE_TEXT = "Runs"
-    AUTO_FOCUS = "DataTable"
+    AUTO_FOCUS = "RunTable"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "mark", "Mark", tooltip="Mark or unmark a run: the curves of marked runs are drawn over one another"),
         Binding("o", "open", "Open in Sample", tooltip="Draw images from this run"),
         Binding("r", "resume", "Resume", tooltip="Continue this run in Train"),
         Binding("d", "delete", "Delete", tooltip="Delete this run's folder, after a question; never a live one"),
-        Binding("p", "pause", "Pause", tooltip="Have a live run pause, or go on"),
+        Binding("p", "ask('pause')", "Pause", tooltip="Have a live run pause"),
+        Binding("p", "ask('resume')", "Go on", tooltip="Have a paused run go on"),
         Binding("c", "ask('checkpoint')", "Checkpoint", tooltip="Have a live run write its resume point"),
         Binding("s", "ask('sample')", "Sample now", tooltip="Have a live run draw samples of its averaged weights"),
         Binding("x", "ask('stop')", "Stop+save", tooltip="Have a live run stop and save"),
@@ -65,10 +84,11 @@ class RunsScreen(ModeScreen):
         self.marked: set[str] = set()
         self.list: RunList | None = None
         self.wanted: Path | None = None
-        self._samples: tuple[str, int] | None = None  # whose samples are shown, and of when they are
+        self._samples = ("", NEVER)  # whose samples were read, and of when they are
+        self._sought = ""
 
     def compose_mode(self) -> ComposeResult:
-        yield DataTable[Text](cursor_type="row", zebra_stripes=True)
+        yield RunTable(cursor_type="row", zebra_stripes=True)
         yield Static("looking for runs …", id="about", markup=False)
         with Horizontal():
             yield LossChart(id="curves")
@@ -89,42 +109,42 @@ class RunsScreen(ModeScreen):
         """Read the runs again, in a thread."""
         if self.list is None or not self.is_current or self.app.jobs.running("runs"):
             return
-        found = self.list
+        self.app.jobs.start("runs", self.list.reading, self, lambda rows: rows)
 
-        def read() -> Iterator[tuple[RunRow, ...]]:
-            yield found.read()
-
-        self.app.jobs.start("runs", read, self, lambda rows: rows)
+    def on_job_update(self, message: JobUpdate) -> None:
+        if message.name == "runs":
+            self._take(cast("tuple[RunRow, ...]", message.snapshot))
 
     def on_job_finished(self, message: JobFinished) -> None:
         if message.name == "delete":
-            self.notify(message.error or "deleted", severity="error" if message.error else "information", markup=False)
+            self.notify(message.error or "deleted", severity="error" if message.error else "information")
             self.look()
         elif message.name == "runs":
             if message.error:
-                self.query_one("#about", Static).update(message.error)
+                self.query_one("#about", Static).update(for_app(message.error))
             elif isinstance(message.snapshot, tuple):
                 self._take(message.snapshot)
         elif message.name == "newest samples":
-            self._show_samples(cast("tuple[str, int, Pixels | None] | None", message.snapshot))
+            self._show_samples(cast("tuple[str, Pixels | None] | None", message.snapshot))
 
     def _take(self, rows: tuple[RunRow, ...]) -> None:
-        same = [row.key for row in rows] == [row.key for row in self.rows]
-        chosen = self.chosen
+        before, chosen, table = self.rows, self.chosen, self.query_one(RunTable)
         self.rows = rows
         self.marked &= {row.key for row in rows}
-        table = self.query_one(DataTable)
-        if not same or table.row_count != len(rows):
+        if [row.key for row in rows] != [row.key for row in before]:
             table.clear()
             for row in rows:
                 table.add_row(*self._cells(row))
-            if chosen is not None:
-                self._point_at(Path(chosen.key))
+            keys = [row.key for row in rows]
+            if chosen is not None and chosen.key in keys:
+                table.move_cursor(row=keys.index(chosen.key))
         else:
-            for y, row in enumerate(rows):
-                for x, cell in enumerate(self._cells(row)):
-                    if table.get_cell_at(Coordinate(y, x)) != cell:
-                        table.update_cell_at(Coordinate(y, x), cell, update_width=True)
+            widths = [column.content_width for column in table.ordered_columns]  # growing is quick, shrinking looks at all rows
+            for y, (row, old) in enumerate(zip(rows, before, strict=True)):
+                if row.cells != old.cells:
+                    for x, (cell, was) in enumerate(zip(self._cells(row), self._cells(old), strict=True)):
+                        if cell != was:
+                            table.update_cell_at(Coordinate(y, x), cell, update_width=cell.cell_len > widths[x])
         if self.wanted is not None and self._point_at(self.wanted):
             self.wanted = None
         self._show()
@@ -134,10 +154,12 @@ class RunsScreen(ModeScreen):
         self.wanted = None if self._point_at(folder) else folder
 
     def _point_at(self, folder: Path) -> bool:
-        places = [i for i, row in enumerate(self.rows) if Path(row.key).resolve() == folder.resolve()]
-        for place in places:
-            self.query_one(DataTable).move_cursor(row=place)
-        return bool(places)
+        keys = [row.key for row in self.rows]
+        here, there = str(folder), os.path.relpath(os.path.realpath(folder), os.path.realpath(self.app.cwd))
+        place = next((keys.index(key) for key in (here, str(self.app.cwd / there)) if key in keys), None)
+        if place is not None:
+            self.query_one(RunTable).move_cursor(row=place)
+        return place is not None
 
     def _cells(self, row: RunRow) -> list[Text]:
         mark = "●" if row.key in self.marked else " "
@@ -150,16 +172,16 @@ class RunsScreen(ModeScreen):
     @property
     def chosen(self) -> RunRow | None:
         """The run under the cursor."""
-        place = self.query_one(DataTable).cursor_row
+        place = self.query_one(RunTable).cursor_row
         return self.rows[place] if 0 <= place < len(self.rows) else None
 
-    @on(DataTable.RowHighlighted)
+    @on(RunTable.RowHighlighted)
     def _show(self) -> None:
         row, about = self.chosen, self.query_one("#about", Static)
         if row is None:
             about.update(f"no run below {printable(str(self.app.cwd))}: train one (3)")
         elif row.info is None:
-            about.update(row.error)
+            about.update(for_app(row.error))
         else:
             changed = [
                 f"{name.replace('_', ' ')} {value}"
@@ -167,47 +189,59 @@ class RunsScreen(ModeScreen):
                 if name not in ("output_dir", "data_dir", "dataset")
             ]
             settings = ", ".join(changed) or "everything as by default"
-            # A live run says how it gets on, in place of where it runs.
-            lines = (row.key, row.pulse, settings) if row.live else (row.key, row.info.device, settings)
+            # A live run says how it gets on, in place of where it runs; one that failed what became of it.
+            status = row.info.status
+            failed = f"{status}: {WHY[status]}" if status in WHY else ""
+            lines = (row.key, row.pulse if row.live else failed or row.info.device, settings)
             about.update("\n".join(printable(line) for line in lines))
         drawn = [r for r in self.rows if r.key in self.marked] or ([row] if row is not None else [])
         self.query_one(LossChart).show([r.curve for r in drawn if isinstance(r.curve, LossCurve)])
         self._find_samples()
         self.refresh_bindings()
 
+    @property
+    def _key(self) -> str:
+        """The run whose samples belong on the screen; empty for none."""
+        row = self.chosen
+        return row.key if row is not None and row.info is not None else ""
+
     def _find_samples(self) -> None:
         """Read the newest samples of the run under the cursor, in a thread, when they are not those on the screen."""
-        row, before = self.chosen, self._samples
+        key = self._key
+        if self._samples[0] != key:
+            self.query_one(PixelGrid).show(NOTHING)  # until its own are there: none stay under another run's name
+            self._samples = (key, NEVER)
         if self.app.jobs.running("newest samples"):
-            return
-        key = row.key if row is not None and row.info is not None else ""
+            return  # its end looks whether the cursor went on
+        self._sought = key
 
-        def read() -> Iterator[tuple[str, int, Pixels | None]]:
+        def read() -> Iterator[tuple[str, Pixels | None]]:
             path = newest_samples(Path(key)) if key else None
             modified = path.stat().st_mtime_ns if path is not None else 0
-            if (key, modified) != before:
-                yield key, modified, read_samples(path) if path is not None else None
+            if (key, modified) != self._samples:
+                self._samples = (key, modified)  # whatever comes of it: failures are remembered too
+                yield key, read_samples(path) if path is not None else None
 
         self.app.jobs.start("newest samples", read, self, lambda found: found)
 
-    def _show_samples(self, found: "tuple[str, int, Pixels | None] | None") -> None:
-        if found is not None:
-            key, modified, pictures = found
-            self._samples = (key, modified)
-            grid = self.query_one(PixelGrid)
+    def _show_samples(self, found: "tuple[str, Pixels | None] | None") -> None:
+        if found is not None and found[0] == self._key:
+            grid, pictures = self.query_one(PixelGrid), found[1]
             grid.display = pictures is not None  # the curves take its room
-            grid.show(np.zeros((0, 1, 1, 1), dtype=np.uint8) if pictures is None else pictures)
-        if self.chosen is not None and self._samples is not None and self._samples[0] != self.chosen.key and self.chosen.info:
+            grid.show(NOTHING if pictures is None else pictures)
+        if self._sought != self._key:
             self._find_samples()  # the cursor went on meanwhile
 
     # --- keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Which keys work now: requests for a live run, resuming and deleting for one that nobody trains."""
-        if action in OF_A_LIVE_RUN | OF_A_RUN_AT_REST and self.is_mounted:
-            row = self.chosen
-            return row is not None and row.info is not None and row.live == (action in OF_A_LIVE_RUN)
-        return True
+        if not self.is_mounted or action not in OF_A_RUN_AT_REST | {"ask"}:
+            return True
+        row = self.chosen
+        if row is None or row.info is None or row.live != (action == "ask"):
+            return False
+        return parameters != (("pause" if row.info.status == "paused" else "resume"),)
 
     def action_refresh(self) -> None:
         self.look()
@@ -239,11 +273,6 @@ class RunsScreen(ModeScreen):
             return
         await self.app.resume_in_train(row.info.path)
 
-    def action_pause(self) -> None:
-        row = self.chosen
-        if row is not None and row.info is not None:
-            self.action_ask("resume" if row.info.status == "paused" else "pause")
-
     def action_ask(self, request: str) -> None:
         """Leave a request for the process that trains the run under the cursor, which may be this one."""
         row = self.chosen
@@ -252,9 +281,9 @@ class RunsScreen(ModeScreen):
         try:
             RunDir(row.info.path).ask(request)
         except UserError as error:
-            self.notify(str(error), severity="error", markup=False)
+            self.notify(str(error), severity="error")
         else:
-            self.notify(f"asked {row.name} to {'go on' if request == 'resume' else request}", timeout=2, markup=False)
+            self.notify(f"asked {row.name} to {'go on' if request == 'resume' else request}", timeout=2)
 
     def action_delete(self) -> None:
         row = self.chosen

@@ -58,15 +58,18 @@ class SampleScreen(ModeScreen):
     DEFAULT_CSS = """
     SampleScreen #formula { height: 2; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
     SampleScreen #status { height: auto; max-height: 2; }
-    SampleScreen.-narrow.-full SampleForm { display: none; }
+    SampleScreen.-narrow.-drawing SampleForm, SampleScreen.-full SampleForm { display: none; }
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.facts: ModelFacts | None = None
         self.drawn: Drawn | None = None
+        self.drawn_from: Path | None = None
+        """The checkpoint whose pictures are on the screen, or on their way."""
         self.wanted: Path | None = None
         self.suggested = 16
+        self._reading: Path | None = None
 
     def compose_mode(self) -> ComposeResult:
         with Horizontal():
@@ -84,7 +87,7 @@ class SampleScreen(ModeScreen):
 
     def on_mount(self) -> None:
         if not self.app.engine_ready:
-            self._say("loading the engine …")
+            self.say("loading the engine …")
 
     def engine_loaded(self) -> None:
         self._find()
@@ -111,18 +114,28 @@ class SampleScreen(ModeScreen):
     @on(Select.Changed, "#checkpoint")
     def _chosen(self) -> None:
         path = self.query_one(SampleForm).checkpoint
+        if path != self.drawn_from:
+            self._forget_pictures()
         if path is None or (self.facts is not None and self.facts.path == path):
             return
         self.wanted = path
         self._read(path)
+
+    def _forget_pictures(self) -> None:
+        """No picture of one checkpoint stays under the name of another, nor does one still come."""
+        self.app.jobs.stop("sample")
+        self.drawn = self.drawn_from = None
+        self.trajectory.clear()
+        self.query_one("#formula", Static).update("")
 
     def _read(self, path: Path) -> None:
         if self.app.jobs.running("model"):
             return  # its end looks whether another one is wanted by then
         from tinydiff_tui.jobs.sampling import read_facts
 
+        self._reading = path
         self.app.jobs.start("model", lambda: read_facts(path), self, lambda facts: facts)
-        self._say(f"reading {path} …")
+        self.say(f"reading {path} …")
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
@@ -130,7 +143,7 @@ class SampleScreen(ModeScreen):
             try:
                 self.choose_checkpoint(user_path(event.value.strip(), self.app.cwd))
             except UserError as error:
-                self._say(str(error))
+                self.say(str(error))
         else:
             self.action_generate()
         self.set_focus(None)
@@ -138,8 +151,9 @@ class SampleScreen(ModeScreen):
     # --- jobs
 
     def on_job_update(self, message: JobUpdate) -> None:
-        if message.name == "sample":
-            self._take(cast("Drawn", message.snapshot))
+        drawn = cast("Drawn", message.snapshot)
+        if message.name == "sample" and drawn.path == self.drawn_from:
+            self._take(drawn)
 
     def on_job_finished(self, message: JobFinished) -> None:
         snapshot = message.snapshot
@@ -148,45 +162,51 @@ class SampleScreen(ModeScreen):
         elif message.name == "model":
             self._model_read(message.error, cast("ModelFacts | None", snapshot))
         elif message.name == "save":
-            self._say(message.error or f"saved {snapshot}")
+            self.say(message.error or f"saved {snapshot}")
         elif message.name == "sample":
             self.refresh_bindings()
+            if self.drawn_from is None or (snapshot is not None and cast("Drawn", snapshot).path != self.drawn_from):
+                return  # another checkpoint was chosen meanwhile
             if snapshot is not None:
                 self._take(cast("Drawn", snapshot))
             if message.error:
-                self._say(message.error)
+                self.say(message.error)
             elif snapshot is not None and self.drawn is not None:
                 whole = self.drawn.done >= self.drawn.evaluations
                 end = f"{self.drawn.options.num_images} images in {self.drawn.evaluations} network evaluations"
-                self._say(end if whole else f"cancelled after {self.drawn.done} of {self.drawn.evaluations} evaluations")
+                self.say(end if whole else f"cancelled after {self.drawn.done} of {self.drawn.evaluations} evaluations")
             else:
-                self._say("cancelled before the first evaluation")
+                self.say("cancelled before the first evaluation")
 
     def _found(self, error: str | None, found: tuple[tuple[str, Path], ...]) -> None:
         if error:
-            self._say(error)
+            self.say(error)
         self.query_one(SampleForm).offer(found, self.wanted)
         if not found and self.wanted is None:
-            self._say(f"no checkpoint below {self.app.cwd}: train one (3), or type a path (tab)")
+            self.say(f"no checkpoint below {self.app.cwd}: train one (3), or type a path (tab)")
 
     def _model_read(self, error: str | None, facts: "ModelFacts | None") -> None:
         if error or facts is None:
             self.facts = None
-            self._say(error or "")
+            self.say(error or "")
         else:
             self.facts = facts
             self.query_one(SampleForm).offer_classes(facts.classes, facts.labels)
             kind = f"{facts.labels} classes" if facts.labels else "unconditional"
-            self._say(f"{facts.path.name}: {facts.dataset}, step {facts.step:,}, {kind}; g generates")
+            self.say(f"{facts.path.name}: {facts.dataset}, step {facts.step:,}, {kind}; g generates")
             self._show_formula()
-        if self.wanted is not None and facts is not None and facts.path != self.wanted:
+        if self.wanted is not None and self._reading != self.wanted:
             self._read(self.wanted)
 
     # --- drawing
 
     @on(Button.Pressed, "#generate")
     def action_generate(self) -> None:
-        if not self.app.engine_ready or self.app.jobs.running("sample"):
+        if not self.app.engine_ready:
+            return
+        if self.app.jobs.running("sample"):
+            if self.drawn_from is None:
+                self.say("the drawing before is still being stopped; try again in a moment")
             return
         asked = self._options()
         if asked is None:
@@ -196,11 +216,11 @@ class SampleScreen(ModeScreen):
 
         self.trajectory.clear()
         self.set_focus(None)
-        self.drawn = None
-        self.set_class(self.has_class("-narrow"), "-full")
+        self.drawn, self.drawn_from = None, path
+        self.add_class("-drawing")
         drawing = Drawing(path, options, self.app.data_dir)
         self.app.jobs.start("sample", lambda: iter(drawing), self, drawing.snapshot)
-        self._say("reading the model …  x cancels")
+        self.say("reading the model …  x cancels")
         self.refresh_bindings()
 
     def _options(self) -> tuple[Path, SampleConfig] | None:
@@ -208,12 +228,12 @@ class SampleScreen(ModeScreen):
         form = self.query_one(SampleForm)
         path = form.checkpoint
         if path is None:
-            self._say("choose a checkpoint first: tab, then enter; or train one (3)")
+            self.say("choose a checkpoint first: tab, then enter; or train one (3)")
             return None
         try:
             options = form.read()
         except UserError as error:
-            self._say(str(error))
+            self.say(str(error))
             return None
         if self.facts is not None and self.facts.path != path:
             options = dataclasses.replace(options, label=-1, guidance_scale=-1.0)  # those were the other model's
@@ -233,7 +253,7 @@ class SampleScreen(ModeScreen):
         self.trajectory.show(drawn.frames, drawn.newest)
         left = "" if math.isnan(drawn.seconds_left) else f", {drawn.seconds_left:.0f} s left"
         done = bar(drawn.done / max(drawn.evaluations, 1), 20)
-        self._say(f"{done} {drawn.done}/{drawn.evaluations} evaluations{left}  x cancels")
+        self.say(f"{done} {drawn.done}/{drawn.evaluations} evaluations{left}  x cancels")
         self._show_formula()
 
     # --- looking
@@ -259,7 +279,8 @@ class SampleScreen(ModeScreen):
         self.trajectory.pick(step)
 
     def action_options(self) -> None:
-        self.toggle_class("-full")
+        self.set_class(self.query_one(SampleForm).display, "-full")
+        self.remove_class("-drawing")
         self.set_focus(None)
 
     def action_leave_field(self) -> None:
@@ -324,10 +345,7 @@ class SampleScreen(ModeScreen):
         frames, kind, columns = self.drawn.frames, self.trajectory.kind, self._columns()
         path = unused(run_folder_of(self.facts.path), "sampled", ".gif")
         self.app.jobs.start("save", lambda: save_animation(path, frames, kind, columns), self, lambda saved: saved)
-        self._say(f"writing {path} …")
-
-    def _say(self, sentence: str) -> None:
-        self.query_one("#status", Static).update(sentence)
+        self.say(f"writing {path} …")
 
     def explain_values(self) -> dict[str, str]:
         """The numbers of the drawing on the screen."""

@@ -20,14 +20,14 @@ from tinydiff_tui.jobs.training import Training, TrainView
 from tinydiff_tui.screens.base import ModeScreen, listed
 from tinydiff_tui.screens.panels import Ask
 from tinydiff_tui.screens.verdict import IMAGES, Verdict
-from tinydiff_tui.text import number
+from tinydiff_tui.text import number, printable
 from tinydiff_tui.widgets.dashboard import Dashboard
 from tinydiff_tui.widgets.loss_chart import LossChart
 from tinydiff_tui.widgets.train_form import TrainForm, free_output_dir
 
 ON_FORM = frozenset(("start", "detach", "advanced"))
 ON_BOARD = frozenset(("log_scale", "judge"))
-WHILE_RUNNING = frozenset(("pause", "checkpoint", "sample", "stop", "scale_lr"))
+WHILE_RUNNING = frozenset(("checkpoint", "sample", "stop", "scale_lr"))
 AFTER = frozenset(("new_run", "open_in_sample"))
 LR_STEP = 1.25
 PACE = 0.5  # a picture of the dashboard takes 25 ms of one core from a training that wants all of them
@@ -45,7 +45,8 @@ class TrainScreen(ModeScreen):
         Binding("a", "advanced", "All fields", tooltip="Unfold or fold the fields that are rarely changed"),
         Binding("escape", "leave_field", "Leave field", tooltip="Leave the field, so that the keys of modes work"),
         Binding("b", "back", "Dashboard", tooltip="Back to the dashboard of the last run"),
-        Binding("space", "pause", "Pause", tooltip="Pause, or go on"),
+        Binding("space", "pause", "Pause", tooltip="Rest after this step"),
+        Binding("space", "go_on", "Go on", tooltip="Go on with the training that is paused"),
         Binding("c", "checkpoint", "Checkpoint", tooltip="Write the resume point after this step"),
         Binding("s", "sample", "Sample", tooltip="Draw samples of the averaged weights after this step"),
         Binding("x", "stop", "Stop+save", tooltip="Stop after this step and save"),
@@ -68,6 +69,7 @@ class TrainScreen(ModeScreen):
         self.view: TrainView | None = None
         self.config = TrainConfig.of()
         self.outcome = ""
+        self._paused_keys = False
 
     def compose_mode(self) -> ComposeResult:
         yield TrainForm()
@@ -143,7 +145,7 @@ class TrainScreen(ModeScreen):
         self.training, self.config, self.view, self.outcome = training, config, None, ""
         self.app.remember_run(Path(config.output_dir))
         self.query_one(TrainForm).say("")
-        self.query_one(Dashboard).clear(f"preparing {config.model} on {config.dataset} …")
+        self.query_one(Dashboard).clear(printable(f"preparing {config.model} on {config.dataset} …"))
         self.add_class("-running")
         self.set_focus(None)
         self.refresh_bindings()
@@ -164,7 +166,7 @@ class TrainScreen(ModeScreen):
         form = self.query_one(TrainForm)
         form.say("")
         form.row("output_dir").write(free_output_dir(self.app.cwd))
-        self.notify(f"training in process {process}, in {folder}", markup=False)
+        self.notify(f"training in process {process}, in {folder}")
         if self.is_current:
             await self.app.show_in_runs(folder)
 
@@ -176,14 +178,14 @@ class TrainScreen(ModeScreen):
         try:
             run = read_run(folder)
         except UserError as error:
-            self.notify(str(error), severity="error", markup=False)
+            self.notify(str(error), severity="error")
             return
         config = dataclasses.replace(run.config, output_dir=str(folder))
         if run.status == "finished":
             self.remove_class("-running")
             form = self.query_one(TrainForm)
             form.fill(changes(config) | {"model": config.model, "objective": config.objective, "epochs": config.epochs})
-            self.notify("this run is finished: raise its epochs, then start and answer Resume", markup=False)
+            self.notify("this run is finished: raise its epochs, then start and answer Resume")
             self.refresh_bindings()
         elif not self.app.engine_ready:
             self.notify("the engine is still loading; try again in a moment")
@@ -218,8 +220,7 @@ class TrainScreen(ModeScreen):
             self._show(whole=True)
             board.fail(message.error or "")
         if not self.is_current:
-            self.notify(message.error or f"the training {self.outcome}", severity="error" if message.error else "information",
-                        markup=False)  # fmt: skip
+            self.notify(message.error or f"the training {self.outcome}", severity="error" if message.error else "information")
         self.query_one(TrainForm).row("output_dir").write(free_output_dir(self.app.cwd))
         self.refresh_bindings()
 
@@ -231,7 +232,10 @@ class TrainScreen(ModeScreen):
             return
         board = self.query_one(Dashboard)
         board.show(self.view, whole=whole)
-        board.say(f"{self._phase()} · {self.view.title}")
+        board.say(printable(f"{self._phase()} · {self.view.title}"))
+        if self.paused != self._paused_keys:  # by a key or by a request
+            self._paused_keys = self.paused
+            self.refresh_bindings()
 
     def _phase(self) -> str:
         job = self.app.jobs.get("train")
@@ -254,13 +258,19 @@ class TrainScreen(ModeScreen):
         board, running = self.has_class("-running"), self.app.jobs.running("train")
         works = dict.fromkeys(ON_FORM, not board) | dict.fromkeys(ON_BOARD, board)
         works |= dict.fromkeys(WHILE_RUNNING, board and running) | dict.fromkeys(AFTER, board and not running)
+        works |= {"pause": board and running and not self.paused, "go_on": board and running and self.paused}
         works |= {"leave_field": self.focused is not None, "back": not board and self.view is not None}
         return works.get(action, True)
 
     def action_pause(self) -> None:
-        job, trainer = self.app.jobs.get("train"), self.training.trainer if self.training is not None else None
-        if job is not None and trainer is not None:
-            trainer.resume() if trainer.paused else trainer.pause()
+        if self.training is not None and self.training.trainer is not None:
+            self.training.trainer.pause()
+            self._show()
+
+    def action_go_on(self) -> None:
+        job = self.app.jobs.get("train")
+        if self.training is not None and self.training.trainer is not None and job is not None:
+            self.training.trainer.resume()
             job.wake()
             self._show()
 

@@ -12,7 +12,7 @@ from textual.widgets import Static
 from core.config import SampleConfig
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 from tinydiff_tui.screens.panels import Panel
-from tinydiff_tui.text import bar, duration, printable
+from tinydiff_tui.text import bar, duration, for_app, printable
 
 if TYPE_CHECKING:
     from tinydiff_tui.app.app import TinydiffApp
@@ -70,4 +70,4 @@ class Verdict(Panel):
             self._say(item.title, share + left)
 
     def _say(self, *lines: str) -> None:
-        self.query_one("#verdict", Static).update(Text("\n".join(map(printable, lines))))
+        self.query_one("#verdict", Static).update(Text("\n".join(map(for_app, lines))))

@@ -10,7 +10,8 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Sparkline, Static
 
 from tinydiff_tui.jobs.training import LossCurve, TrainView
-from tinydiff_tui.widgets.loss_chart import LossChart
+from tinydiff_tui.text import for_app
+from tinydiff_tui.widgets.loss_chart import HUGE, LossChart
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 from tinydiff_tui.widgets.stats import EventLog, ProgressLines, QuartileBars
 
@@ -91,8 +92,8 @@ class Dashboard(Vertical):
             return
         self._charted = time.monotonic()
         self.query_one(QuartileBars).show(view.quartiles)
-        # Sparkline cannot draw nan and inf.
-        self.query_one("#spark", Sparkline).data = [loss for loss in view.recent if math.isfinite(loss)]
+        # Sparkline cannot draw nan and inf, nor what its sums make one of.
+        self.query_one("#spark", Sparkline).data = [max(-HUGE, min(loss, HUGE)) for loss in view.recent if math.isfinite(loss)]
         self.query_one(LossChart).show([LossCurve("loss", view.steps, view.losses)])
 
     def say(self, headline: str) -> None:
@@ -103,5 +104,5 @@ class Dashboard(Vertical):
 
     def fail(self, sentence: str) -> None:
         """A sentence in the colour of errors; empty hides it."""
-        self.query_one("#problem", Static).update(sentence)
+        self.query_one("#problem", Static).update(for_app(sentence))
         self.set_class(bool(sentence), "-failed")

@@ -12,6 +12,7 @@ from textual.widgets.option_list import Option
 
 from core.data.datasets import SetInfo, list_datasets
 from tinydiff_tui.jobs.data import OpenedSet, bars, pixel_histogram
+from tinydiff_tui.text import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +61,7 @@ class SetList(OptionList, inherit_bindings=False):
 
 def _line(name: str, status: str, opened: bool) -> Text:
     mark = "●" if opened else " "
-    return Text.assemble(f"{mark} {name:<14}", (status, "dim"), no_wrap=True, overflow="ellipsis")
+    return Text.assemble(f"{mark} {printable(name):<14}", (status, "dim"), no_wrap=True, overflow="ellipsis")
 
 
 class SetAbout(Static):
@@ -81,7 +82,7 @@ class SetAbout(Static):
         for k in range(first, min(first + lines, len(counts))):
             bar = "━" * max(1 if counts[k] else 0, round(counts[k] / top * max(width - 22, 3)))
             style, mark = ("bold", "▸") if k == label else ("", " ")
-            text.append(f"{mark}{opened.classes[k][:11]:<11} {counts[k]:>6,} ", style)
+            text.append(f"{mark}{printable(opened.classes[k][:11]):<11} {counts[k]:>6,} ", style)
             text.append(f"{bar}\n", style or "dim")
         bins = max(8, min(64, width - 2))
         text.append("pixel values, 0 to 255, log scale\n", "bold")

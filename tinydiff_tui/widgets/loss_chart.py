@@ -29,6 +29,7 @@ COLOURS = ("#4ea1ff", "#ffb000", "#3ddc84", "#ff6b8b", "#b48cff", "#40d0d0")
 RAW = "#7a7a7a"
 LABEL = 8  # columns of the y axis
 MARK = " ━ "
+HUGE = 1e30  # what is beyond is drawn there: its sums and powers must be numbers too
 
 
 class LossChart(Widget):
@@ -84,7 +85,7 @@ def draw(curves: Sequence[LossCurve], width: int, height: int, log_scale: bool) 
     everything = np.concatenate([values for _, _, values in (prepared if single else lines)])
     low, high = _span(everything, log_scale)
     left = min(float(steps[0]) for _, steps, _ in prepared)
-    right = max(left + 1, *(float(steps[-1]) for _, steps, _ in prepared))
+    right = max(left + 1, float(np.nextafter(left, np.inf)), *(float(steps[-1]) for _, steps, _ in prepared))
     box = (left, right, low, high)
     layers = [(_scatter(prepared[0][1], prepared[0][2], box, columns, rows), RAW)] if single else []
     layers += [
@@ -98,16 +99,19 @@ def draw(curves: Sequence[LossCurve], width: int, height: int, log_scale: bool) 
 
 
 def _clean(curve: LossCurve, log_scale: bool) -> tuple[Values, Values]:
-    good = np.isfinite(curve.losses) & ((curve.losses > 0) | (not log_scale))
-    values = curve.losses[good]
-    return curve.steps[good], np.log10(values) if log_scale else values
+    """What can be drawn of a curve, in the order of its steps, whatever its file said."""
+    good = np.isfinite(curve.steps) & np.isfinite(curve.losses) & ((curve.losses > 0) | (not log_scale))
+    order = np.argsort(curve.steps[good], kind="stable")
+    values = np.clip(curve.losses[good][order], -HUGE, HUGE)
+    return curve.steps[good][order], np.log10(values) if log_scale else values
 
 
 def _span(values: Values, log_scale: bool) -> tuple[float, float]:
     """Where the y axis begins and ends: all but the highest hundredth, which is the start of training."""
     low, high = float(values.min()), float(np.quantile(values, 0.995))
     pad = (high - low) * 0.05 or abs(high) * 0.05 or 0.01
-    return (low - pad if log_scale else max(0.0, low - pad)), high + pad
+    bottom = low - pad if log_scale or low < 0 else max(0.0, low - pad)
+    return bottom, max(high + pad, float(np.nextafter(bottom, np.inf)))
 
 
 def _rows_of(values: Values, box: tuple[float, float, float, float], rows: int) -> NDArray[np.int64]:

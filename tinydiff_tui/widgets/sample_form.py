@@ -5,24 +5,27 @@ from typing import Any
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Select
 
 from core.config import GUIDANCE, INTERVALS, REGIONS, SPACINGS, VARIANCES, SampleConfig
 from core.errors import UserError
 from core.names import SAMPLERS, STARTS
+from tinydiff_tui.widgets.form import Form
+from tinydiff_tui.widgets.plain import plain
 from tinydiff_tui.widgets.slider import Slider
 
-NUMBERS = {
-    "steps": "--steps",
-    "seed": "--seed",
-    "num_images": "--num-images",
-}
+NUMBERS = {"steps": "steps", "seed": "seed", "num_images": "images"}
 
 
 def _choice(name: str, values: tuple[str, ...], texts: tuple[str, ...] = ()) -> Select[str]:
     return Select(list(zip(texts or values, values, strict=True)), allow_blank=False, id=name, compact=True)
+
+
+def _number(name: str, value: str, default: str) -> Input:
+    """A field of a whole number; empty it is the default."""
+    return Input(value, placeholder=default, type="integer", valid_empty=True, id=name, compact=True)
 
 
 def _row(name: str, field: Widget, shown: str = "") -> Horizontal:
@@ -30,10 +33,9 @@ def _row(name: str, field: Widget, shown: str = "") -> Horizontal:
     return Horizontal(Label(name), field, classes=f"-option {shown}" if shown else None)
 
 
-class SampleForm(VerticalScroll):
+class SampleForm(Form):
     """Fields of SampleConfig, one a line; what is left empty is the model's own."""
 
-    can_focus = False
     DEFAULT_CSS = """
     SampleForm { width: 32; height: 1fr; padding: 0 1 0 0; }
     SampleForm Horizontal { height: 1; }
@@ -51,9 +53,9 @@ class SampleForm(VerticalScroll):
         yield _row("or a path", Input(placeholder="file.pt", id="path", compact=True))
         samplers = [(name, name) for name in SAMPLERS]
         yield _row("sampler", Select[str](samplers, prompt="model's own", id="sampler", compact=True))
-        yield _row("steps", Input(placeholder="sampler's own", type="integer", id="steps", compact=True))
-        yield _row("seed", Input("0", type="integer", id="seed", compact=True))
-        yield _row("images", Input("16", type="integer", id="num_images", compact=True))
+        yield _row("steps", _number("steps", "", "sampler's own"))
+        yield _row("seed", _number("seed", "0", "0"))
+        yield _row("images", _number("num_images", "16", "64"))
         yield _row("class", Select[int]([], prompt="all in turn", id="label", compact=True), "-conditional")
         yield _row("guidance", Slider(GUIDANCE, 8.0, 160, id="guidance_scale"), "-conditional")
         yield _row("guided at", _choice("guidance_interval", INTERVALS, ("middle noise", "all noise")), "-conditional")
@@ -77,14 +79,14 @@ class SampleForm(VerticalScroll):
         if chosen is not None and chosen not in [path for _, path in found]:
             options.insert(0, (str(Path(*chosen.parts[-3:])), chosen))
         select = self.query_one("#checkpoint", Select)
-        select.set_options(options)
+        select.set_options([(plain(name), path) for name, path in options])
         if options:
             select.value = chosen if chosen is not None else options[0][1]
 
     def offer_classes(self, classes: tuple[str, ...], labels: int) -> None:
         """Show class and guidance for a conditional model, hide them for another."""
         self.set_class(labels > 0, "-classes")
-        self.query_one("#label", Select).set_options([(name, i) for i, name in enumerate(classes[:labels])])
+        self.query_one("#label", Select).set_options([(plain(name), i) for i, name in enumerate(classes[:labels])])
 
     @on(Select.Changed, "#sampler")
     @on(Select.Changed, "#start")
@@ -106,13 +108,13 @@ class SampleForm(VerticalScroll):
     def read(self) -> SampleConfig:
         """The options. Raises UserError for what cannot be read."""
         given: dict[str, Any] = {}
-        for name, flag in NUMBERS.items():
+        for name, shown in NUMBERS.items():
             text = self.query_one(f"#{name}", Input).value.strip()
             if text:
                 try:
                     given[name] = int(text)
                 except ValueError as error:
-                    raise UserError(f"{flag} takes a number, got '{text}'") from error
+                    raise UserError(f"{shown} takes a number, got '{text}'") from error
         for slider in self.query(Slider):
             if slider.id and isinstance(slider.parent, Horizontal) and slider.parent.display:
                 given[slider.id] = slider.number

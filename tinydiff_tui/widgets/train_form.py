@@ -7,7 +7,7 @@ from typing import Any
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.suggester import SuggestFromList
 from textual.widgets import Button, Input, Label, Select, Static
@@ -15,6 +15,8 @@ from textual.widgets import Button, Input, Label, Select, Static
 from core.config import TrainConfig, check_value
 from core.errors import UserError
 from core.files import unused
+from tinydiff_tui.text import for_app
+from tinydiff_tui.widgets.form import Form
 
 IMPORTANT = ("dataset", "model", "epochs", "budget", "batch_size", "lr", "objective", "output_dir")
 FIELDS = {f.name: f for f in dataclasses.fields(TrainConfig)}
@@ -37,7 +39,7 @@ class FieldRow(Horizontal):
         else:
             suggester = SuggestFromList(choices) if choices else None
             yield Input(id=f"field-{field.name}", compact=True, placeholder=str(field.default), suggester=suggester)
-        yield Static(field.metadata["help"], classes="help", markup=False)
+        yield Static(for_app(field.metadata["help"]), classes="help", markup=False)
 
     def read(self) -> Any:
         """The value that was given, None for the default. Raises UserError."""
@@ -77,13 +79,12 @@ class FieldRow(Horizontal):
     def complain(self, sentence: str) -> None:
         """Show what is wrong in place of the explanation; empty when nothing is."""
         self.set_class(bool(sentence), "-bad")
-        self.query_one(".help", Static).update(sentence or self.field.metadata["help"])
+        self.query_one(".help", Static).update(for_app(sentence or self.field.metadata["help"]))
 
 
-class TrainForm(VerticalScroll):
+class TrainForm(Form):
     """All fields; `-advanced` shows those beyond the important ones."""
 
-    can_focus = False
     DEFAULT_CSS = """
     TrainForm { height: 1fr; padding: 0 1; }
     TrainForm FieldRow { height: auto; }
@@ -152,11 +153,11 @@ class TrainForm(VerticalScroll):
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         # The whole explanation of the field, which the line may be too short for.
         row = event.widget.parent
-        self.query_one("#about", Static).update(row.field.metadata["help"] if isinstance(row, FieldRow) else "")
+        self.query_one("#about", Static).update(for_app(row.field.metadata["help"]) if isinstance(row, FieldRow) else "")
 
     def say(self, sentence: str) -> None:
         """A sentence under the form."""
-        self.query_one("#problem", Static).update(sentence)
+        self.query_one("#problem", Static).update(for_app(sentence))
 
     def read(self) -> TrainConfig:
         """The config of what was changed; the rest is the model's recipe. Raises UserError."""

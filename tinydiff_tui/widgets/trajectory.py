@@ -8,6 +8,7 @@ from textual.containers import Vertical
 from textual.timer import Timer
 
 from tinydiff_tui.terminal.cells import Pixels
+from tinydiff_tui.terminal.deferred import np
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 from tinydiff_tui.widgets.scrubber import Scrubber
 
@@ -63,6 +64,8 @@ class Trajectory(Vertical):
         """Forget the frames before."""
         self.stop()
         self.frames, self.newest = (), None
+        self._scrubber.maximum, self._scrubber.label = 1, "frame"
+        self.grid.show(np.zeros((0, 1, 1, 1), dtype=np.uint8))
 
     def show(self, frames: "tuple[View, ...]", newest: "View") -> None:
         """Take the frames so far and show the newest moment."""

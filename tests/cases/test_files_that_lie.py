@@ -476,13 +476,11 @@ def test_small_files_are_read_whole_or_not_at_all(tmp_path: Path, what: bytes | 
 def test_a_nul_in_a_path_is_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         open_plain(tmp_path / "a\0b")
-    place = user_path(f"{tmp_path}/a\0b")
-    assert not place.exists() and "\0" not in str(place)
-    sentence(lambda: load_checkpoint(place))
+    sentence(lambda: user_path(f"{tmp_path}/a\0b"))
+    sentence(lambda: load_checkpoint(tmp_path / "a\0b"))
     sentence(lambda: load_model(tmp_path / "a\0b.pt"))
     sentence(lambda: read_run(tmp_path / "a\0b"))
     sentence(lambda: RunDir(tmp_path / "a\0b").check_free(resume=True, overwrite=False))
-    assert find_runs(place) == []
 
 
 # --- the judge's cache

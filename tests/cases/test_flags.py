@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from textual.app import App, ComposeResult
 
 from core.config import TrainConfig
-from core.errors import UserError
+from core.errors import UserError, printable
 from core.files import user_path
 from core.runs.folder import RunDir, read_run
 from tests.conftest import TINY
@@ -28,7 +28,7 @@ from tinydiff_tui.widgets.train_form import FIELDS, TrainForm
 # --- a config and its flags
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=40)
-PATHS = TEXT.filter(lambda text: bool(text.strip()))
+PATHS = TEXT.filter(lambda text: bool(text.strip()) and printable(text) == text)
 
 
 def values(field: "dataclasses.Field[Any]") -> st.SearchStrategy[Any]:

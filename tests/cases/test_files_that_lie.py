@@ -1,4 +1,4 @@
-"""Kinds O, L and the reading half of M: files that lie, endless numbers, pipes in the place of files; each with its answer."""
+"""Kinds O, L and the reading half of M: files that lie, numbers without end, pipes in place of files; each with its answer."""
 
 import io
 import json

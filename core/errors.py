@@ -18,3 +18,15 @@ class Diverged(UserError):
 def printable(text: str) -> str:
     """One line without control characters, whatever a file or its name held."""
     return "".join(c if c.isprintable() else "�" for c in text)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, as Python, numpy or torch say it: torch has no class for it on a CPU."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and any(way in said for way in ("out of memory", "not enough memory", "can't allocate memory"))
+    )
+
+
+OUT_OF_MEMORY = "not enough memory; use a smaller batch, fewer images or a smaller model"

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from core.compute.distributed import is_first
 from core.config import REQUESTS, SampleConfig, TrainConfig
-from core.errors import UserError
+from core.errors import OUT_OF_MEMORY, UserError, out_of_memory
 from tinydiff_tui.commands.options import COMPUTE
 
 EPILOG = """without a command: open the app
@@ -42,6 +42,11 @@ def run(arguments: Sequence[str]) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        sys.stderr.write(f"tinydiff-tui: {OUT_OF_MEMORY}\n")
+        return 2
     except BrokenPipeError:  # `tinydiff-tui runs | head` is not a failure
         sys.stderr.close()
         return 0

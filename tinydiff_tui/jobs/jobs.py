@@ -12,7 +12,7 @@ from typing import Any
 
 from textual.message_pump import MessagePump
 
-from core.errors import UserError
+from core.errors import OUT_OF_MEMORY, UserError, out_of_memory
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 
 POST_SECONDS = 0.1
@@ -74,9 +74,9 @@ class Job:
                 snapshot = see(item)
         except UserError as error:
             return str(error), snapshot
-        except MemoryError:
-            return "not enough memory; use a smaller batch, fewer images or a smaller model", snapshot
         except Exception as error:  # a bug in the engine ends the job, never the app
+            if out_of_memory(error):
+                return OUT_OF_MEMORY, snapshot
             return f"unexpected {type(error).__name__}: {error}", snapshot
         return None, snapshot
 

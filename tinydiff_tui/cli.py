@@ -113,7 +113,11 @@ def _sample(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", default="", help="PNG to write (default: generated_samples.png in the run's folder)")
     parser.add_argument("--show-intermediate", action="store_true", help="write the denoising steps too, and a GIF of them")
     parser.add_argument("--timesteps", type=int, help="T of the model's schedule; only checked, use --steps to spend fewer")
-    parser.add_argument("--data-dir", default="", help="folder of the data sets, for --start image and inpaint")
+    parser.add_argument(
+        "--data-dir",
+        default="",
+        help="folder of the data sets, or of the pictures of a folder:PATH model, for --start image and inpaint",
+    )
     _add_fields(parser, SampleConfig)
     _add_compute(parser)
     _plain(parser)

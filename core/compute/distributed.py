@@ -38,6 +38,11 @@ def world_size() -> int:
     return _place()[1]
 
 
+def local_rank() -> int:
+    """Which of the processes on this machine this is: its GPU."""
+    return _whole("LOCAL_RANK", 0, 1_000, "0") if world_size() > 1 else 0
+
+
 def _place() -> tuple[int, int]:
     """(rank, world size), with everything else checked that torch will read."""
     if "MASTER_ADDR" not in os.environ or "WORLD_SIZE" not in os.environ:
@@ -46,7 +51,7 @@ def _place() -> tuple[int, int]:
     if size == 1:
         return 0, 1
     _whole("MASTER_PORT", 1, 65535)
-    _whole("LOCAL_RANK", 0, size - 1, "0")
+    _whole("LOCAL_RANK", 0, 1_000, "0")
     return _whole("RANK", 0, size - 1), size
 
 
@@ -140,19 +145,20 @@ class ProcessGroup:
             dist.destroy_process_group()
 
 
-def join(compute: "Compute") -> "tuple[ProcessGroup, Compute]":
+def join(compute: "Compute", patience: float | None = None) -> "tuple[ProcessGroup, Compute]":
     """The process group that torchrun's environment describes, gloo between CPUs or NCCL between GPUs, and the compute in it.
 
-    Each process measured its precision by itself; the first one's counts. Raises UserError.
+    Each process measured its precision by itself; the first one's counts. One that lets the others wait longer than `patience`
+    seconds (PATIENCE_SECONDS) ends the run. Raises UserError.
     """
     if world_size() == 1:
         return ProcessGroup(), compute
     import torch.distributed as dist
 
     with _exchange():
-        patience = datetime.timedelta(seconds=PATIENCE_SECONDS)
-        dist.init_process_group("nccl" if compute.device.type == "cuda" else "gloo", timeout=patience)
-        processes = ProcessGroup(dist.get_rank(), dist.get_world_size(), dist.new_group(backend="gloo", timeout=patience))
+        timeout = datetime.timedelta(seconds=patience or PATIENCE_SECONDS)
+        dist.init_process_group("nccl" if compute.device.type == "cuda" else "gloo", timeout=timeout)
+        processes = ProcessGroup(dist.get_rank(), dist.get_world_size(), dist.new_group(backend="gloo", timeout=timeout))
     return processes, replace(compute, precision=processes.tell(compute.precision))
 
 

@@ -232,7 +232,9 @@ def test_a_budget_ends_the_schedule_of_the_lr_when_it_ends(tiny_config: Config, 
     info = read_run(folder)
     assert (info.status, info.total_steps, info.step) == ("finished", len(steps), len(steps))
     assert metrics(folder)[-1]["step"] == len(steps)
-    stop_at(Trainer(tiny_config(folder, budget="1h", warmup=2, sample_interval=0), resume=True), lambda event: isinstance(event, Step))
+    stop_at(
+        Trainer(tiny_config(folder, budget="1h", warmup=2, sample_interval=0), resume=True), lambda event: isinstance(event, Step)
+    )
     info = read_run(folder)
     assert info.step == len(steps) + 1 and info.total_steps > 100 * len(steps)
 

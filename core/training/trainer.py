@@ -223,13 +223,22 @@ class Trainer:
 
     def _timed(self, events: Generator[Event, None, None]) -> Generator[Event, None, None]:
         """The same events. The time they take is the run's; what the consumer does with one, a pause above all, is not."""
-        with self._clock, contextlib.closing(events):
+        with self._clock:
             self._counted = self._clock()
-            for event in events:
-                self._count_time()
-                self._keep_waiting()
-                yield event
-                self._counted = self._clock()
+            try:
+                for event in events:
+                    self._count_time()
+                    self._keep_waiting()
+                    yield event
+                    self._counted = self._clock()
+            except BaseException as error:
+                try:
+                    events.close()
+                except Exception as later:
+                    if isinstance(error, GeneratorExit):
+                        raise later from None
+                    error.add_note(str(later))
+                raise
 
     def _lead(self) -> Generator[Event, None, None]:
         lock = self.run.lock()
@@ -324,7 +333,6 @@ class Trainer:
                 if self.step >= self.total_steps:
                     yield from self._last_samples()
                     self._save()
-                    self._write_status("running")
                     return
                 self._order(self.total_steps)
                 event = self._step()
@@ -334,7 +342,7 @@ class Trainer:
                 if self._save_asked.is_set() or time.monotonic() - last_save > self.config.checkpoint_seconds:
                     self._save_asked.clear()
                     self._save()
-                    self._write_status("running")
+                    yield from self._attempt("the step in run.json", lambda: self._write_status("running"))
                     last_save = time.monotonic()
             except Diverged as error:
                 rollbacks += 1

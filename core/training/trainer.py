@@ -306,7 +306,7 @@ class Trainer:
                 continue
             self.total_steps = order
             with contextlib.suppress(Diverged):  # the first process sees the same numbers, and decides
-                yield self._step()
+                yield self._step_event(*self._step())
 
     def _order(self, order: int) -> None:
         self.processes.order(order)
@@ -335,7 +335,7 @@ class Trainer:
                     self._save()
                     return
                 self._order(self.total_steps)
-                event = self._step()
+                done = self._step()
                 self._in_step = False
                 if self.step % LOG_EVERY == 0 or self.step == self.total_steps:
                     yield from self._attempt("a line of metrics", self._log)
@@ -350,7 +350,7 @@ class Trainer:
                     raise
                 yield self._roll_back(str(error))
                 continue
-            yield event
+            yield self._step_event(*done)  # after the line of metrics, so that both tell the same pace
             if self._saved_step == self.step:
                 yield Saved(self.step, self.run.last)
 
@@ -385,8 +385,9 @@ class Trainer:
             self._notes.append(note)
             yield Noted(note)
 
-    def _step(self) -> Step:
-        """One optimizer step on this process's share of the global batch. Raises Diverged."""
+    def _step(self) -> tuple[Tensor, Tensor, Tensor, float]:
+        """One optimizer step on this process's share of the global batch: its loss, that by quarter of t, the norm of the gradient
+        and the learning rate. Raises Diverged."""
         state = self.state
         lr = self.config.lr * state.lr_factor * lr_fraction(self.config, state.step, self.total_steps)
         x0, t, noise, labels = self._draw()
@@ -415,7 +416,7 @@ class Trainer:
         state.step += 1
         self._count_time()
         self.total_steps = self._length()
-        return self._step_event(loss, quartiles, grad_norm, lr)
+        return loss, quartiles, grad_norm, lr
 
     def _draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """x_0, t, noise and labels of this process in the present step: its rows of what is drawn for the whole batch."""

@@ -74,7 +74,6 @@ class Server:
         self.process.stdin.flush()
         ended: dict[str, Any] = json.loads(self.process.stdout.readline())
         assert ended["code"] in (0, 2, -signal.SIGKILL), ended
-        assert ended["code"] != 2 or faults.get("fail_at"), ended
         return ended
 
 
@@ -105,6 +104,7 @@ def test_kills_at_random_moments_change_nothing(
         else:
             ended = server.run(killed, die_at=rng.randint(1, whole["operations"] // 2))
         half += ended["half"]
+        assert ended["code"] != 2, ended
         if ended["code"]:
             kills += 1
         else:
@@ -139,7 +139,8 @@ def test_whichever_file_operation_fails_nothing_is_lost(
         assert all(text and "\n" not in text for text in ended["said"]), ended
         if ended["code"]:
             refused += 1
-            assert server.run(config, every_step=False)["code"] == 0
+            again = server.run(config, every_step=False)  # the last operation of all fails when everything is done
+            assert again["code"] == 0 or "is finished already" in again["said"][0], again
         run = RunDir(tmp_path / str(number))
         found = load_checkpoint(run.final)
         assert all(same_tensors(found[key], final[key]) for key in ("step", "model", "ema", "optimizers")), (number, ended)

@@ -132,12 +132,13 @@ class TrainConfig:
             raise UserError(f"--budget takes a time such as 90s, 5m or 1h30m, got '{self.budget}'")
         return hours * 3600 + minutes * 60 + seconds
 
-    def steps(self, per_epoch: int, done: int = 0, seconds: float = 0.0) -> int:
-        """Steps of the whole run; with a budget, as many as fit at the pace of those done in `seconds` of training."""
+    def steps(self, per_epoch: int, done: int = 0, seconds: float = 0.0, reserve: float = 0.0) -> int:
+        """Steps of the whole run; with a budget, as many as fit at the pace of those done in `seconds`, with `reserve` seconds
+        of it kept for what comes after the last step."""
         if not self.budget or not done:
             return min(self.epochs * per_epoch, LARGEST)
-        fitting = math.ceil(done * self.budget_seconds / max(seconds, 1e-9))
-        return done if seconds >= self.budget_seconds else min(fitting, LARGEST)
+        budget = self.budget_seconds - reserve
+        return done if seconds >= budget else min(math.ceil(done * budget / max(seconds, 1e-9)), LARGEST)
 
     def _check(self) -> None:
         for f in dataclasses.fields(self):

@@ -24,3 +24,15 @@ _UNPRINTABLE = "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-
 def printable(text: str) -> str:
     """One line without control characters, whatever a file or its name held."""
     return re.sub(_UNPRINTABLE, "�", text)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, as Python, numpy or torch say it: torch has no class for it on a CPU."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and any(way in said for way in ("out of memory", "not enough memory", "can't allocate memory"))
+    )
+
+
+OUT_OF_MEMORY = "not enough memory; use a smaller batch, fewer images or a smaller model"

@@ -1,8 +1,13 @@
 """Curves of the loss: smoothed, and as a picture. Free of torch and numpy, so that the app's charts cost nothing more."""
 
-from collections.abc import Sequence
+import logging
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from core.errors import printable
 from core.files import atomic_write
 
 
@@ -17,20 +22,60 @@ def smooth(values: Sequence[float], span: float) -> list[float]:
     return smoothed
 
 
-def save_loss_plot(path: Path, steps: Sequence[int], losses: Sequence[float], title: str) -> None:
-    """Plot raw and smoothed loss against the step, on a log scale, as PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def thinned(points: Iterable[tuple[int, float]], most: int = 4000) -> tuple[list[int], list[float]]:
+    """(steps, losses) of at most `most` points, each the mean of as many neighbours as it takes, in memory for no more."""
+    steps: list[int] = []
+    losses: list[float] = []
+    stride, total, count = 1, 0.0, 0
+    for step, loss in points:
+        total, count = total + loss, count + 1
+        if count < stride:
+            continue
+        steps.append(step)
+        losses.append(total / count)
+        total, count = 0.0, 0
+        if len(steps) >= most:
+            steps = steps[1::2]
+            losses = [(a + b) / 2 for a, b in zip(losses[::2], losses[1::2], strict=False)]
+            stride *= 2
+    return steps, losses
 
-    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.plot(steps, losses, color="0.75", linewidth=0.8, label="raw")
-    axes.plot(steps, smooth(losses, len(losses) / 25), color="tab:blue", linewidth=1.8, label="smoothed")
-    axes.set(xlabel="step", ylabel="training loss", title=title)
-    if all(loss > 0 for loss in losses):
-        axes.set_yscale("log")
-    axes.grid(alpha=0.3, which="both")
-    axes.legend()
-    with atomic_write(path) as file:
-        figure.savefig(file, format="png")
+
+def save_loss_plot(path: Path, steps: Sequence[int], losses: Sequence[float], title: str) -> None:
+    """Plot raw and smoothed loss against the step, on a log scale, as PNG. No setting of the user's matplotlib has a say."""
+    with _plain_matplotlib():
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        axes.plot(steps, losses, color="0.75", linewidth=0.8, label="raw")
+        axes.plot(steps, smooth(losses, len(losses) / 25), color="tab:blue", linewidth=1.8, label="smoothed")
+        axes.set(xlabel="step", ylabel="training loss")
+        axes.set_title(printable(title), parse_math=False)  # a data set may be called $x$
+        if all(loss > 0 for loss in losses):
+            axes.set_yscale("log")
+        axes.grid(alpha=0.3, which="both")
+        axes.legend()
+        with atomic_write(path) as file:
+            figure.savefig(file, format="png")
+
+
+@contextmanager
+def _plain_matplotlib() -> Iterator[None]:
+    """matplotlib as it comes: MPLBACKEND (a notebook sets it) may name what is not there, a matplotlibrc may ask for TeX, and
+    what its fonts lack, or where it keeps its cache, it says to its log and in warnings."""
+    backend = os.environ.pop("MPLBACKEND", None)  # read once, at the import
+    logging.getLogger("matplotlib").setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import matplotlib
+
+            plain = {name: value for name, value in matplotlib.rcParamsDefault.items() if "backend" not in name}
+            with matplotlib.rc_context(plain):
+                yield
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from core.compute.distributed import is_first
 from core.config import REQUESTS, SampleConfig, TrainConfig
-from core.errors import UserError
+from core.errors import OUT_OF_MEMORY, UserError, out_of_memory
 from core.files import reason, take_notices, working_folder
 from tinydiff_tui.commands.options import COMPUTE
 from tinydiff_tui.commands.output import complain, open_output, quiet_libraries
@@ -49,6 +49,10 @@ def run(arguments: Sequence[str]) -> int:
         return _complain(str(error))
     except KeyboardInterrupt:
         return 130
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        return _complain(OUT_OF_MEMORY)
     except BrokenPipeError:  # `tinydiff-tui runs | head` is not a failure
         sys.stderr.close()
         return 0
@@ -153,7 +157,11 @@ def _sample(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=_path, help="PNG to write (default: generated_samples.png in the run's folder)")
     parser.add_argument("--show-intermediate", action="store_true", help="write the denoising steps too, and a GIF of them")
     parser.add_argument("--timesteps", type=_whole, help="T of the model's schedule; only checked, use --steps to spend fewer")
-    parser.add_argument("--data-dir", type=_path, help="folder of the data sets, for --start image and inpaint")
+    parser.add_argument(
+        "--data-dir",
+        type=_path,
+        help="folder of the data sets, or of the pictures of a folder:PATH model, for --start image and inpaint",
+    )
     _add_fields(parser, SampleConfig)
     _add_compute(parser)
     _plain(parser)

@@ -13,6 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from core.compute.distributed import local_rank
 from core.errors import UserError
 
 _ALL_THREADS = torch.get_num_threads()  # before anyone asked for fewer
@@ -90,7 +91,7 @@ def _device(name: str) -> torch.device:
     if not available[name]:
         raise UserError(f"this machine has no {name} device that torch can use; choose --device cpu or auto")
     if name == "cuda":
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        return torch.device("cuda", local_rank())
     return torch.device(name)
 
 

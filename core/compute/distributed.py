@@ -20,19 +20,49 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ROLL_BACK, END = -1, -2  # orders of the first process; any other is to take a step of a run that is so many steps long
-_PATIENCE = datetime.timedelta(days=30)  # a paused run keeps its other processes waiting
+ROLL_BACK, END, WAIT = -1, -2, -3  # orders of the first process; any other: take a step of a run that is so many steps long
+BEAT_SECONDS = 5.0  # a process with nothing to do hears WAIT so often
+PATIENCE_SECONDS = 600.0  # a process that says nothing for so long stands still, and the others end
 
 
 def is_first() -> bool:
     """Whether this process speaks for its run; known from torchrun's environment, without torch."""
-    return os.environ.get("RANK", "0") == "0" or world_size() == 1
+    try:
+        return _place()[0] == 0
+    except UserError:
+        return True  # each one says what is wrong with the environment
 
 
 def world_size() -> int:
-    """How many processes torchrun started; 1 without it."""
-    size = os.environ.get("WORLD_SIZE", "1")
-    return int(size) if size.isdecimal() and "MASTER_ADDR" in os.environ else 1
+    """How many processes torchrun started; 1 without it. Raises UserError when its environment makes no sense."""
+    return _place()[1]
+
+
+def local_rank() -> int:
+    """Which of the processes on this machine this is: its GPU."""
+    return _whole("LOCAL_RANK", 0, 1_000, "0") if world_size() > 1 else 0
+
+
+def _place() -> tuple[int, int]:
+    """(rank, world size), with everything else checked that torch will read."""
+    if "MASTER_ADDR" not in os.environ or "WORLD_SIZE" not in os.environ:
+        return 0, 1
+    size = _whole("WORLD_SIZE", 1, 1_000_000)
+    if size == 1:
+        return 0, 1
+    _whole("MASTER_PORT", 1, 65535)
+    _whole("LOCAL_RANK", 0, 1_000, "0")
+    return _whole("RANK", 0, size - 1), size
+
+
+def _whole(name: str, low: int, high: int, default: str = "") -> int:
+    value = os.environ.get(name, default)
+    if not (value.isascii() and value.isdecimal() and len(value) < 10 and low <= int(value) <= high):
+        raise UserError(
+            f"{name} of the environment must be a whole number from {low} to {high}, got '{value}'; start the processes with "
+            "torchrun, or unset WORLD_SIZE to train in one"
+        )
+    return int(value)
 
 
 @dataclass(frozen=True)
@@ -115,18 +145,20 @@ class ProcessGroup:
             dist.destroy_process_group()
 
 
-def join(compute: "Compute") -> "tuple[ProcessGroup, Compute]":
+def join(compute: "Compute", patience: float | None = None) -> "tuple[ProcessGroup, Compute]":
     """The process group that torchrun's environment describes, gloo between CPUs or NCCL between GPUs, and the compute in it.
 
-    Each process measured its precision by itself; the first one's counts. Raises UserError.
+    Each process measured its precision by itself; the first one's counts. One that lets the others wait longer than `patience`
+    seconds (PATIENCE_SECONDS) ends the run. Raises UserError.
     """
     if world_size() == 1:
         return ProcessGroup(), compute
     import torch.distributed as dist
 
     with _exchange():
-        dist.init_process_group("nccl" if compute.device.type == "cuda" else "gloo", timeout=_PATIENCE)
-        processes = ProcessGroup(dist.get_rank(), dist.get_world_size(), dist.new_group(backend="gloo", timeout=_PATIENCE))
+        timeout = datetime.timedelta(seconds=patience or PATIENCE_SECONDS)
+        dist.init_process_group("nccl" if compute.device.type == "cuda" else "gloo", timeout=timeout)
+        processes = ProcessGroup(dist.get_rank(), dist.get_world_size(), dist.new_group(backend="gloo", timeout=timeout))
     return processes, replace(compute, precision=processes.tell(compute.precision))
 
 
@@ -146,6 +178,6 @@ def _exchange() -> Iterator[None]:
         if type(error).__name__ == "OutOfMemoryError":
             raise
         raise UserError(
-            "another process of this run is gone, so this one ends too; continue from the last checkpoint with --resume, "
-            "with any number of processes"
+            "another process of this run is gone or stands still, so this one ends too; continue from the last checkpoint with "
+            "--resume, with any number of processes"
         ) from error

@@ -114,12 +114,17 @@ def source_pictures(
 ) -> Source | None:
     """The test images that start = image and inpaint begin from; None for the other starts.
 
+    `data_dir` is the folder of the data sets, or that of the pictures themselves for a model of folder:PATH, where they moved;
     `say` is told what was read. Raises UserError when the model's data set is not there or has fewer images.
     """
     if options.start not in ("image", "inpaint"):
         return None
     config = model.config
-    data = open_dataset(config.dataset, "test", data_root(data_dir, config.data_dir), config.image_size)
+    dataset = f"folder:{data_dir}" if data_dir and config.dataset.startswith("folder:") else config.dataset
+    try:
+        data = open_dataset(dataset, "test", data_root(data_dir, config.data_dir), config.image_size)
+    except UserError as error:
+        raise UserError(f"{error}; if the pictures of this model lie elsewhere now, say where with --data-dir") from error
     say(data.describe())
     if options.num_images > len(data):
         raise UserError(f"{config.dataset} has {len(data)} test images to start from; ask for that many with --num-images")

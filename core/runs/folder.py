@@ -3,7 +3,9 @@
 Free of torch, so that listing runs is instant.
 """
 
+import contextlib
 import dataclasses
+import errno
 import json
 import os
 import stat
@@ -20,6 +22,7 @@ from core.files import open_plain, read_json, require_folder, user_path, write_f
 if TYPE_CHECKING:
     from filelock import FileLock
 
+Stamp = tuple[int, int, int] | None
 STATUSES = ("running", "paused", "stopped", "finished", "diverged")
 MOST_SECONDS = 1e12
 """Of any time in a file, since 1970 or of training."""
@@ -54,16 +57,38 @@ class RunDir:
 
     def check_free(self, *, resume: bool, overwrite: bool) -> None:
         """Raise UserError unless this folder may be written: free, or a run that is to be resumed or overwritten."""
-        held = self.holds_run()
+        try:
+            held = self.holds_run()
+            whole = self.last.exists() or bool(self.epoch_checkpoints()) or self.final.exists()
+        except OSError as error:
+            raise UserError(
+                f"{self.path} cannot be read: {(error.strerror or str(error)).lower()}; choose another --output-dir"
+            ) from error
         if held and not resume and not overwrite:
             raise UserError(
                 f"{self.path} already holds a run; continue it with --resume, replace it with --overwrite, "
                 "or choose another --output-dir"
             )
-        if resume and not self.last.exists() and not self.epoch_checkpoints() and not self.final.exists():
+        if resume and not whole:
             raise UserError(f"{self.path} holds no run to resume (no {self.last.name}); leave --resume out to start one")
         require_folder(self.path)
         self.check_inside()
+
+    def check_unchanged(self, seen: Stamp) -> None:
+        """Raise UserError when another process has trained here since the resume point was `seen`. Call it under the lock."""
+        if self.stamp() != seen:
+            raise UserError(
+                f"another process has trained in {self.path} meanwhile; continue from where it is now with --resume, "
+                "or choose another --output-dir"
+            )
+
+    def stamp(self) -> Stamp:
+        """What tells the resume point of now from every other: each is a file of its own."""
+        try:
+            found = self.last.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
 
     def check_inside(self) -> None:
         """Raise UserError when a link in this folder leads out of it, or something stands in the place of a file that would be
@@ -121,11 +146,12 @@ class RunDir:
             lock.acquire(timeout=1)
         except Timeout as error:
             raise UserError(self._taken) from error
-        except OSError as error:
-            raise UserError(write_failure(self.path / ".lock", error)) from error
+        except (OSError, NotImplementedError) as error:
+            raise UserError(_lock_failure(self.path, error)) from error
         for folder in (self.path, self.path / "checkpoints", self.path / "samples"):
-            for half in folder.glob(".*.tmp"):  # what a killed writer was at
-                half.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # what a killed writer was at; a run can do with it there
+                for half in folder.glob(".*.tmp"):
+                    half.unlink(missing_ok=True)
         return lock
 
     def is_live(self) -> bool:
@@ -160,19 +186,25 @@ class RunDir:
             raise UserError(write_failure(control / request, error)) from error
 
     def take_requests(self) -> list[str]:
-        """The requests that were left since the last look, each once."""
-        taken = [request for request in REQUESTS if (self.path / "control" / request).is_file()]
-        for request in taken:
-            (self.path / "control" / request).unlink(missing_ok=True)
+        """The requests that were left since the last look, each once: one that cannot be taken away is not answered."""
+        taken = []
+        for request in REQUESTS:
+            with contextlib.suppress(OSError):
+                (self.path / "control" / request).unlink()
+                taken.append(request)
         return taken
 
     def clear(self) -> None:
         """Delete what a run wrote here, and nothing else."""
         self.check_inside()
-        for file in (self.run_json, self.metrics, self.last, self.final, self.loss_plot):
-            file.unlink(missing_ok=True)
-        for file in [*self.path.glob("samples/epoch_*.png"), *self.epoch_checkpoints()]:
-            file.unlink()
+        files = (self.run_json, self.metrics, self.last, self.final, self.loss_plot)
+        for file in [*files, *self.path.glob("samples/epoch_*.png"), *self.epoch_checkpoints()]:
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                raise UserError(
+                    f"cannot delete {file}: {(error.strerror or str(error)).lower()}; choose another --output-dir"
+                ) from error
 
     def write_info(self, info: dict[str, Any]) -> None:
         """Write run.json, once `read_run` would take it. Raises UserError."""
@@ -187,18 +219,39 @@ class RunDir:
         except OSError as error:
             raise UserError(write_failure(self.metrics, error)) from error
 
+    def append_metrics(self, entry: dict[str, Any]) -> None:
+        """Add a line to metrics.jsonl: the whole of it or nothing. Raises UserError."""
+        line = (json.dumps(entry) + "\n").encode()
+        try:
+            # Not to wait for a reader, should a pipe lie there.
+            file = os.open(self.metrics, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0), 0o666)
+            try:
+                found = os.fstat(file)
+                if not stat.S_ISREG(found.st_mode):
+                    raise OSError(errno.EINVAL, "it is no file")
+                if os.write(file, line) < len(line):
+                    os.truncate(file, found.st_size)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            finally:
+                os.close(file)
+        except OSError as error:
+            raise UserError(write_failure(self.metrics, error)) from error
+
     def truncate_metrics(self, step: int) -> None:
-        """Cut metrics.jsonl back to lines of at most this step, and drop a torn last line."""
+        """Cut metrics.jsonl back to lines of at most this step, and drop a torn last line. Raises UserError."""
         if not self.metrics.is_file():
             return
         kept = 0
-        with self.metrics.open("rb+") as file:
-            while line := file.readline(MOST_LINE):
-                entry = _whole(line)
-                if entry is None or entry["step"] > step:
-                    break
-                kept += len(line)
-            file.truncate(kept)
+        try:
+            with self.metrics.open("rb+") as file:
+                while line := file.readline(MOST_LINE):
+                    entry = _whole(line)
+                    if entry is None or entry["step"] > step:
+                        break
+                    kept += len(line)
+                file.truncate(kept)
+        except OSError as error:
+            raise UserError(write_failure(self.metrics, error)) from error
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """All good lines of metrics.jsonl, as MetricsReader gives them."""
@@ -293,17 +346,22 @@ class RunInfo:
 
     @property
     def checkpoint(self) -> Path | None:
-        """The best file to sample from: the final model, else the resume point, else nothing."""
+        """The newest file to sample from: the final model of a finished run, else the resume point; None before there is one."""
         run = RunDir(self.path)
-        return next((p for p in (run.final, run.last) if p.exists()), None)
+        newest = (run.final, run.last) if self.status == "finished" else (run.last, run.final)
+        return next((p for p in newest if p.exists()), None)
 
 
 def read_run(path: Path) -> RunInfo:
-    """Read run.json. Raises UserError when it is missing or damaged, or when what lies in the folder leads out of it."""
+    """Read run.json; its config.output_dir is where the run lies now, wherever it began.
+
+    Raises UserError when it is missing or damaged, or when what lies in the folder leads out of it.
+    """
     run = RunDir(path)
     run.check_inside()
     try:
         info = _info(path, read_json(run.run_json))
+        info = dataclasses.replace(info, config=dataclasses.replace(info.config, output_dir=str(run.path.absolute())))
     except (OSError, ValueError, UserError) as error:
         raise UserError(f"{run.run_json} cannot be read; the run's checkpoints may still be good") from error
     if info.status in ("running", "paused") and not run.is_live():
@@ -354,3 +412,20 @@ def find_runs(root: Path) -> list[RunInfo | UserError]:
 def now() -> float:
     """Seconds since the epoch, to the millisecond, as run.json stores them."""
     return round(time.time(), 3)
+
+
+def _lock_failure(folder: Path, error: Exception) -> str:
+    """The sentence for a lock that cannot be had, with the way out that its cause has."""
+    number = error.errno if isinstance(error, OSError) else errno.ENOSYS
+    reason = (os.strerror(number) if number else str(error)).lower()
+    if number in (errno.EACCES, errno.EPERM):
+        way = "check its permissions"
+    elif number == errno.EROFS:
+        way = "its file system can only be read"
+    elif number in (errno.ENOSPC, errno.EDQUOT):
+        way = "free some space"
+    elif number in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL):
+        way = "its file system knows no locks"
+    else:
+        way = "try again"
+    return f"{folder} cannot be locked for this run: {reason}; {way}, or choose another --output-dir"

@@ -1,13 +1,33 @@
 """What a run is continued from: a checkpoint that can be read, and a config that fits it."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 from core.config import TrainConfig
+from core.data.datasets import folder_path
 from core.errors import UserError
-from core.files import shell_word
+from core.files import shell_word, user_path
 from core.runs.checkpoint import load_checkpoint
-from core.runs.folder import RunDir
+from core.runs.folder import RunDir, read_run
+
+
+def with_whole_paths(config: TrainConfig) -> TrainConfig:
+    """The config with absolute paths, so that a run means the same files from every working directory."""
+    return dataclasses.replace(
+        config,
+        output_dir=str(user_path(config.output_dir).absolute()),
+        data_dir=str(user_path(config.data_dir).absolute()) if config.data_dir else "",
+        dataset=f"folder:{folder_path(config.dataset).absolute()}" if _of_folder(config) else config.dataset,
+    )
+
+
+def saved_config(run: RunDir, checkpoint: Path | None = None) -> dict[str, Any]:
+    """The config of the run in a folder, of a checkpoint when run.json is torn or was not written yet. Raises UserError."""
+    try:
+        return read_run(run.path).config.to_dict()
+    except UserError:
+        return dict(load_or_offer(checkpoint or run.last, run)["config"])
 
 
 def load_or_offer(path: Path, run: RunDir) -> dict[str, Any]:
@@ -54,9 +74,13 @@ _FREE_ON_RESUME = (
 
 
 def merge_for_resume(asked: TrainConfig, saved: TrainConfig) -> TrainConfig:
-    """The saved config with what may change taken from the one asked for. Raises UserError for any other difference."""
+    """The saved config with what may change taken from the one asked for: of a data set only where its folder lies now.
+
+    Raises UserError for any other difference.
+    """
     old, new = saved.to_dict(), asked.to_dict()
-    different = [name for name in old if old[name] != new[name] and name not in _FREE_ON_RESUME]
+    free = (*_FREE_ON_RESUME, "dataset") if _of_folder(asked) and _of_folder(saved) else _FREE_ON_RESUME
+    different = [name for name in old if old[name] != new[name] and name not in free]
     if different:
         name = different[0]
         flag = "--" + name.replace("_", "-")
@@ -64,4 +88,8 @@ def merge_for_resume(asked: TrainConfig, saved: TrainConfig) -> TrainConfig:
             f"the run in {asked.output_dir} has {flag} {old[name]}, not {new[name]}; leave {flag} out to continue it, "
             "replace it with --overwrite, or choose another --output-dir"
         )
-    return TrainConfig.of(**(old | {name: new[name] for name in _FREE_ON_RESUME}))
+    return TrainConfig.of(**(old | {name: new[name] for name in free}))
+
+
+def _of_folder(config: TrainConfig) -> bool:
+    return config.dataset.startswith("folder:")

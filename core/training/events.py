@@ -12,8 +12,8 @@ from core.diffusion.generate import BatchFrame
 class Step:
     """One optimizer step. `loss` and `grad_norm` are scalars; `quartiles` (2, 4): sums and counts of the loss by quarter of t.
 
-    `seconds` is the time trained so far, pauses and earlier sessions told apart: `seconds` over all, `session_images` and
-    `session_seconds` since this process started, without pauses.
+    `seconds` is the time that led to this step over all sessions, without pauses and stops; the rate is that of the last lines
+    of metrics, as everyone who watches the run tells it.
     """
 
     step: int
@@ -27,18 +27,8 @@ class Step:
     lr: float
     images: int
     seconds: float
-    session_images: int
-    session_seconds: float
-
-    @property
-    def images_per_second(self) -> float:
-        return self.session_images / max(self.session_seconds, 1e-9)
-
-    @property
-    def eta_seconds(self) -> float:
-        """Time to the end at the mean rate of this session."""
-        left = self.total_steps - self.step
-        return left * self.session_seconds / max(1, self.session_images) * (self.images / max(1, self.step))
+    images_per_second: float
+    eta_seconds: float
 
 
 @dataclass(frozen=True)
@@ -85,6 +75,13 @@ class RolledBack:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """Something a person should know that changes nothing in the run, such as a picture that could not be written."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Finished:
     """The run is complete; `path` is the final model."""
 
@@ -93,4 +90,4 @@ class Finished:
     path: Path
 
 
-Event = Step | EpochEnd | Sampling | Samples | Saved | RolledBack | Finished
+Event = Step | EpochEnd | Sampling | Samples | Saved | RolledBack | Noted | Finished

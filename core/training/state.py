@@ -36,6 +36,7 @@ class TrainState:
             torch.manual_seed(config.seed)
             network = NETWORKS[config.model].load()(data.side, data.channels, classes, config.learn_variance)
         self.classes = data.classes
+        self.fingerprint = data.fingerprint
         self.network: UNet = network.to(device, memory_format=torch.channels_last)
         self.ema = EMA(self.network, config.ema_decay)
         self.optimizers = make_optimizers(config, self.network)
@@ -53,6 +54,7 @@ class TrainState:
             "config": config.to_dict(),
             "network": describe_network(self.network),
             "classes": list(self.classes),
+            "fingerprint": self.fingerprint,
             "step": self.step,
             "model": self.network.state_dict(),
             "ema": self.ema.network.state_dict(),
@@ -65,6 +67,13 @@ class TrainState:
             "lr_factor": self.lr_factor,
             "started": self.started,
         }
+
+    def is_finite(self) -> bool:
+        """Whether every number that a checkpoint would hold is one."""
+        held = [*self.network.parameters(), *self.ema.network.parameters(), self.tally, self.epoch_loss]
+        held += [value for optimizer in self.optimizers for own in optimizer.state.values() for value in own.values()]
+        whole = [value.isfinite().all().to(self.tally.device) for value in held if isinstance(value, torch.Tensor)]
+        return bool(torch.stack(whole).all())
 
     def restore(self, saved: dict[str, Any], path: Path) -> None:
         """Take everything from a checkpoint. Raises UserError when it does not fit."""

@@ -5,34 +5,36 @@ for event in Trainer(TrainConfig.of(dataset="mnist")):
 """
 
 import contextlib
-import json
 import math
 import platform
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from core import images
 from core.compute.device import choose_compute, with_graphs
-from core.compute.distributed import END, ROLL_BACK, check_share, is_first, join
+from core.compute.distributed import BEAT_SECONDS, END, ROLL_BACK, WAIT, check_share, is_first, join
 from core.config import SampleConfig, TrainConfig, check_batch
 from core.data.datasets import open_dataset
 from core.diffusion.generate import classes_drawn, generate
 from core.diffusion.model import Model, make_diffusion
 from core.errors import Diverged, UserError
-from core.files import user_path, write_failure
+from core.files import user_path
 from core.network.unet import parameter_count
-from core.plots import save_loss_plot
+from core.plots import save_loss_plot, thinned
+from core.runs import pace
 from core.runs.checkpoint import load_checkpoint, save_checkpoint
-from core.runs.folder import RunDir, now
-from core.runs.resume import load_or_offer, merge_for_resume
+from core.runs.folder import MetricsReader, RunDir, now, read_run
+from core.runs.resume import load_or_offer, merge_for_resume, with_whole_paths
 from core.training.batches import Batches, lr_fraction
-from core.training.events import EpochEnd, Event, Finished, RolledBack, Sampling, Saved, Step
+from core.training.clock import Clock
+from core.training.events import EpochEnd, Event, Finished, Noted, RolledBack, Sampling, Saved, Step
 from core.training.events import Samples as SamplesEvent
 from core.training.state import TrainState
 
@@ -45,24 +47,35 @@ GRID_IMAGES = 64
 class Trainer:
     """One run in its folder. Iterate over it once; the methods below may be called from another thread meanwhile.
 
-    resume continues the run in config.output_dir from checkpoints/last.pt (or from `checkpoint`); only epochs, lr, intervals and
-    the device may differ from what it was started with. overwrite replaces it. Raises UserError before anything is written when
-    something does not fit.
+    resume continues the run in config.output_dir from checkpoints/last.pt (or from `checkpoint`); only epochs, lr, intervals, the
+    device and where the data lie may differ from what it was started with. overwrite replaces it. Pictures that are others than
+    those it was trained on are taken when the data set lies elsewhere or was named (`other_data`). Raises UserError before
+    anything is written when something does not fit.
     """
 
     def __init__(
-        self, config: TrainConfig, *, resume: bool = False, overwrite: bool = False, checkpoint: Path | None = None
+        self,
+        config: TrainConfig,
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+        checkpoint: Path | None = None,
+        other_data: bool = False,
     ) -> None:
+        config = with_whole_paths(config)
         self.run = RunDir(config.output_dir)
         if is_first():
             self.run.check_free(resume=resume, overwrite=overwrite)
         self.overwrite = overwrite
         self.resumed_from = (checkpoint or self.run.last) if resume else None
+        self._seen = self.run.stamp()
+        self._notes: list[str] = []
         self.processes, self.compute = join(choose_compute(config.device, config.precision, config.threads))
-        saved = None
+        saved, before = None, config
         if self.resumed_from:
             saved = self.processes.tell(load_or_offer(self.resumed_from, self.run) if self.processes.first else {})
-            config = merge_for_resume(config, TrainConfig.from_dict(saved["config"]))
+            before = TrainConfig.from_dict(saved["config"])
+            config = merge_for_resume(config, before)
         self.config = config
         root = user_path(config.data_dir) if config.data_dir else None
         self.data = open_dataset(config.dataset, "train", root, config.image_size)
@@ -70,18 +83,23 @@ class Trainer:
         check_share(config.batch_size)
         self.diffusion = make_diffusion(config)
         self.state = TrainState(config, self.data, self.compute.device)
+        self.steps_per_epoch = len(self.data) // config.batch_size
+        self._clock = Clock()
+        self._counted = self._clock()
+        self._grid_seconds: float | None = None
         if saved and self.resumed_from:
             self.state.restore(saved, self.resumed_from)
+            moved = (before.dataset, before.data_dir) != (config.dataset, config.data_dir)
+            self._compare_pictures(saved.get("fingerprint"), allowed=moved or other_data)
+            self._refuse_passed(before)
         self.batches = Batches(config, self.data, self.compute.device, self.processes)
         self.network = self.processes.wrap(self.state.network)
         if self.compute.device.type == "cuda" and self.processes.size == 1:
             x0, t, _, labels = self._draw()
             inputs = (x0, t) if labels is None else (x0, t, labels)
             self.network, self.compute = with_graphs(self.network, inputs, self.compute)
-        self.steps_per_epoch = len(self.data) // config.batch_size
         self.total_steps = self._length()
-        self._session_start = self.state.step
-        self._session_seconds = 0.0
+        self._lately: deque[tuple[int, float]] = deque(maxlen=pace.LINES)
         self._saved_step = -1
         self._in_step = False
         self._sample_asked = threading.Event()
@@ -90,6 +108,40 @@ class Trainer:
         self._stop_asked = threading.Event()
         self._told_paused = False
         self._looked = -math.inf
+        self._ordered = time.monotonic()
+
+    def _compare_pictures(self, before: object, *, allowed: bool) -> None:
+        """Raise UserError when the run was trained on other pictures, which nobody asked for."""
+        if before in (None, self.data.fingerprint):
+            return
+        if not allowed:
+            raise UserError(
+                f"the pictures of {self.config.dataset} are not those that the run in {self.run.path} was trained on; say where "
+                "those lie with --dataset folder:PATH or --data-dir, or go on with these by naming the data set: --dataset "
+                f"{self.config.dataset}"
+            )
+        self._notes.append(f"going on with other pictures than before: {len(self.data):,} of {self.config.dataset}")
+        self.state.ended_epochs = max(self.state.ended_epochs, self.step // self.steps_per_epoch)
+
+    def _refuse_passed(self, before: TrainConfig) -> None:
+        """Raise UserError when the run has come to the end that is asked for, or past it."""
+        total = self._length()
+        budget = self.config.budget
+        if self.step > total or (budget != before.budget and self.step >= total):
+            done = f"was trained for {self.state.seconds:.0f} s" if budget else f"has {self.step:,} of {total:,} steps"
+            asked = f"a longer --budget than {budget}" if budget else f"more --epochs than {self.config.epochs}"
+            raise UserError(f"the run in {self.run.path} {done} already; ask for {asked} to train it further")
+        if self.step == total and self._is_finished():
+            raise UserError(
+                f"the run in {self.run.path} is finished already, after {self.step:,} steps; train it further with more --epochs "
+                "or a longer --budget"
+            )
+
+    def _is_finished(self) -> bool:
+        try:
+            return self.run.final.exists() and read_run(self.run.path).status == "finished"
+        except UserError:
+            return False
 
     # --- asked for from other threads or through the run's folder; take effect between two steps
 
@@ -143,6 +195,7 @@ class Trainer:
         if self.paused != self._told_paused:
             self._told_paused = self.paused
             self._write_status("paused" if self.paused else "running")
+        self._keep_waiting()
         return self.paused
 
     @property
@@ -166,90 +219,175 @@ class Trainer:
     # --- the run
 
     def __iter__(self) -> Generator[Event, None, None]:
-        return self._lead() if self.processes.first else self._follow()
+        return self._timed(self._lead()) if self.processes.first else self._follow()
+
+    def _timed(self, events: Generator[Event, None, None]) -> Generator[Event, None, None]:
+        """The same events. The time they take is the run's; what the consumer does with one, a pause above all, is not."""
+        with self._clock:
+            self._counted = self._clock()
+            try:
+                for event in events:
+                    self._count_time()
+                    self._keep_waiting()
+                    yield event
+                    self._counted = self._clock()
+            except BaseException as error:
+                try:
+                    events.close()
+                except Exception as later:
+                    if isinstance(error, GeneratorExit):
+                        raise later from None
+                    error.add_note(str(later))
+                raise
 
     def _lead(self) -> Generator[Event, None, None]:
         lock = self.run.lock()
-        status = "stopped"
         try:
-            self.run.take_requests()  # what an earlier process left unanswered is not meant for this one
-            if self.overwrite:
-                self.run.clear()
-            self.run.truncate_metrics(self.step)
-            if self.resumed_from != self.run.last:  # before run.json: a run can always be resumed
-                save_checkpoint(self.run.last, self.state.content(self.config))
-            self._write_status("running")
-            with self._open_metrics() as metrics:
-                yield from self._train(metrics)
-            if self.step >= self.total_steps:
-                self._finish()
-                status = "finished"
-                yield Finished(self.step, self.state.seconds, self.run.final)
-        except Diverged:
-            status = "diverged"
-            raise
-        finally:
+            self._begin()
+            finished = False
             try:
-                # Half a step (a KeyboardInterrupt inside it) is no state to go on from: the checkpoint before it is.
-                if status == "stopped" and self._saved_step != self.step and not self._in_step:
-                    self._save()
-                self._write_status(status)
-            finally:
-                lock.release()
-                with contextlib.suppress(UserError):  # those who are gone need not be told
-                    self.processes.order(END)
+                yield from self._train()
+                if self.step >= self.total_steps:
+                    yield from self._finish()
+                    finished = True
+            except BaseException as error:  # a consumer that closes is among them
+                self._end("diverged" if isinstance(error, Diverged) else "stopped", error)
+                raise
+            self._end("finished" if finished else "stopped")
+            if finished:
+                yield Finished(self.step, self.state.seconds, self.run.final)
+        finally:
+            lock.release()
+            with contextlib.suppress(UserError):  # those who are gone need not be told
+                self._order(END)
+
+    def _begin(self) -> None:
+        """Under the lock: make sure that the folder is as it was looked at, then make it this run's."""
+        if self.resumed_from:
+            self.run.check_unchanged(self._seen)
+        elif not self.overwrite:
+            self.run.check_free(resume=False, overwrite=False)
+        self.run.take_requests()  # what an earlier process left unanswered is not meant for this one
+        if self.overwrite:
+            self.run.clear()
+        self.run.truncate_metrics(self.step)
+        for entry in MetricsReader(self.run).read():
+            self._lately.append((entry["step"], _number(entry.get("seconds"))))
+        if self.resumed_from != self.run.last:  # before run.json: a run can always be resumed
+            save_checkpoint(self.run.last, self._content())
+        self._write_status("running")
+
+    def _end(self, status: str, first: BaseException | None = None) -> None:
+        """Leave the resume point, then the status; each is tried. The first error is the one that is told, the rest its notes."""
+        failures = [] if first is None or isinstance(first, GeneratorExit) else [first]
+        # Half a step (a KeyboardInterrupt inside it) is no state to go on from: the checkpoint before it is.
+        if status == "stopped" and self._saved_step != self.step and not self._in_step:
+            try:
+                self._save()
+            except Exception as error:
+                failures.append(error)
+                status = "diverged" if isinstance(error, Diverged) else status
+        try:
+            self._write_status(status)
+        except Exception as error:
+            failures.append(error)
+        for later in failures[1:]:
+            failures[0].add_note(str(later))
+        if failures and failures[0] is not first:
+            raise failures[0]
 
     def _follow(self) -> Generator[Event, None, None]:
         """What every process but the first does: what it is told to."""
         while (order := self.processes.order()) != END:
+            if order == WAIT:
+                continue
             if order == ROLL_BACK:
                 self._restore({}, 0.0)
                 continue
             self.total_steps = order
             with contextlib.suppress(Diverged):  # the first process sees the same numbers, and decides
-                yield self._step()
+                yield self._step_event(*self._step())
 
-    def _train(self, metrics: IO[str]) -> Iterator[Event]:
+    def _order(self, order: int) -> None:
+        self.processes.order(order)
+        self._ordered = time.monotonic()
+
+    def _keep_waiting(self) -> None:
+        """Tell the other processes now and then that there is nothing to do yet: they take a long silence for the end."""
+        if self.processes.size > 1 and self.processes.first and time.monotonic() - self._ordered > BEAT_SECONDS:
+            self._order(WAIT)
+
+    def _train(self) -> Iterator[Event]:
         rollbacks = 0
         last_save = time.monotonic()
+        for note in self._notes:
+            yield Noted(note)
+        if self.step % LOG_EVERY == 0:
+            yield from self._attempt("a line of metrics", self._log)  # which a stop may have left owed
         while True:
-            # What is due between two steps comes first, so that a run stopped anywhere resumes with what it still owes.
-            epoch, position = divmod(self.step, self.steps_per_epoch)
-            if position == 0 and epoch > self.state.ended_epochs:
-                yield from self._end_epoch(epoch)
-            if self._sample_asked.is_set():
-                self._sample_asked.clear()
-                yield from self._sample(epoch + (position > 0))
-            if self._stop_asked.is_set() and self.step < self.total_steps:
-                return
-            if self.step >= self.total_steps:
-                if position and self.config.sample_interval:  # a budget ends within an epoch
-                    yield from self._sample(epoch + 1)
-                return
             try:
-                self.processes.order(self.total_steps)
-                event = self._step()
-                if self.step % LOG_EVERY == 0 or self.step == self.total_steps:
-                    self._log(metrics, event.lr)
+                # What is due between two steps comes first, so that a run stopped anywhere resumes with what it still owes.
+                yield from self._between()
+                if self._stop_asked.is_set() and self.step < self.total_steps:
+                    return
+                if self.step >= self.total_steps:
+                    yield from self._last_samples()
+                    self._save()
+                    return
+                self._order(self.total_steps)
+                done = self._step()
                 self._in_step = False
+                if self.step % LOG_EVERY == 0 or self.step == self.total_steps:
+                    yield from self._attempt("a line of metrics", self._log)
                 if self._save_asked.is_set() or time.monotonic() - last_save > self.config.checkpoint_seconds:
                     self._save_asked.clear()
-                    self._require_finite(event.loss, event.grad_norm)
                     self._save()
+                    yield from self._attempt("the step in run.json", lambda: self._write_status("running"))
                     last_save = time.monotonic()
             except Diverged as error:
                 rollbacks += 1
                 if self.config.on_nan == "stop" or rollbacks > MOST_ROLLBACKS:
                     raise
-                yield self._roll_back(str(error), metrics)
+                yield self._roll_back(str(error))
                 continue
-            yield event
+            yield self._step_event(*done)  # after the line of metrics, so that both tell the same pace
             if self._saved_step == self.step:
                 yield Saved(self.step, self.run.last)
 
-    def _step(self) -> Step:
-        """One optimizer step on this process's share of the global batch. Raises Diverged."""
-        started = time.perf_counter()
+    def _between(self) -> Iterator[Event]:
+        """What is due at the end of an epoch, and the samples that were asked for."""
+        epoch, position = divmod(self.step, self.steps_per_epoch)
+        if position == 0 and epoch > self.state.ended_epochs:
+            yield from self._end_epoch(epoch)
+        if self._sample_asked.is_set():
+            self._sample_asked.clear()
+            yield from self._sample(epoch + (position > 0))
+
+    def _last_samples(self) -> Iterator[Event]:
+        """Those of an epoch that a budget cut short."""
+        epoch, position = divmod(self.step, self.steps_per_epoch)
+        if position and self.config.sample_interval:
+            yield from self._sample(epoch + 1)
+
+    def _attempt(self, what: str, deed: Callable[[], object]) -> Iterator[Event]:
+        """Do what a run can do without: a failure decides nothing."""
+        try:
+            deed()
+        except Diverged:
+            raise
+        except Exception as error:  # whatever a library of pictures or plots came upon
+            yield from self._note(what, error)
+
+    def _note(self, what: str, error: Exception) -> Iterator[Event]:
+        """Tell a failure, the same one once."""
+        note = f"{what}: {str(error) or type(error).__name__}"
+        if note not in self._notes:
+            self._notes.append(note)
+            yield Noted(note)
+
+    def _step(self) -> tuple[Tensor, Tensor, Tensor, float]:
+        """One optimizer step on this process's share of the global batch: its loss, that by quarter of t, the gradient's norm and
+        the learning rate. Raises Diverged."""
         state = self.state
         lr = self.config.lr * state.lr_factor * lr_fraction(self.config, state.step, self.total_steps)
         x0, t, noise, labels = self._draw()
@@ -263,8 +401,9 @@ class Trainer:
         self.processes.add_up(sums)
         loss, quartiles = sums[0], sums[1:].view(2, 4)
         grad_norm = nn.utils.clip_grad_norm_(state.network.parameters(), self.config.grad_clip or math.inf)
-        if self.compute.device.type == "cpu" or state.step % LOG_EVERY == 0:  # reading them stalls a GPU
-            self._require_finite(loss, grad_norm)
+        look = self.compute.device.type == "cpu" or state.step % LOG_EVERY == 0  # reading them stalls a GPU
+        if look and not (math.isfinite(loss.item()) and math.isfinite(grad_norm.item())):
+            raise self._diverged(state.step + 1)
         self._in_step = True
         for optimizer in state.optimizers:
             for group in optimizer.param_groups:
@@ -275,11 +414,9 @@ class Trainer:
         state.tally += torch.cat([loss[None], grad_norm.detach()[None], quartiles.flatten()])
         state.epoch_loss += loss
         state.step += 1
-        spent = time.perf_counter() - started
-        state.seconds += spent
-        self._session_seconds += spent
+        self._count_time()
         self.total_steps = self._length()
-        return self._step_event(loss, quartiles, grad_norm, lr)
+        return loss, quartiles, grad_norm, lr
 
     def _draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """x_0, t, noise and labels of this process in the present step: its rows of what is drawn for the whole batch."""
@@ -289,42 +426,53 @@ class Trainer:
         return x0, self.processes.share(t), self.processes.share(noise), labels
 
     def _end_epoch(self, epoch: int) -> Iterator[Event]:
+        self._require_finite()
         yield EpochEnd(epoch, self.epochs, self.state.epoch_loss.item() / self.steps_per_epoch)
         interval = self.config.sample_interval
         if interval and epoch % interval == 0:
             yield from self._sample(epoch)
-        self.state.epoch_loss.zero_()
-        self.state.ended_epochs = epoch
+        ended = {"ended_epochs": epoch, "epoch_loss": torch.zeros_like(self.state.epoch_loss)}
         interval = self.config.save_interval
-        if interval and (epoch % interval == 0 or epoch == self.epochs):
-            path = self.run.checkpoint(epoch)
-            save_checkpoint(path, self.state.content(self.config))
-            self.run.prune(self.config.keep_last)
-            yield Saved(self.step, path)
+        saved = self.run.checkpoint(epoch) if interval and (epoch % interval == 0 or epoch == self.epochs) else None
+        if saved:
+            save_checkpoint(saved, self._content() | ended)
+        self.state.ended_epochs = epoch  # when all of it is done: a failure leaves it owed
+        self.state.epoch_loss.zero_()
+        if saved:
+            yield Saved(self.step, saved)
+            yield from self._attempt("old checkpoints stay", lambda: self.run.prune(self.config.keep_last))
 
     def model(self) -> Model:
         """The averaged weights as they stand, to draw from."""
         return Model(self.state.ema.network, self.diffusion, self.config, self.data.classes, self.step)
 
     def _sample(self, epoch: int) -> Iterator[Event]:
+        self._require_finite()
+        began = self.state.seconds
         model = self.model()
-        drawn: Tensor | None = None
-        wanted = SampleConfig(num_images=GRID_IMAGES, seed=self.config.seed)
-        for batch in generate(model, wanted, self.compute):
-            drawn = batch.frame.x
-            yield Sampling(epoch, batch)
-        assert drawn is not None
         path = self.run.samples(epoch)
-        images.save_png(path, images.class_grid(images.to_uint8(drawn), classes_drawn(model, wanted)))
+        wanted = SampleConfig(num_images=GRID_IMAGES, seed=self.config.seed)
+        drawn: Tensor | None = None
+        try:
+            for batch in generate(model, wanted, self.compute):
+                drawn = batch.frame.x
+                yield Sampling(epoch, batch)
+            assert drawn is not None
+            images.save_png(path, images.class_grid(images.to_uint8(drawn), classes_drawn(model, wanted)))
+        except Exception as error:  # a by-product: whatever happened, the training goes on
+            yield from self._note(f"no samples of epoch {epoch}", error)
+            return
+        self._count_time()
+        self._grid_seconds = self.state.seconds - began
         yield SamplesEvent(epoch, drawn, path)
 
-    def _roll_back(self, reason: str, metrics: IO[str]) -> RolledBack:
+    def _roll_back(self, reason: str) -> RolledBack:
         """Go back to the last good checkpoint with half the learning rate."""
         factor = self.state.lr_factor / 2
-        self.processes.order(ROLL_BACK)
+        self._order(ROLL_BACK)
         self._restore(load_checkpoint(self.run.last), factor)
-        metrics.flush()
         self.run.truncate_metrics(self.step)
+        self._lately = deque((line for line in self._lately if line[0] <= self.step), pace.LINES)
         return RolledBack(self.step, self.config.lr * factor, reason)
 
     def _restore(self, saved: dict[str, Any], lr_factor: float) -> None:
@@ -334,28 +482,52 @@ class Trainer:
         self.state.restore(saved, self.run.last)
         self.state.lr_factor = lr_factor
 
-    def _finish(self) -> None:
-        self._save()
-        save_checkpoint(self.run.final, self.state.content(self.config))
-        entries = self.run.read_metrics()
-        if entries:
+    def _finish(self) -> Iterator[Event]:
+        save_checkpoint(self.run.final, self._content())
+        yield from self._attempt("no plot of the loss", self._plot)
+
+    def _plot(self) -> None:
+        steps, losses = thinned((entry["step"], entry["loss"]) for entry in MetricsReader(self.run).read())
+        if steps:
             title = f"{self.config.dataset}, {self.config.model}, {self.config.objective} loss"
-            save_loss_plot(self.run.loss_plot, [e["step"] for e in entries], [e["loss"] for e in entries], title)
+            save_loss_plot(self.run.loss_plot, steps, losses, title)
 
     # --- pieces
 
     def _length(self) -> int:
-        return self.config.steps(self.steps_per_epoch, self.step, self.state.seconds)
+        reserve = self._last_grid() if self.config.budget and self.config.sample_interval and self.step else 0.0
+        return self.config.steps(self.steps_per_epoch, self.step, self.state.seconds, reserve)
 
-    def _require_finite(self, loss: Tensor, grad_norm: Tensor) -> None:
-        if not math.isfinite(loss.item()) or not math.isfinite(grad_norm.item()):
-            raise Diverged(
-                f"the loss or its gradient stopped being finite at step {self.step + 1}; the last good checkpoint is "
-                f"{self.run.last}; continue from it with --resume and a lower --lr, or --precision fp32"
-            )
+    def _last_grid(self) -> float:
+        """Seconds of a budget to keep for the samples at its end: those of the last grid, before the first one a guess."""
+        if self._grid_seconds is None:
+            options = SampleConfig(num_images=GRID_IMAGES).resolve(self.config, self.state.network.config.classes)
+            evaluation = self.state.seconds / self.step * GRID_IMAGES / self.config.batch_size / 2  # a step goes back too
+            return min(options.steps * evaluation, self.config.budget_seconds / 2)
+        return min(self._grid_seconds, self.config.budget_seconds / 2)
+
+    def _count_time(self) -> None:
+        """Add what has passed since the last look to the run's time."""
+        now_ = self._clock()
+        self.state.seconds += now_ - self._counted
+        self._counted = now_
+
+    def _require_finite(self) -> None:
+        """Raise Diverged unless all that a checkpoint would hold are numbers."""
+        if not self.state.is_finite():
+            raise self._diverged(self.step)
+
+    def _diverged(self, step: int) -> Diverged:
+        return Diverged(
+            f"the loss, its gradient or the weights stopped being finite at step {step}; the last good checkpoint is "
+            f"{self.run.last}; continue from it with --resume and a lower --lr, or --precision fp32"
+        )
 
     def _step_event(self, loss: Tensor, quartiles: Tensor, grad_norm: Tensor, lr: float) -> Step:
         batch = self.config.batch_size
+        step_seconds = pace.seconds_a_step(self._lately)
+        if not math.isfinite(step_seconds):
+            step_seconds = max(self.state.seconds, 1e-9) / self.step
         return Step(
             step=self.step,
             total_steps=self.total_steps,
@@ -368,15 +540,20 @@ class Trainer:
             lr=lr,
             images=self.step * batch,
             seconds=self.state.seconds,
-            session_images=max(1, self.step - self._session_start) * batch,
-            session_seconds=self._session_seconds,
+            images_per_second=batch / step_seconds,
+            eta_seconds=pace.seconds_left(self.config, self.step, self.total_steps, self.state.seconds, step_seconds),
         )
 
-    def _log(self, metrics: IO[str], lr: float) -> None:
-        steps = (self.step - 1) % LOG_EVERY + 1
+    def _log(self) -> None:
+        """A line of metrics: means over the steps since the last one, which are known by the images counted in them."""
         loss, grad_norm, *rest = self.state.tally.tolist()
-        self.state.tally.zero_()
+        steps = round(sum(rest[4:]) / self.config.batch_size)
+        if not steps:
+            return
+        if not math.isfinite(loss) or not math.isfinite(grad_norm):
+            raise self._diverged(self.step)
         quartiles = [round(total / count, 6) if count else None for total, count in zip(rest[:4], rest[4:], strict=True)]
+        seconds = round(self.state.seconds, 3)
         entry = {
             "step": self.step,
             "epoch": (self.step - 1) // self.steps_per_epoch + 1,
@@ -384,20 +561,24 @@ class Trainer:
             "loss": round(loss / steps, 6),
             "quartiles": quartiles,
             "grad_norm": round(grad_norm / steps, 6),
-            "lr": lr,
-            "seconds": round(self.state.seconds, 3),
+            "lr": self.state.optimizers[0].param_groups[0]["lr"],
+            "seconds": seconds,
         }
-        try:
-            metrics.write(json.dumps(entry) + "\n")
-            metrics.flush()
-        except OSError as error:
-            raise UserError(write_failure(self.run.metrics, error)) from error
+        self.run.append_metrics(entry)
+        self.state.tally.zero_()  # only now: what could not be written goes into the next line
+        self._lately.append((self.step, seconds))
+
+    def _content(self) -> dict[str, Any]:
+        """What a checkpoint of this moment holds. Raises Diverged rather than let it hold what is no number."""
+        self._count_time()
+        self._require_finite()
+        return self.state.content(self.config)
 
     def _save(self) -> None:
-        self.run.sync_metrics()
-        save_checkpoint(self.run.last, self.state.content(self.config))
+        with contextlib.suppress(UserError):  # the weights do not wait for the log
+            self.run.sync_metrics()
+        save_checkpoint(self.run.last, self._content())
         self._saved_step = self.step
-        self._write_status("running")
 
     def _write_status(self, status: str) -> None:
         """Write run.json."""
@@ -407,6 +588,7 @@ class Trainer:
                 "seed": self.config.seed,
                 "versions": {"torch": torch.__version__, "python": platform.python_version()},
                 "device": self.compute.describe(),
+                "fingerprint": self.data.fingerprint,
                 "status": status,
                 "step": self.step,
                 "total_steps": self.total_steps,
@@ -415,11 +597,9 @@ class Trainer:
             }
         )
 
-    def _open_metrics(self) -> IO[str]:
-        try:
-            return self.run.metrics.open("a")
-        except OSError as error:
-            raise UserError(write_failure(self.run.metrics, error)) from error
+
+def _number(value: object) -> float:
+    return value if isinstance(value, float) else math.nan
 
 
 def _by_quartile(losses: Tensor, t: Tensor, timesteps: int) -> Tensor:

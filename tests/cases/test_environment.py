@@ -243,7 +243,8 @@ def test_runs_of_a_folder_that_may_not_be_read() -> None:
     closed.mkdir(mode=0o000)
     # What is imported later is imported before: the interpreter's own folder may be closed to another user.
     program = (
-        "import locale, logging, os, sys, rich.console, rich.table, platformdirs, core.compute.distributed, tinydiff_tui.commands.runs\n"
+        "import locale, logging, os, sys, rich.console, rich.table, platformdirs\n"
+        "import core.compute.distributed, tinydiff_tui.commands.runs\n"
         "from tinydiff_tui.cli import run\n"
         "os.getuid() or os.setuid(65534)\n"
         "sys.exit(run(['runs', sys.argv[1]]))"

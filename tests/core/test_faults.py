@@ -23,7 +23,7 @@ from core.runs.folder import RunDir, read_run
 from core.training.events import Finished, RolledBack, Saved
 from core.training.trainer import Trainer
 
-from .compare import assert_same_run
+from .compare import assert_same_run, same_tensors
 
 KILLS = {"time": 30, "file operation": 15}
 
@@ -66,13 +66,14 @@ class Server:
         env = os.environ | {"OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
 
-    def run(self, config: Any, seconds: float = 300.0, die_at: int = 0) -> dict[str, Any]:
-        """One attempt at a run; its code is 0 when it came to its end and -9 when it was killed."""
+    def run(self, config: Any, seconds: float = 300.0, *, every_step: bool = True, **faults: Any) -> dict[str, Any]:
+        """One attempt at a run; its code is 0 when it came to its end, 2 when it was refused and -9 when it was killed."""
         assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(json.dumps({"config": config.to_dict(), "seconds": seconds, "die_at": die_at}) + "\n")
+        job = {"config": config.to_dict(), "seconds": seconds, "every_step": every_step, "faults": faults}
+        self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
         ended: dict[str, Any] = json.loads(self.process.stdout.readline())
-        assert ended["code"] in (0, -signal.SIGKILL), ended
+        assert ended["code"] in (0, 2, -signal.SIGKILL), ended
         return ended
 
 
@@ -103,6 +104,7 @@ def test_kills_at_random_moments_change_nothing(
         else:
             ended = server.run(killed, die_at=rng.randint(1, whole["operations"] // 2))
         half += ended["half"]
+        assert ended["code"] != 2, ended
         if ended["code"]:
             kills += 1
         else:
@@ -114,6 +116,39 @@ def test_kills_at_random_moments_change_nothing(
     assert not list(tmp_path.rglob(".*.tmp")), "what the killed left is cleared away"
     print(f"{kills} kills, {half} of them inside a file being written, {finished + 1} runs compared")
     assert moment == "time" or half > 2  # these kills are the same on every machine
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("for_good", [False, True], ids=["once", "for good"])
+def test_whichever_file_operation_fails_nothing_is_lost(
+    tiny_config: Callable[..., Any], tmp_path: Path, server: Server, for_good: bool
+) -> None:
+    """Each file operation of a short run fails in turn. It ends with one sentence, or goes on and says what it did without;
+    resumed, it comes to the same weights, with every checkpoint of an epoch."""
+    short = {"threads": 1, "sample_interval": 0}
+    whole = server.run(tiny_config(tmp_path / "whole", **short), every_step=False, fail_at=10**6)
+    assert whole["code"] == 0 and not whole["said"]
+    final = load_checkpoint(RunDir(tmp_path / "whole").final)
+    errors = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
+    refused = 0
+    for number in range(1, whole["operations"] + 1):
+        config = tiny_config(tmp_path / str(number), **short)
+        error = errors[number % len(errors)]
+        ended = server.run(config, every_step=False, fail_at=number, error=error, for_good=for_good)
+        assert all(text and "\n" not in text for text in ended["said"]), ended
+        if ended["code"]:
+            refused += 1
+            again = server.run(config, every_step=False)  # the last operation of all fails when everything is done
+            assert again["code"] == 0 or "is finished already" in again["said"][0], again
+        run = RunDir(tmp_path / str(number))
+        found = load_checkpoint(run.final)
+        assert all(same_tensors(found[key], final[key]) for key in ("step", "model", "ema", "optimizers")), (number, ended)
+        assert [path.name for path in run.epoch_checkpoints()] == ["model_epoch_001.pt", "model_epoch_002.pt"], (number, ended)
+        assert read_run(run.path).status == "finished"
+        shutil.rmtree(run.path)
+    print(f"{whole['operations']} operations, {refused} of them ended the run when they failed")
+    assert refused > 20
 
 
 @pytest.mark.slow

@@ -224,16 +224,17 @@ def test_the_lr_of_an_extended_run_follows_its_new_length(tiny_config: Config, t
 
 def test_a_budget_ends_the_schedule_of_the_lr_when_it_ends(tiny_config: Config, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    events = list(Trainer(tiny_config(folder, budget="2s", warmup=2)))
+    events = list(Trainer(tiny_config(folder, budget="2s", warmup=2, sample_interval=0)))
     steps = [event for event in events if isinstance(event, Step)]
     assert 2 <= steps[-1].seconds < 2 + 2 * max(b.seconds - a.seconds for a, b in pairwise(steps)), "ends with the step in hand"
     assert steps[-1].lr < 0.5 * max(step.lr for step in steps), "falls towards 0"
     assert isinstance(events[-1], Finished)
-    assert any(isinstance(event, Samples) for event in events[-3:]), "a checkpoint comes between at the end of an epoch"
     info = read_run(folder)
     assert (info.status, info.total_steps, info.step) == ("finished", len(steps), len(steps))
     assert metrics(folder)[-1]["step"] == len(steps)
-    stop_at(Trainer(tiny_config(folder, budget="1h", warmup=2), resume=True), lambda event: isinstance(event, Step))
+    stop_at(
+        Trainer(tiny_config(folder, budget="1h", warmup=2, sample_interval=0), resume=True), lambda event: isinstance(event, Step)
+    )
     info = read_run(folder)
     assert info.step == len(steps) + 1 and info.total_steps > 100 * len(steps)
 

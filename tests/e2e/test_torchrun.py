@@ -23,11 +23,13 @@ FLAGS = (
 )  # fmt: skip
 
 
-def together(*arguments: str, cwd: Path, processes: int = 2) -> "subprocess.Popen[str]":
+def together(
+    *arguments: str, cwd: Path, processes: int = 2, program: tuple[str, ...] = ("-m", "tinydiff_tui")
+) -> "subprocess.Popen[str]":
     """Start `tinydiff-tui ARGUMENTS` in so many processes."""
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes),
-        "-m", "tinydiff_tui", *arguments,
+        *program, *arguments,
     ]  # fmt: skip
     env = os.environ | {"XDG_CACHE_HOME": str(cwd / "cache"), "XDG_DATA_HOME": str(cwd / "data"), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -75,10 +77,12 @@ def test_two_processes_lose_what_one_process_loses(tmp_path: Path) -> None:
 def test_when_one_process_is_killed_the_other_says_so_and_the_run_goes_on_with_one(tmp_path: Path, victim: int) -> None:
     process = together("train", *FLAGS, "--epochs", "1000", "--checkpoint-seconds", "1", "--output-dir", "run", cwd=tmp_path)
     run = RunDir(tmp_path / "run")
-    wait_for_step(30, process)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    by_rank = {_rank(child): int(child) for child in children}
-    os.kill(by_rank[str(victim)], signal.SIGKILL)
+    step = 30
+    wait_for_step(step, process)
+    while not read_run(run.path).step:  # the first checkpoint is written, and run.json after it
+        step += 10
+        wait_for_step(step, process)
+    os.kill(by_rank(process)[victim], signal.SIGKILL)
     error = process.communicate()[1]
     assert process.returncode != 0
     assert "another process of this run is gone" in error
@@ -92,6 +96,46 @@ def test_when_one_process_is_killed_the_other_says_so_and_the_run_goes_on_with_o
         if isinstance(event, Step) and event.step > step + 10:
             break
     assert run.read_metrics()[-1]["step"] > step
+
+
+HASTY = """
+import sys
+import core.compute.distributed as distributed
+distributed.PATIENCE_SECONDS, distributed.BEAT_SECONDS = 15.0, 1.0
+from tinydiff_tui.cli import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def hasty(cwd: Path) -> "subprocess.Popen[str]":
+    """The run of FLAGS in two processes that wait 15 s for one another and no longer."""
+    (cwd / "hasty.py").write_text(HASTY)
+    return together("train", *FLAGS, "--epochs", "1000", "--output-dir", "run", cwd=cwd, program=(str(cwd / "hasty.py"),))
+
+
+def test_a_process_that_stands_still_ends_the_run_with_a_sentence(tmp_path: Path) -> None:
+    process = hasty(tmp_path)
+    wait_for_step(20, process)
+    os.kill(by_rank(process)[1], signal.SIGSTOP)
+    error = process.communicate(timeout=300)[1]
+    assert process.returncode != 0
+    assert "is gone or stands still" in error and "--resume" in error
+    assert read_run(tmp_path / "run").status == "stopped"
+
+
+def test_a_pause_may_last_longer_than_that(tmp_path: Path) -> None:
+    process = hasty(tmp_path)
+    wait_for_step(20, process)
+    run = RunDir(tmp_path / "run")
+    run.ask("pause")
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(25)
+    assert read_run(run.path).status == "paused"
+    run.ask("resume")
+    wait_for_step(run.read_metrics()[-1]["step"] + 50, process)
+    run.ask("stop")
+    error = process.communicate(timeout=300)[1]
+    assert process.returncode == 0, error
 
 
 def test_samples_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
@@ -133,6 +177,12 @@ def test_a_batch_that_cannot_be_shared_is_one_sentence(tmp_path: Path) -> None:
     assert json.dumps(sorted(p.name for p in tmp_path.iterdir())).count("run") == 0
 
 
-def _rank(pid: str) -> str:
+def by_rank(process: "subprocess.Popen[str]") -> dict[int, int]:
+    """The processes of a run by rank."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return {_rank(child): int(child) for child in children}
+
+
+def _rank(pid: str) -> int:
     environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    return next(entry.split(b"=")[1].decode() for entry in environment if entry.startswith(b"RANK="))
+    return next(int(entry.split(b"=")[1]) for entry in environment if entry.startswith(b"RANK="))

@@ -7,7 +7,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.compute.distributed import join
+from core.compute.distributed import PATIENCE_SECONDS, join
 from core.config import SampleConfig
 from core.errors import UserError
 from core.files import is_plain, require_checkpoint, require_folder, unused, user_path
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     from core.diffusion.generate import classes_drawn, generate, source_pictures
     from core.runs.checkpoint import load_model
 
-    processes, compute = join(chosen_compute(options))
+    processes, compute = join(chosen_compute(options), 6 * PATIENCE_SECONDS)  # one may have a whole batch more to draw
     model = load_model(checkpoint, device=compute.device)
     if options.timesteps not in (None, model.config.timesteps):
         raise UserError(

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from core.compute.distributed import check_share, is_first, world_size
 from core.config import TrainConfig, check_batch
 from core.data.datasets import default_dataset, describe, require
 from core.errors import UserError
 from core.files import shell_word, take_notices, user_path
-from core.runs.folder import RunDir, read_run
+from core.runs.folder import RunDir
 from tinydiff_tui.commands.options import given
 from tinydiff_tui.commands.output import say
 from tinydiff_tui.commands.progress import Plain, make_progress
@@ -46,7 +46,13 @@ def run(options: argparse.Namespace) -> int:
     from core.training.trainer import Trainer
 
     checkpoint = user_path(options.resume) if isinstance(options.resume, str) else None
-    trainer = Trainer(config, resume=bool(options.resume), overwrite=options.overwrite, checkpoint=checkpoint)
+    trainer = Trainer(
+        config,
+        resume=bool(options.resume),
+        overwrite=options.overwrite,
+        checkpoint=checkpoint,
+        other_data=bool(given(options, TrainConfig, ("dataset", "data_dir"))),
+    )
     if not trainer.processes.first:
         with stop_signals():  # the first process answers them for all
             for _ in trainer:
@@ -75,28 +81,27 @@ def _checked_config(options: argparse.Namespace) -> TrainConfig:
     run_dir = RunDir(fields.get("output_dir", TrainConfig.output_dir))
     if options.resume:
         run_dir.check_free(resume=True, overwrite=False)
+        from core.runs.resume import saved_config
+
         # A resume needs no flag but --output-dir: the rest is the run's own.
-        config = TrainConfig.continued(_saved_config(run_dir), fields | {"output_dir": str(run_dir.path)})
+        checkpoint = user_path(options.resume) if isinstance(options.resume, str) else None
+        config = TrainConfig.continued(saved_config(run_dir, checkpoint), fields | {"output_dir": str(run_dir.path)})
     else:
         fields.setdefault("dataset", default_dataset(root))
         config = TrainConfig.of(**fields)
         if is_first():
             run_dir.check_free(resume=False, overwrite=options.overwrite)
     check_share(config.batch_size)
-    require(config.dataset, user_path(config.data_dir) if config.data_dir else None)
+    try:
+        require(config.dataset, user_path(config.data_dir) if config.data_dir else None)
+    except UserError as error:
+        if not options.resume:
+            raise
+        flag = "--dataset folder:PATH" if config.dataset.startswith("folder:") else "--data-dir"
+        raise UserError(f"{error}; if the pictures of this run lie elsewhere now, say where with {flag}") from error
     if not config.dataset.startswith("folder:"):
         check_batch(config.batch_size, config.dataset, describe(config.dataset, root).size)
     return config
-
-
-def _saved_config(run_dir: RunDir) -> dict[str, Any]:
-    """The config of a run; from a checkpoint when run.json is torn or was not written yet."""
-    try:
-        return read_run(run_dir.path).config.to_dict()
-    except UserError:
-        from core.runs.resume import load_or_offer
-
-        return dict(load_or_offer(run_dir.last, run_dir)["config"])
 
 
 def _pull(trainer: "Trainer", progress: Plain, stop: list[int]) -> None:

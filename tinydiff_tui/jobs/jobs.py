@@ -12,7 +12,7 @@ from typing import Any
 
 from textual.message_pump import MessagePump
 
-from core.errors import UserError
+from core.errors import OUT_OF_MEMORY, UserError, out_of_memory
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 
 POST_SECONDS = 0.1
@@ -72,10 +72,8 @@ class Job:
                         break
         except UserError as problem:
             error = str(problem)
-        except MemoryError:
-            error = "not enough memory; use a smaller batch, fewer images or a smaller model"
         except Exception as problem:  # a bug in the engine ends the job, never the app
-            error = f"unexpected {type(problem).__name__}: {problem}"
+            error = OUT_OF_MEMORY if out_of_memory(problem) else f"unexpected {type(problem).__name__}: {problem}"
         if item is not None:  # how it stands at the end, the last words of an error or a stop among it
             try:
                 snapshot = see(item)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from core.errors import UserError
+from core.runs import pace
 from core.runs.folder import MetricsReader, RunDir, RunInfo, find_runs
-from tinydiff_tui.jobs.training import LossCurve, Series, mean
+from tinydiff_tui.jobs.training import LossCurve, Series
 from tinydiff_tui.terminal.cells import Pixels
 from tinydiff_tui.text import ago, duration, number, printable, short_count
 
@@ -43,7 +44,7 @@ class _Followed:
     reader: MetricsReader
     behind: bool = False
     series: Series = field(default_factory=Series)
-    lately: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=12))
+    lately: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=pace.LINES))
 
 
 class RunList:
@@ -90,7 +91,7 @@ class RunList:
             printable(config.dataset),
             f"{config.model} {config.objective}",
             f"{short_count(step)}/{short_count(run.total_steps)}",
-            number(mean(losses[-10:])),
+            number(followed.lately[-1]["loss"] if followed.lately else math.nan),  # of the steps that the quarters are of
             ago(time.time() - run.started),
         )
         curve = LossCurve(name, np.array(followed.series.steps), np.array(losses))
@@ -116,15 +117,14 @@ def pulse(run: RunInfo, lately: Sequence[dict[str, Any]]) -> str:
     """One line on a live run from the last lines of its metrics; what they do not tell is left out."""
     if not lately:
         return "no step is logged yet"
-    first, last = lately[0], lately[-1]
+    last = lately[-1]
     epochs = "" if run.config.budget else f" of {run.config.epochs}"
     epoch = last.get("epoch")
     parts = [f"epoch {epoch}{epochs}"] if isinstance(epoch, int) else []
-    seconds = _seconds(last) - _seconds(first)  # of training: a pause is not in it
-    steps = last["step"] - first["step"]
-    if seconds > 0 and steps > 0 and math.isfinite(seconds):
-        left = duration((run.total_steps - last["step"]) * (seconds / steps))
-        parts += [f"{steps * run.config.batch_size / seconds:.0f} images/s", f"{left} left"]
+    step_seconds = pace.seconds_a_step([(line["step"], _seconds(line)) for line in lately])
+    left = pace.seconds_left(run.config, last["step"], run.total_steps, _seconds(last), step_seconds)
+    if math.isfinite(step_seconds):
+        parts += [f"{run.config.batch_size / step_seconds:.0f} images/s", f"{duration(left)} left"]
     if run.status == "paused":
         parts.append("paused")
     quartiles = last.get("quartiles")
@@ -140,11 +140,9 @@ def _seconds(entry: dict[str, Any]) -> float:
 
 
 def newest_samples(folder: Path) -> Path | None:
-    """The youngest samples/epoch_*.png of a run; links are passed over."""
-    files = [
-        (path.stat().st_mtime_ns, path) for path in folder.glob("samples/epoch_*.png") if path.is_file() and not path.is_symlink()
-    ]
-    return max(files)[1] if files else None
+    """The samples/epoch_*.png of a run's last epoch; links are passed over."""
+    files = [path for path in folder.glob("samples/epoch_*.png") if path.is_file() and not path.is_symlink()]
+    return max(files, key=lambda path: (len(path.name), path.name), default=None)  # by epoch: a copy has other times
 
 
 def cut(tiled: Pixels) -> Pixels:

@@ -18,7 +18,7 @@ from core.config import SampleConfig
 from core.diffusion.generate import BatchFrame, generate, source_pictures
 from core.diffusion.model import Model
 from core.runs.checkpoint import load_model
-from core.runs.folder import RunInfo, find_runs
+from core.runs.folder import RunDir, RunInfo, find_runs
 from tinydiff_tui.terminal.cells import Pixels
 
 MOST_FRAMES = 100
@@ -72,7 +72,7 @@ def checkpoints(root: Path) -> Iterator[tuple[tuple[str, Path], ...]]:
         name = run.path.name if run.path == root else str(run.path.relative_to(root))
         what = "final" if run.checkpoint.name.startswith("model_final") else f"step {run.step:,}"
         found.append((f"{name} · {what}", run.checkpoint))
-        for path in sorted(run.path.glob("checkpoints/model_epoch_*.pt"), reverse=True):
+        for path in reversed(RunDir(run.path).epoch_checkpoints()):
             found.append((f"{name} · {path.stem.removeprefix('model_').replace('_', ' ')}", path))
     yield tuple(found)
 

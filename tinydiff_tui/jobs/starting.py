@@ -7,7 +7,7 @@ from typing import Any
 from core.config import TrainConfig, check_batch
 from core.data.datasets import describe, require
 from core.files import require_folder, user_path, working_folder
-from core.runs.folder import read_run
+from core.runs.folder import RunDir
 
 
 def placed(config: TrainConfig, cwd: Path, data_dir: Path | None) -> TrainConfig:
@@ -27,8 +27,13 @@ def check_data(config: TrainConfig) -> None:
 
 def resumed(asked: TrainConfig, given: dict[str, Any]) -> TrainConfig:
     """The config of the run in asked.output_dir with what the form changed of it. Raises UserError."""
-    own = read_run(Path(asked.output_dir)).config.to_dict()
-    given = {name: value for name, value in given.items() if name not in ("dataset", "output_dir", "data_dir")}
+    from core.runs.resume import saved_config  # imports torch, as the run that follows does
+
+    own = saved_config(RunDir(asked.output_dir))
+    own_place = ["output_dir", "data_dir"]
+    if not (own["dataset"].startswith("folder:") and asked.dataset.startswith("folder:")):  # else the pictures may have moved
+        own_place.append("dataset")
+    given = {name: value for name, value in given.items() if name not in own_place}
     return TrainConfig.continued(own, given | {"output_dir": asked.output_dir, "data_dir": asked.data_dir})
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import TrainConfig
+from core.runs.folder import MetricsReader
 from tinydiff_tui.terminal.cells import Pixels
 from tinydiff_tui.text import for_app
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 MOST_POINTS = 2000
 RECENT = 400  # losses that the sparkline shows
+HEADLINE = 10  # steps that the loss and its quarters are means of, as in a line of metrics
 
 Values = NDArray[np.float64]
 
@@ -114,8 +116,7 @@ class Training:
         self._phase = "preparing"
         self._step: Step | None = None
         self._pending: list[Tensor] = []
-        self._quarters: Tensor | None = None
-        self._shown_quarters = np.full(4, math.nan)
+        self._headline: deque[NDArray[np.float64]] = deque(maxlen=HEADLINE)
         self._series = Series()
         self._recent: deque[float] = deque(maxlen=RECENT)
         self._log: deque[str] = deque(maxlen=200)
@@ -157,7 +158,7 @@ class Training:
         return self.trainer is not None and self.trainer.paused
 
     def _restore(self, trainer: "Trainer") -> None:
-        for entry in trainer.run.read_metrics():
+        for entry in MetricsReader(trainer.run).read():
             if entry["step"] <= trainer.step:
                 self._series.add(entry["step"], [entry["loss"]])
                 self._recent.append(entry["loss"])
@@ -166,14 +167,15 @@ class Training:
         self._log.append(f"{time.strftime('%H:%M:%S')} {for_app(text)}")
 
     def _see(self, event: "Event") -> None:
+        import torch
+
         from core.training.events import Finished, RolledBack, Samples, Sampling, Step
 
         assert self.trainer is not None
         match event:
             case Step():
                 self._step, self._phase = event, "training"
-                self._pending.append(event.loss)
-                self._quarters = event.quartiles if self._quarters is None else self._quarters + event.quartiles
+                self._pending.append(torch.cat([event.loss[None], event.quartiles.flatten()]))
             case Sampling():
                 self._phase = "sampling"
                 self._pictures = event.frame.frame.x
@@ -182,6 +184,7 @@ class Training:
                 self._pictures, self._pictures_title = event.images, f"samples, epoch {event.epoch} (EMA)"
             case RolledBack():
                 self._pending.clear()
+                self._headline.clear()
                 self._series.cut(event.step)
             case Finished():
                 self.finished, self._phase = event.path, "finished"
@@ -193,6 +196,7 @@ class Training:
         assert self.trainer is not None
         self._read_tensors()
         step, trainer = self._step, self.trainer
+        loss, quartiles = headline(self._headline)
         return TrainView(
             folder=trainer.run.path,
             title=trainer.title,
@@ -202,13 +206,13 @@ class Training:
             epoch=step.epoch if step else 0,
             epochs=trainer.epochs,
             steps_per_epoch=trainer.steps_per_epoch,
-            loss=self._recent[-1] if self._recent else math.nan,
+            loss=loss,
             lr=step.lr if step else 0.0,
             grad_norm=float(step.grad_norm) if step else math.nan,
             images_per_second=step.images_per_second if step else 0.0,
             eta_seconds=step.eta_seconds if step else math.nan,
             seconds=step.seconds if step else 0.0,
-            quartiles=tuple(self._shown_quarters.tolist()),
+            quartiles=quartiles,
             memory=memory_used(),
             steps=np.array(self._series.steps),
             losses=np.array(self._series.losses),
@@ -224,38 +228,45 @@ class Training:
         from core.images import to_uint8
 
         if self._pending and self._step is not None:
-            losses = torch.stack(self._pending).float().tolist()
+            rows = torch.stack(self._pending).double().cpu().numpy()
             self._pending.clear()
+            losses = rows[:, 0].tolist()
             self._recent.extend(losses)
+            self._headline.extend(rows)
             self._series.add(self._step.step, losses)
-        if self._quarters is not None:
-            sums, counts = self._quarters.float().cpu().numpy()
-            self._quarters = None
-            fresh = np.divide(sums, counts, out=np.full(4, math.nan), where=counts > 0)
-            # A running mean: one tenth of a second holds few images of each quarter.
-            known = np.isfinite(self._shown_quarters) & np.isfinite(fresh)
-            mixed = np.where(known, 0.9 * self._shown_quarters + 0.1 * fresh, fresh)
-            self._shown_quarters = np.where(np.isfinite(mixed), mixed, self._shown_quarters)
         if self._pictures is not None:
             self._drawn, self._pictures = to_uint8(self._pictures), None
 
 
+def headline(rows: Sequence[NDArray[np.float64]]) -> tuple[float, tuple[float, ...]]:
+    """The mean loss of some steps, and by quarter of t over the same; each row holds a loss, four sums and four counts."""
+    if not rows:
+        return math.nan, (math.nan,) * 4
+    table = np.array(rows)
+    sums, counts = table[:, 1:5].sum(0), table[:, 5:].sum(0)
+    quarters = np.divide(sums, counts, out=np.full(4, math.nan), where=counts > 0)
+    return float(table[:, 0].mean()), tuple(quarters.tolist())
+
+
 def event_line(event: "Event", folder: Path) -> str:
     """What a log says of an event, its files named from the run's folder; empty for a step or a frame of samples."""
-    from core.training.events import EpochEnd, Finished, RolledBack, Samples, Saved
+    from core.training.events import EpochEnd, Finished, Noted, RolledBack, Samples, Saved
 
+    line = ""
     match event:
         case EpochEnd():
-            return f"epoch {event.epoch}/{event.epochs}: mean loss {event.loss:.4f}"
+            line = f"epoch {event.epoch}/{event.epochs}: mean loss {event.loss:.4f}"
         case Samples():
-            return f"samples: {event.path.relative_to(folder)}"
+            line = f"samples: {event.path.relative_to(folder)}"
         case Saved():
-            return f"saved at step {event.step:,}: {event.path.relative_to(folder)}"
+            line = f"saved at step {event.step:,}: {event.path.relative_to(folder)}"
         case RolledBack():
-            return f"{event.reason}; back at step {event.step:,} with lr {event.lr:g}"
+            line = f"{event.reason}; back at step {event.step:,} with lr {event.lr:g}"
+        case Noted():
+            line = event.text
         case Finished():
-            return f"finished in {event.seconds:.0f} s: {event.path.relative_to(folder)}"
-    return ""
+            line = f"finished in {event.seconds:.0f} s: {event.path.relative_to(folder)}"
+    return line
 
 
 def memory_used() -> float:

@@ -386,8 +386,10 @@ class Trainer:
             yield Noted(note)
 
     def _step(self) -> tuple[Tensor, Tensor, Tensor, float]:
-        """One optimizer step on this process's share of the global batch: its loss, that by quarter of t, the gradient's norm and
-        the learning rate. Raises Diverged."""
+        """One optimizer step on this process's share of the global batch. Raises Diverged.
+
+        Returns the loss, that by quarter of t, the norm of the gradient and the learning rate.
+        """
         state = self.state
         lr = self.config.lr * state.lr_factor * lr_fraction(self.config, state.step, self.total_steps)
         x0, t, noise, labels = self._draw()
@@ -481,6 +483,7 @@ class Trainer:
         self.state.network.zero_grad(set_to_none=True)
         self.state.restore(saved, self.run.last)
         self.state.lr_factor = lr_factor
+        self._counted = self._clock()  # what came after that checkpoint led to nothing
 
     def _finish(self) -> Iterator[Event]:
         save_checkpoint(self.run.final, self._content())

@@ -164,7 +164,7 @@ async def test_actions_of_train(tmp_path: Path) -> None:
         await drive("scale_lr(1)", lambda: screen.training.trainer.state.lr_factor)
         await drive("scale_lr(-1)", lambda: screen.training.trainer.state.lr_factor)
         await drive("log_scale", lambda: screen.query_one(LossChart).log_scale)
-        await drive("checkpoint", lambda: sum("saved last.pt" in line for line in screen.view.log))
+        await drive("checkpoint", lambda: sum("checkpoints/last.pt" in line for line in screen.view.log))
         await drive("sample", lambda: screen.view.pictures is not None)
         await drive("pause", lambda: read_run(run.path).status)
         await drive("pause", lambda: read_run(run.path).status)
@@ -194,7 +194,7 @@ async def test_actions_of_runs(tmp_path: Path, tiny_run: Path) -> None:
         await until(pilot, lambda: [row.name for row in screen.rows] == ["outputs", "done"])
         await drive("pause", lambda: screen.rows[0].cells[0] == "paused")
         await drive("pause", lambda: screen.rows[0].cells[0] == "running")
-        await drive("ask('checkpoint')", lambda: any("saved last.pt" in line for line in train.view.log))  # type: ignore[union-attr]
+        await drive("ask('checkpoint')", lambda: any("checkpoints/last.pt" in line for line in train.view.log))  # type: ignore[union-attr]
         await drive("ask('sample')", lambda: any(tmp_path.glob("outputs/samples/*.png")))
         await drive("ask('stop')", lambda: screen.rows[0].cells[0] == "stopped")
         shutil.copytree(tiny_run, tmp_path / "late")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.terminal import Terminal
 
-INPUTS = 400
+INPUTS = 60
 PIECES: list[bytes] = [
     *(bytes([byte]) for byte in (0x80, 0x9B, 0xC3, 0xE2, 0xF0, 0xFF, 0xC0, 0xED, 0x00, 0x07)),
     *(b"\x1b", b"\x1b[", b"\x1bO", b"\x1b]", b"\x1bP", b"\x1b[12;", b"\x1b[<", b"\x1b[200~", b"\x1b[201~", b"\x1b[M"),

@@ -61,7 +61,7 @@ async def test_fields_that_do_not_fit_together_are_answered_under_the_form(tmp_p
         assert "epsilon" in str(form.query_one("#problem", Static).content)
         await fill(pilot, objective="flow", schedule="flow", dataset="mnist")
         await pilot.press("ctrl+s")
-        assert "--download mnist" in str(form.query_one("#problem", Static).content)
+        assert "press D on mnist in Data (1)" in str(form.query_one("#problem", Static).content)
 
 
 async def test_the_important_fields_fit_80x24_and_the_rest_unfolds(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ async def test_keys_of_the_dashboard(tmp_path: Path) -> None:
         assert trainer.step == held
         await pilot.press("space", "c", "s")
         await until(pilot, lambda: read_run(tmp_path / "outputs").status == "running")
-        await until(pilot, lambda: any("saved last.pt" in line for line in screen.view.log))  # type: ignore[union-attr]
+        await until(pilot, lambda: any("checkpoints/last.pt" in line for line in screen.view.log))  # type: ignore[union-attr]
         await until(pilot, lambda: screen.view.pictures is not None)  # type: ignore[union-attr]
         await pilot.press("1")  # it goes on while another mode is shown
         step = trainer.step
@@ -147,7 +147,7 @@ async def test_requests_in_the_run_folder_are_the_same_as_keys(tmp_path: Path) -
         run.ask("checkpoint")
         run.ask("sample")
         run.ask("resume")
-        await until(pilot, lambda: any("saved last.pt" in line for line in screen.view.log))  # type: ignore[union-attr]
+        await until(pilot, lambda: any("checkpoints/last.pt" in line for line in screen.view.log))  # type: ignore[union-attr]
         await until(pilot, lambda: any(run.path.glob("samples/*.png")))
         assert any("asked to sample" in line for line in screen.view.log)  # type: ignore[union-attr]
         assert read_run(run.path).status == "running"

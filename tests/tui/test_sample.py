@@ -111,7 +111,7 @@ async def test_pictures_are_saved_beside_the_run(place: Path) -> None:
         await pilot.press("w")
         await until(pilot, lambda: "sampled_2.png" in status(screen))
         await pilot.press("G")
-        await until(pilot, lambda: "saved" in status(screen) and ".gif" in status(screen))
+        await until(pilot, lambda: status(screen).startswith("saved") and ".gif" in status(screen))
         assert Image.open(place / "outputs" / "sampled.png").size[0] > 100
         assert Image.open(place / "outputs" / "sampled.gif").n_frames > 5  # type: ignore[attr-defined]
 
@@ -139,7 +139,7 @@ async def test_mistakes_are_sentences(place: Path) -> None:
         await until(pilot, lambda: "at most the model's 100 timesteps" in status(screen))
         screen.query_one("#steps", Input).value = "-1"
         await pilot.press("g")
-        await until(pilot, lambda: "--steps must be at least 1" in status(screen))
+        await until(pilot, lambda: "steps must be at least 1" in status(screen))
         screen.query_one("#steps", Input).value = ""
         (place / "torn.pt").write_bytes(b"torn")
         screen.choose_checkpoint(place / "torn.pt")

@@ -61,7 +61,7 @@ async def test_fields_that_do_not_fit_together_are_answered_under_the_form(tmp_p
         assert "epsilon" in str(form.query_one("#problem", Static).content)
         await fill(pilot, objective="flow", schedule="flow", dataset="mnist")
         await pilot.press("ctrl+s")
-        assert "--download mnist" in str(form.query_one("#problem", Static).content)
+        assert "press D on mnist in Data (1)" in str(form.query_one("#problem", Static).content)
 
 
 async def test_the_important_fields_fit_80x24_and_the_rest_unfolds(tmp_path: Path) -> None:

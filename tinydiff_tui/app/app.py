@@ -268,7 +268,7 @@ class TinydiffApp(App[None]):
     def action_command_palette(self) -> None:
         """The palette, which closes once however often it is told to."""
         if not isinstance(self.screen, Palette):
-            self.push_screen(Palette(id="--command-palette"))
+            self.push_screen(Palette())  # without an id: the one before may still be on its way out
 
     def search_themes(self) -> None:
         """The palette with the themes in it."""

@@ -26,6 +26,8 @@ ON_NAN = ("stop", "rollback")
 REGIONS = ("centre", "left", "right", "top", "bottom")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
+COMPUTE_FIELDS = ("device", "precision", "threads")
+"""Where a config computes."""
 REQUESTS = ("pause", "resume", "checkpoint", "sample", "stop")
 """What may be asked of a run through its folder."""
 LARGEST = 2**53 - 1

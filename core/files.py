@@ -6,11 +6,7 @@ import io
 import json
 import os
 import re
-import secrets
-import shlex
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -67,6 +63,8 @@ def _temporary_folder() -> Path:
     """This user's own folder among the temporary files: nobody else's, a folder, and closed to others."""
     user = os.getuid() if hasattr(os, "getuid") else 0
     try:
+        import tempfile  # --help needs none of it
+
         folder = Path(tempfile.gettempdir()) / f"tinydiff-tui-{user}"
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=0o700)
@@ -80,6 +78,8 @@ def _temporary_folder() -> Path:
 
 @cache
 def _folder_of_this_process() -> Path:
+    import tempfile
+
     return Path(tempfile.mkdtemp(prefix="tinydiff-tui-"))
 
 
@@ -149,7 +149,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
             _write_through(target, content.getbuffer())
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.tmp")
+        temporary = target.with_name(f".{target.name[:40]}.{os.urandom(6).hex()}.tmp")
         # Not tempfile: 0o666 is cut by the umask of the process, which cannot be read without changing it for all threads.
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
     except OSError as error:
@@ -248,6 +248,8 @@ def require_folder(path: Path) -> None:
 
 def _probe(folder: Path) -> None:
     """Raise OSError unless a file can be made in this folder, or the folder itself and what is missing above it."""
+    import tempfile
+
     with tempfile.TemporaryFile(dir=_standing(folder)):
         pass
 
@@ -273,6 +275,8 @@ def require_checkpoint(path: Path) -> None:
 def require_space(path: Path, size: int) -> None:
     """Raise UserError when the disk of `path` cannot take `size` more bytes; what is there already stays untouched."""
     try:
+        import shutil
+
         free = shutil.disk_usage(_standing(_destination(path)[0].parent)).free
     except OSError as error:
         raise UserError(write_failure(path, error)) from error
@@ -344,6 +348,8 @@ def shell_word(path: Path | str) -> str:
     if text.startswith("-"):
         text = f"./{text}"
     if printable(text) == text:
+        import shlex
+
         return shlex.quote(text)
     safe = (chr(byte) if 32 <= byte < 127 and chr(byte) not in "'\\" else f"\\x{byte:02x}" for byte in os.fsencode(text))
     return f"$'{''.join(safe)}'"

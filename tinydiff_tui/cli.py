@@ -9,10 +9,8 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from core.compute.distributed import is_first
-from core.config import REQUESTS, SampleConfig, TrainConfig
+from core.config import COMPUTE_FIELDS, REQUESTS, SampleConfig, TrainConfig
 from core.errors import OUT_OF_MEMORY, UserError, out_of_memory
-from core.files import reason, take_notices, working_folder
-from tinydiff_tui.commands.options import COMPUTE
 from tinydiff_tui.commands.output import complain, open_output, quiet_libraries
 
 _LONGEST_COMPLAINT = 300  # characters of a message that repeats what was typed
@@ -42,6 +40,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         options = parse(arguments)
         quiet_libraries()
+        from core.files import working_folder  # not for --help
+
         working_folder()
         command = import_module(f"tinydiff_tui.commands.{options.command}").run
         return int(command(options))
@@ -58,10 +58,15 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     except OSError as error:  # of a file that nobody expected to fail: no right to look at it, a disk that went away
         place = f"{error.filename}: " if error.filename is not None else ""
+        from core.files import reason
+
         return _complain(f"{place}{reason(error)}; check the file and its permissions, or give another place")
     finally:
-        for notice in take_notices():
-            _complain(notice)
+        if "core.files" in sys.modules:
+            from core.files import take_notices
+
+            for notice in take_notices():
+                _complain(notice)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -188,7 +193,7 @@ def _visualize(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_compute(parser: argparse.ArgumentParser) -> None:
-    _add_fields(parser, TrainConfig, only=COMPUTE)
+    _add_fields(parser, TrainConfig, only=COMPUTE_FIELDS)
 
 
 def _plain(parser: argparse.ArgumentParser) -> None:

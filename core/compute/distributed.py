@@ -4,7 +4,6 @@ The first process (rank 0) decides everything: it alone reads and writes the run
 what comes next. A process on its own is a group of one, and none of this costs it anything.
 """
 
-import datetime
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -156,6 +155,8 @@ def join(compute: "Compute", patience: float | None = None) -> "tuple[ProcessGro
     import torch.distributed as dist
 
     with _exchange():
+        import datetime
+
         timeout = datetime.timedelta(seconds=patience or PATIENCE_SECONDS)
         dist.init_process_group("nccl" if compute.device.type == "cuda" else "gloo", timeout=timeout)
         processes = ProcessGroup(dist.get_rank(), dist.get_world_size(), dist.new_group(backend="gloo", timeout=timeout))

@@ -5,15 +5,12 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.config import TrainConfig, check_value
+from core.config import COMPUTE_FIELDS, TrainConfig, check_value
 from core.errors import UserError
 from core.files import require_writable, user_path
-from core.runs.folder import holds_file
 
 if TYPE_CHECKING:
     from core.compute.device import Compute
-
-COMPUTE = ("device", "precision", "threads")
 
 
 def given(options: argparse.Namespace, config: type, only: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -24,7 +21,7 @@ def given(options: argparse.Namespace, config: type, only: tuple[str, ...] = ())
 
 def check_compute(options: argparse.Namespace) -> None:
     """Raise UserError for a device or a precision that there is not, before torch is imported."""
-    wanted = given(options, TrainConfig, COMPUTE)
+    wanted = given(options, TrainConfig, COMPUTE_FIELDS)
     for field in dataclasses.fields(TrainConfig):
         if field.name in wanted:
             check_value(field, wanted[field.name])
@@ -36,6 +33,8 @@ def output_path(asked: str | Path, checkpoint: Path | None = None) -> Path:
     require_writable(path)
     if checkpoint is not None and path.exists() and path.samefile(checkpoint):
         raise UserError(f"{path} is the checkpoint itself, which would be lost; choose another name")
+    from core.runs.folder import holds_file
+
     if holds_file(path):
         raise UserError(f"{path} is a part of a trained run, which would be lost; choose another name")
     return path
@@ -45,4 +44,4 @@ def chosen_compute(options: argparse.Namespace) -> "Compute":
     """Where to compute, as asked for; imports torch. Raises UserError."""
     from core.compute.device import choose_compute
 
-    return choose_compute(**given(options, TrainConfig, COMPUTE))
+    return choose_compute(**given(options, TrainConfig, COMPUTE_FIELDS))

@@ -62,8 +62,8 @@ class Trainer:
         checkpoint: Path | None = None,
         other_data: bool = False,
     ) -> None:
+        self.run = RunDir(config.output_dir)  # as it was named: what is said of it stays short
         config = with_whole_paths(config)
-        self.run = RunDir(config.output_dir)
         if is_first():
             self.run.check_free(resume=resume, overwrite=overwrite)
         self.overwrite = overwrite

@@ -4,19 +4,16 @@ import gzip
 import math
 import os
 import struct
-import tarfile
-import tempfile
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from core.data.tree import holding
 from core.errors import UserError
 from core.names import Dataset
 
 if TYPE_CHECKING:  # what is missing is asked for before torch is there
+    import numpy as np
     from torch import Tensor
 
 _MOST_BYTES = 1 << 30  # a header that promises more lies
@@ -35,6 +32,7 @@ def is_on_disk(entry: Dataset, root: Path) -> bool:
 
 def open_idx(entry: Dataset, split: str, root: Path) -> "tuple[Tensor, Tensor, tuple[str, ...]]":
     """(images, labels, classes) from files in LeCun's format. Raises UserError when they are torn or not all there."""
+    import numpy as np
     import torch
     from torchvision import datasets
 
@@ -55,6 +53,10 @@ def open_idx(entry: Dataset, split: str, root: Path) -> "tuple[Tensor, Tensor, t
 
 def open_cifar(entry: Dataset, split: str, root: Path) -> "tuple[Tensor, Tensor, tuple[str, ...]]":
     """(images, labels, classes) from torchvision's files, or from their archive. Raises UserError when they are torn."""
+    import tarfile
+    import tempfile
+
+    import numpy as np
     import torch
     from torchvision import datasets
     from torchvision.datasets.utils import check_integrity
@@ -94,8 +96,10 @@ def _packed(entry: Dataset, root: Path, file: Path) -> list[Path]:
     return [file.with_name(file.name + ".gz")]
 
 
-def _read_idx(file: Path) -> np.ndarray:
+def _read_idx(file: Path) -> "np.ndarray":
     """The bytes of a file or of its .gz in their shape, no more than its header says. Raises one of several errors."""
+    import numpy as np
+
     path = file if file.exists() else file.with_name(file.name + ".gz")
     if not path.is_file():
         raise ValueError(f"{path.name} is not a file")

@@ -110,17 +110,14 @@ class RunDir:
                 f"{leading_out[0]} is a link that leads out of its run's folder; put the file itself there, or remove it"
             )
         if strange:
-            what = "folder" if strange[0].name in _FOLDERS else "plain file"
-            raise UserError(f"{strange[0]} is no {what}, so this run cannot be read or written; remove it")
+            raise UserError(f"{strange[0]} is no plain file, so this run cannot be read or written; remove it")
 
     def _is_plain(self, entry: Path) -> bool:
-        """Whether what lies there, if anything does, is what a run puts there; other folders beside its files do no harm."""
+        """Whether what lies there, if anything does, answers at once; a folder for a file is an error when it is used."""
         try:
             mode = entry.stat().st_mode
         except FileNotFoundError:
             return True
-        if entry.parent == self.path:
-            return stat.S_ISDIR(mode) if entry.name in _FOLDERS else stat.S_ISREG(mode)
         return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
     def refuse_second(self) -> None:

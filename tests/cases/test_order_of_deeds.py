@@ -120,7 +120,7 @@ def test_a_stop_that_cannot_save_says_so(tiny_config: Config, tmp_path: Path) ->
     events = pull(Trainer(tiny_config(run.path, sample_interval=0)), 3)
     run.last.unlink()
     (run.last / "in the way").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"cannot write .*last\.pt"):
+    with pytest.raises(UserError, match=r"last\.pt is a folder"):
         events.close()
 
 
@@ -133,7 +133,7 @@ def test_an_epoch_whose_checkpoint_failed_is_still_owed(tiny_run: Path, tiny_con
     events = iter(trainer)
     next(events)
     (run.checkpoint(1) / "in the way").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"cannot write .*model_epoch_001\.pt"):
+    with pytest.raises(UserError, match=r"model_epoch_001\.pt is a folder"):
         list(events)
     shutil.rmtree(run.checkpoint(1))
     assert load_checkpoint(run.last)["step"] == 6

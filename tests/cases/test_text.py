@@ -43,8 +43,10 @@ TINY = [
     "0",
     "--save-interval",
     "0",
-    "--budget",
-    "1s",
+    "--epochs",
+    "1",
+    "--batch-size",
+    "512",
 ]
 
 

@@ -278,7 +278,7 @@ def test_nothing_to_resume_is_said(tiny_config: Config, tmp_path: Path) -> None:
 
 def test_a_folder_below_a_file_is_refused(tiny_config: Config, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot be written; choose another --output-dir"):
+    with pytest.raises(UserError, match="cannot be written: not a directory; choose another folder"):
         Trainer(tiny_config(tmp_path / "file" / "run"))
 
 

@@ -37,13 +37,13 @@ def test_the_app_survives_the_raw_line(seed: int, tmp_path: Path) -> None:
         listen(app, 3)  # nothing is sent: whatever was begun on the line is over
         app.screen.reset()
         app.resize(100, 30)
-        for _ in range(8):  # out of whatever is open: panels over panels, lists, fields
+        for _ in range(20):  # out of whatever is open: panels over panels, lists, fields
             app.send("\x1b")
-            listen(app, 0.5)
+            listen(app, 0.3)
         app.send("5")
         app.until("Mark")
         app.send("?")
-        app.until("All keys that work now")
+        app.until("Mark or unmark a run")
         app.send("\x1b")
         app.until("Mark")
         app.send("\x03")

@@ -182,20 +182,20 @@ async def test_a_crash_is_one_plain_sentence_and_an_exit_code(said: str, tmp_pat
 
 async def test_a_panel_closes_once_however_often_it_is_told_to(tmp_path: Path) -> None:
     async with at_mode("runs", tmp_path) as pilot:
-        app = pilot.app
+        app: Any = pilot.app
         for panel in (Ask("?", {"a": "A", "": "B"}), Help([])):
             await app.push_screen(panel)
             panel.dismiss("a")
             panel.dismiss("a")
             await until(pilot, lambda: isinstance(app.screen, RunsScreen))
-        app.action_command_palette()
+        await app.action_command_palette()
         await pilot.pause()
         palette = app.screen
         palette.dismiss()
         palette.dismiss()
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
         await app.push_screen(under := Help([]))
-        app.action_command_palette()
+        await app.action_command_palette()
         await pilot.pause()
         palette = app.screen
         palette.dismiss()

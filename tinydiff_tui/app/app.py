@@ -265,14 +265,14 @@ class TinydiffApp(App[None]):
                 return False
             raise
 
-    def action_command_palette(self) -> None:
-        """The palette, which closes once however often it is told to."""
+    async def action_command_palette(self) -> None:  # type: ignore[override]  # Textual awaits what an action returns
+        """The palette; no key of the same packet goes past it: it fails when it, or its mode, is gone before it is there."""
         if not isinstance(self.screen, Palette):
-            self.push_screen(Palette())  # without an id: the one before may still be on its way out
+            await self.push_screen(Palette())  # without an id: the one before may still be on its way out
 
-    def search_themes(self) -> None:
+    async def action_change_theme(self) -> None:  # type: ignore[override]
         """The palette with the themes in it."""
-        self.push_screen(Palette([ThemeProvider], placeholder="Search for themes …"))
+        await self.push_screen(Palette([ThemeProvider], placeholder="Search for themes …"))
 
     def action_help(self) -> None:
         from tinydiff_tui.screens.panels import Help, key_groups

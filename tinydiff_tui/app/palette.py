@@ -4,13 +4,34 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from textual.await_complete import AwaitComplete
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
+from textual.events import Mount
 
 from tinydiff_tui.screens.once import Once
 
 
 class Palette(Once, CommandPalette):
-    """Textual's palette; two clicks beside it, or enter twice, close no more than it."""
+    """Textual's palette; two clicks beside it, or enter twice, close no more than it, and closed it looks for nothing more."""
+
+    _late = False
+
+    def _on_mount(self, event: Mount) -> None:
+        if self is not self.app.screen:  # its mode was left in the packet that opened it: what it is over cannot be told
+            event.prevent_default()
+            self._late = True
+
+    def on_screen_resume(self) -> None:
+        if self._late:
+            self.dismiss()
+
+    def dismiss(self, result: None = None) -> AwaitComplete:
+        """Close it, and end its search: that would fail without its list."""
+        self._cancel_gather_commands()
+        return super().dismiss(result)
+
+    def _gather_commands(self, search_value: str) -> Any:
+        return super()._gather_commands(search_value) if self is self.app.screen else None
 
 
 class BindingCommands(Provider):

@@ -17,4 +17,8 @@ class Once(Base):
 
     def dismiss(self, result: Any = None) -> AwaitComplete:
         """Close this screen with a result, unless it is closed already or another one lies over it."""
-        return super().dismiss(result) if self.is_attached and self is self.app.screen else AwaitComplete()
+        if not self.is_mounted:  # told so in the packet that opened it: Textual's own must have been there once
+            self.call_later(self.dismiss, result)
+        elif self is self.app.screen:
+            return super().dismiss(result)
+        return AwaitComplete()

@@ -131,7 +131,8 @@ class Explain(Panel):
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         module, _, name = (event.option_id or "").partition(":")
-        self.app.push_screen(Code(module, name))
+        if self is self.app.screen:  # enter twice in one packet opens it once
+            self.app.push_screen(Code(module, name))
 
 
 class Code(Panel):

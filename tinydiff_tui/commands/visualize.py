@@ -32,7 +32,6 @@ def run(options: argparse.Namespace) -> int:
     from core.diffusion.model import make_diffusion
 
     data = open_dataset(config.dataset, "train", root, config.image_size)
-    say(data.describe())
     count = min(options.num_images, len(data))
     x0 = images.to_float(data.images[:count])
     noise = SampleNoise(config.seed, 0, count, tuple(x0.shape[1:]), x0.device)()
@@ -52,5 +51,5 @@ def run(options: argparse.Namespace) -> int:
     columns_at = [images.GAP * scale + i * width for i in range(len(marks))]
     labelled = images.label_row(picture, [f"t={t}" for t in marks], columns_at)
     images.save_png(path, labelled, scale=1)
-    say(f"{count} images of {config.dataset} at t = {', '.join(map(str, marks))} ({config.schedule}): {path}")
+    say(f"{data.describe()}; {count} of them at t = {', '.join(map(str, marks))} ({config.schedule}): {path}")
     return 0

@@ -188,14 +188,14 @@ async def test_a_panel_closes_once_however_often_it_is_told_to(tmp_path: Path) -
             panel.dismiss("a")
             panel.dismiss("a")
             await until(pilot, lambda: isinstance(app.screen, RunsScreen))
-        await app.action_command_palette()
+        app.action_command_palette()
         await pilot.pause()
         palette = app.screen
         palette.dismiss()
         palette.dismiss()
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
         await app.push_screen(under := Help([]))
-        await app.action_command_palette()
+        app.action_command_palette()
         await pilot.pause()
         palette = app.screen
         palette.dismiss()

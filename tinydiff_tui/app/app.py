@@ -265,19 +265,20 @@ class TinydiffApp(App[None]):
                 return False
             raise
 
-    async def action_command_palette(self) -> None:  # type: ignore[override]  # Textual awaits what an action returns
-        """The palette; no key of the same packet goes past it: it fails when it, or its mode, is gone before it is there."""
+    def action_command_palette(self) -> None:
+        """The palette, which closes once however often it is told to."""
         if not isinstance(self.screen, Palette):
-            await self.push_screen(Palette())  # without an id: the one before may still be on its way out
+            self.push_screen(Palette())  # without an id: the one before may still be on its way out
 
-    async def action_change_theme(self) -> None:  # type: ignore[override]
+    def search_themes(self) -> None:
         """The palette with the themes in it."""
-        await self.push_screen(Palette([ThemeProvider], placeholder="Search for themes …"))
+        self.push_screen(Palette([ThemeProvider], placeholder="Search for themes …"))
 
     def action_help(self) -> None:
         from tinydiff_tui.screens.panels import Help, key_groups
 
-        self.push_screen(Help(key_groups(self.screen)))
+        if not isinstance(self.screen, Help):  # from a panel, too, but not over itself
+            self.push_screen(Help(key_groups(self.screen)))
 
     def action_explain(self) -> None:
         from tinydiff_tui.screens.panels import Explain

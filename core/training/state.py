@@ -1,5 +1,6 @@
 """Everything that changes while a run trains, and how it goes into a checkpoint and comes back."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -119,4 +120,8 @@ def _fitting_state(
     own = optimizer.state_dict()["param_groups"]
     if len(own) != len(param_groups):
         raise ValueError("another optimizer's")
-    return {"state": state, "param_groups": own}  # their learning rate is set anew before every step
+    for group, before in zip(own, param_groups, strict=True):
+        if type(before) is not dict or type(before.get("lr")) is not float or not 0 <= before["lr"] < math.inf:
+            raise ValueError("another optimizer's")
+        group["lr"] = before["lr"]  # set anew before every step: a run that has none left ends with the same checkpoint
+    return {"state": state, "param_groups": own}

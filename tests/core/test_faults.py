@@ -25,7 +25,7 @@ from core.training.trainer import Trainer
 
 from .compare import assert_same_run, same_tensors
 
-KILLS = {"time": 30, "file operation": 15}
+KILLS = {"time": 60, "file operation": 30}
 
 TRAIN = """
 import json, resource, sys

@@ -96,7 +96,7 @@ async def test_actions_of_the_app(tmp_path: Path) -> None:
 async def test_actions_of_data(tmp_path: Path) -> None:
     async with driving("data", tmp_path, DataScreen) as (drive, screen):
         await until(drive.pilot, lambda: screen.opened is not None)
-        for action in ("page(1)", "page(-1)", "page(1)", "page(0)"):
+        for action in ("page(1)", "page(-1)", "page(1)", "page(0)", "last_page"):
             await drive(action, lambda: screen.first)
         for action in ("next_class(1)", "next_class(-1)"):
             await drive(action, lambda: screen.label)
@@ -164,10 +164,10 @@ async def test_actions_of_train(tmp_path: Path) -> None:
         await drive("scale_lr(1)", lambda: screen.training.trainer.state.lr_factor)
         await drive("scale_lr(-1)", lambda: screen.training.trainer.state.lr_factor)
         await drive("log_scale", lambda: screen.query_one(LossChart).log_scale)
-        await drive("checkpoint", lambda: sum("saved last.pt" in line for line in screen.view.log))
+        await drive("checkpoint", lambda: sum("checkpoints/last.pt" in line for line in screen.view.log))
         await drive("sample", lambda: screen.view.pictures is not None)
         await drive("pause", lambda: read_run(run.path).status)
-        await drive("pause", lambda: read_run(run.path).status)
+        await drive("go_on", lambda: read_run(run.path).status)
         await drive("judge", lambda: isinstance(drive.app.screen, Verdict))
         await drive.pilot.press("escape")
         await until(drive.pilot, lambda: drive.app.screen is screen)
@@ -192,9 +192,9 @@ async def test_actions_of_runs(tmp_path: Path, tiny_run: Path) -> None:
         drive, screen = Driver(pilot), pilot.app.screen
         assert isinstance(screen, RunsScreen)
         await until(pilot, lambda: [row.name for row in screen.rows] == ["outputs", "done"])
-        await drive("pause", lambda: screen.rows[0].cells[0] == "paused")
-        await drive("pause", lambda: screen.rows[0].cells[0] == "running")
-        await drive("ask('checkpoint')", lambda: any("saved last.pt" in line for line in train.view.log))  # type: ignore[union-attr]
+        await drive("ask('pause')", lambda: screen.rows[0].cells[0] == "paused")
+        await drive("ask('resume')", lambda: screen.rows[0].cells[0] == "running")
+        await drive("ask('checkpoint')", lambda: any("checkpoints/last.pt" in line for line in train.view.log))  # type: ignore[union-attr]
         await drive("ask('sample')", lambda: any(tmp_path.glob("outputs/samples/*.png")))
         await drive("ask('stop')", lambda: screen.rows[0].cells[0] == "stopped")
         shutil.copytree(tiny_run, tmp_path / "late")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from core.data.download import Progress
 
 TILE = (12, 6)  # cells of an image on a page of quadrants
-PAGE, CLASS = Binding.Group("Page"), Binding.Group("Class")
+PAGE, ENDS, CLASS = Binding.Group("Page"), Binding.Group("Ends"), Binding.Group("Class")
 MANY = 12  # when so many fit as half-blocks, the page is shown in those
 
 
@@ -50,8 +50,8 @@ class DataScreen(ModeScreen):
         Binding("enter", "open", "Open", tooltip="Open the data set that the list points at"),
         Binding("left,pageup", "page(-1)", "Back", tooltip="Page before, or image before when one is zoomed", group=PAGE),
         Binding("right,pagedown", "page(1)", "Next", tooltip="Next page, or next image when one is zoomed", group=PAGE),
-        Binding("home", "page(0)", "First", tooltip="First page, or first image when one is zoomed"),
-        Binding("end", "last_page", "Last", show=False, tooltip="Last page, or last image when one is zoomed"),
+        Binding("home", "page(0)", "First", tooltip="First page, or first image when one is zoomed", group=ENDS),
+        Binding("end", "last_page", "Last", tooltip="Last page, or last image when one is zoomed", group=ENDS),
         Binding("c", "next_class(1)", "Class", tooltip="Show only the next class; after the last one all", group=CLASS),
         Binding("C", "next_class(-1)", "Class before", tooltip="Show only the class before", group=CLASS),
         Binding("z", "zoom", "Zoom", tooltip="Show one image as large as it fits, or the page again"),

@@ -51,5 +51,5 @@ def run(options: argparse.Namespace) -> int:
     columns_at = [images.GAP * scale + i * width for i in range(len(marks))]
     labelled = images.label_row(picture, [f"t={t}" for t in marks], columns_at)
     images.save_png(path, labelled, scale=1)
-    say(f"{data.describe()}; {count} of them at t = {', '.join(map(str, marks))} ({config.schedule}): {path}")
+    say(f"{data.describe()}; the first {count} at t = {', '.join(map(str, marks))} ({config.schedule}): {path}")
     return 0

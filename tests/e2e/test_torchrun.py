@@ -61,7 +61,7 @@ def test_two_processes_lose_what_one_process_loses(tmp_path: Path) -> None:
     run.ask("stop")
     rest, error = process.communicate()
     assert process.returncode == 0, error
-    assert (out + rest).count("glyphs") == 1, "one process speaks"
+    assert (out + rest).count("on glyphs") == 1, "one process speaks"
     two = {entry["step"]: entry for entry in run.read_metrics()}
     config = alone(tmp_path / "one")
     for event in Trainer(config):

@@ -74,7 +74,7 @@ def evil_folder(tmp_path: Path, tiny_run: Path) -> Path:
     for name in (f"a{EVIL}".replace("/", ""), "a[/b]"):
         shutil.copytree(tiny_run, tmp_path / name)
         info = json.loads((tmp_path / name / "run.json").read_text())
-        info["config"]["dataset"] = f"folder:{EVIL}"
+        info["config"]["dataset"] = "folder:[/][b]"  # one with controls is no run of ours
         (tmp_path / name / "run.json").write_text(json.dumps(info | {"device": EVIL}))
     return tmp_path
 

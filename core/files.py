@@ -114,14 +114,6 @@ def user_path(text: str | Path, base: Path | None = None) -> Path:
     return path if base is None else base / path
 
 
-def is_there(path: Path) -> bool:
-    """Whether something is at this path, as far as this user may know."""
-    try:
-        return path.exists()
-    except OSError:  # of a folder above it that may not be looked into
-        return False
-
-
 def unused(folder: Path, stem: str, suffix: str = "", mark: str = "_") -> Path:
     """stem + suffix in a folder, or the first of stem_2, stem_3, ... (with the suffix) that is not there yet."""
     number, path = 1, folder / f"{stem}{suffix}"

@@ -79,5 +79,6 @@ def _distance_field(font: ImageFont.FreeTypeFont | ImageFont.ImageFont, digit: s
     ink = torch.from_numpy(np.asarray(centred).copy()) > 127
     cells = torch.cartesian_prod(torch.arange(_FIELD), torch.arange(_FIELD)).float()
     inside, outside = cells[ink.flatten()], cells[~ink.flatten()]
-    distance = torch.cdist(cells, outside).amin(1) - torch.cdist(cells, inside).amin(1)
+    exact = "donot_use_mm_for_euclid_dist"  # a product of matrices rounds as its memory happens to lie
+    distance = torch.cdist(cells, outside, compute_mode=exact).amin(1) - torch.cdist(cells, inside, compute_mode=exact).amin(1)
     return distance.reshape(_FIELD, _FIELD)

@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import random
+import resource
 import struct
 import subprocess
 import sys
@@ -317,10 +318,16 @@ def mutants(good: dict[str, Any], canary: Path) -> Iterator[Mutant]:
         yield ".safetensors", content
 
 
+def peak() -> float:
+    """MiB that this process has held at most. On Linux ru_maxrss would count the process that started this one."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB  # bytes on macOS
+
+
 def main(good: Path, folder: Path) -> None:
     """Try every mutant; print how many there were, and each that was not refused with one sentence."""
-    import resource
-
     from core.errors import UserError
     from core.runs.checkpoint import load_model
 
@@ -340,8 +347,7 @@ def main(good: Path, folder: Path) -> None:
         except BaseException as error:
             bad.append(f"{count}: {type(error).__name__}: {error}"[:300])
         count, slowest = count + 1, max(slowest, time.monotonic() - begun)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"count": count, "bad": bad, "peak": peak, "slowest": slowest, "canary": canary.exists()}))
+    print(json.dumps({"count": count, "bad": bad, "peak": peak(), "slowest": slowest, "canary": canary.exists()}))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from textual.widgets import Static
 
 from tinydiff_tui.terminal import cells as px
 from tinydiff_tui.terminal.ansi import paint, row_text
-from tinydiff_tui.terminal.buffer import Picture, ScreenBuffer
+from tinydiff_tui.terminal.buffer import ScreenBuffer
 from tinydiff_tui.terminal.writer import Pace, TerminalWriter
 from tinydiff_tui.widgets.pixel_grid import TOLERANCE, PixelGrid
 
@@ -52,9 +52,16 @@ class Screen:
         return found
 
 
-def drawing(picture: np.ndarray, *, greys: bool = False) -> Picture:
-    even = np.pad(picture, ((0, picture.shape[0] % 2), (0, 0), (0, 0)), mode="edge")
-    return Picture(even, px.half_cells(px.pack(even, greys=greys)))
+def drawing(picture: np.ndarray, *, greys: bool = False) -> px.Cells:
+    return px.half_cells(px.pack(np.pad(picture, ((0, picture.shape[0] % 2), (0, 0), (0, 0)), mode="edge"), greys=greys))
+
+
+def pixels_of(cells: px.Cells) -> np.ndarray:
+    """RGB (2 rows, columns, 3) of half-blocks."""
+    upper = np.where(cells.chars == ord(px.UPPER), cells.fg, cells.bg)
+    lower = np.where(cells.chars == ord(px.LOWER), cells.fg, cells.bg)
+    both = np.stack([upper, lower], axis=1).reshape(2 * cells.shape[0], cells.shape[1])
+    return np.stack([both >> 16, both >> 8 & 0xFF, both & 0xFF], axis=2).astype(np.uint8)
 
 
 def test_characters_of_every_length_are_utf8() -> None:
@@ -73,10 +80,10 @@ def test_a_terminal_shows_every_pixel_whole_and_after_changes(film: np.ndarray, 
         wanted = drawing(picture)
         changed = buffer.differing(wanted)
         assert changed.all() or number
-        screen.write(paint(wanted.cells, changed, (x, y), True))
+        screen.write(paint(wanted, changed, (x, y), True))
         buffer.take(changed, wanted)
         height, width = changed.shape
-        assert np.array_equal(screen.pixels(x, y, width, height), np.broadcast_to(wanted.canvas, (2 * height, width, 3)))
+        assert np.array_equal(screen.pixels(x, y, width, height), pixels_of(wanted))
     assert (screen.screen.cursor.x, screen.screen.cursor.y) == (0, 0)
 
 
@@ -88,10 +95,10 @@ def test_a_picture_in_motion_is_off_by_the_tolerance_at_most(film: np.ndarray, t
     for picture in film:
         wanted = drawing(picture)
         changed = buffer.moved(wanted, tolerance, 10_000)
-        screen.write(paint(wanted.cells, changed, (0, 0), True))
+        screen.write(paint(wanted, changed, (0, 0), True))
         buffer.take(changed, wanted)
         height, width = changed.shape
-        off = np.abs(screen.pixels(0, 0, width, height).astype(int) - wanted.canvas)
+        off = np.abs(screen.pixels(0, 0, width, height).astype(int) - pixels_of(wanted))
         assert off.max() <= tolerance
 
 
@@ -100,13 +107,13 @@ def test_a_picture_in_motion_is_off_by_the_tolerance_at_most(film: np.ndarray, t
 def test_a_row_alone_shows_every_pixel(film: np.ndarray) -> None:
     screen, wanted = Screen(20, 12), drawing(film[0])
     width = film.shape[2]
-    for y in range(wanted.cells.shape[0]):
+    for y in range(wanted.shape[0]):
         cut = y % width
         for start, end in ((0, cut), (cut, width)):
-            screen.write(row_text(wanted.cells, y, start, end, True))
+            screen.write(row_text(wanted, y, start, end, True))
         screen.write("\r\n")
-    found = screen.pixels(0, 0, width, wanted.cells.shape[0])
-    assert np.array_equal(found, np.broadcast_to(wanted.canvas, found.shape))
+    found = screen.pixels(0, 0, width, wanted.shape[0])
+    assert np.array_equal(found, pixels_of(wanted))
 
 
 def test_when_too_much_moved_the_worst_is_painted() -> None:
@@ -123,9 +130,9 @@ def test_colours_that_stay_and_cells_that_stay_cost_nothing() -> None:
     wanted = drawing(np.full((2, 8, 3), 200, dtype=np.uint8))
     changed = np.ones((1, 8), dtype=np.bool_)
     changed[0, 3:7] = False
-    assert paint(wanted.cells, changed, (2, 1), True) == "\x1b7\x1b[m\x1b[2;3H\x1b[48;2;200;200;200m   \x1b[4C \x1b[m\x1b8"
-    assert "\x1b[48;5;" in paint(wanted.cells, changed, (2, 1), False)
-    assert paint(wanted.cells, ~changed & changed, (0, 0), True) == ""
+    assert paint(wanted, changed, (2, 1), True) == "\x1b7\x1b[m\x1b[2;3H\x1b[48;2;200;200;200m   \x1b[4C \x1b[m\x1b8"
+    assert "\x1b[48;5;" in paint(wanted, changed, (2, 1), False)
+    assert paint(wanted, ~changed & changed, (0, 0), True) == ""
 
 
 class Steady(Pace):
@@ -192,7 +199,7 @@ def shown(app: Any) -> np.ndarray:
 def intended(grid: PixelGrid) -> np.ndarray:
     """What `shown` is to be in the end."""
     assert grid._wanted is not None
-    return np.broadcast_to(grid._wanted.canvas, (2 * grid.size.height, grid.size.width, 3))
+    return pixels_of(grid._wanted)
 
 
 @pytest.mark.parametrize("rate", [4e6, 1e5])

@@ -88,7 +88,7 @@ async def test_zoom_walks_over_images(tmp_path: Path) -> None:
         await pilot.press("z", "right", "right")
         grid = screen.query_one(PixelGrid)
         assert np.array_equal(grid.images[0], screen.opened.images[2])
-        assert grid.tiling.look == "half"
+        assert grid.tiling.tile.look == "half"
         await pilot.press("left", "left", "left")
         assert np.array_equal(grid.images[0], screen.opened.images[-1])
         await pilot.press("escape")

@@ -142,4 +142,4 @@ async def test_nothing_is_cut_off(tmp_path: Path, size: tuple[int, int]) -> None
         for widget in screen.query("PixelGrid, Curve, Scrubber, #numbers, #formula").results():
             assert widget.region.height > 0
             assert screen.region.contains_region(widget.region)
-        assert screen.query_one("#x_t", PixelGrid).tiling.look == "half"
+        assert screen.query_one("#x_t", PixelGrid).tiling.tile.look == "half"

@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 
     from core.data.download import Progress
 
-TILE = (12, 6)  # cells of an image on a page of quadrants
-PAGE, CLASS, ENDS = Binding.Group("Page"), Binding.Group("Class"), Binding.Group("Ends")
-MANY = 12  # when so many fit as half-blocks, the page is shown in those
+MOST_IMAGES = 1024  # of a page
+PAGE, CLASS, ENDS, DENSITY = (Binding.Group(name) for name in ("Page", "Class", "Ends", "Density"))
 
 
 class Downloading(NamedTuple):
@@ -56,7 +55,8 @@ class DataScreen(ModeScreen):
         Binding("c", "next_class(1)", "Class", tooltip="Show only the next class; after the last one all", group=CLASS),
         Binding("C", "next_class(-1)", "Class before", tooltip="Show only the class before", group=CLASS),
         Binding("z", "zoom", "Zoom", tooltip="Show one image as large as it fits, or the page again"),
-        Binding("v", "look", "Look", tooltip="Exact half-blocks, or more and smaller images by quadrants"),
+        Binding("v", "density(1)", "Smaller", tooltip="More and smaller images", group=DENSITY),
+        Binding("V", "density(-1)", "Larger", tooltip="Fewer and larger images", group=DENSITY),
         Binding("f", "folder", "Folder", tooltip="Open a folder of your own images"),
         Binding("D", "download", "Download", tooltip="Download the data set that the list points at"),
         Binding("x", "cancel", "Cancel", tooltip="Cancel the download"),
@@ -241,23 +241,16 @@ class DataScreen(ModeScreen):
             self._show_page()
             self.refresh_bindings()
 
-    def action_look(self) -> None:
-        grid = self.query_one(PixelGrid)
-        grid.mode = {"auto": "half", "half": "quad", "quad": "auto"}[grid.mode]
+    def action_density(self, step: int) -> None:
+        self.query_one(PixelGrid).density += step
         self._show_page()
 
     def on_resize(self, _: events.Resize) -> None:
         self.call_after_refresh(self._show_page)
 
     def _page_size(self) -> int:
-        grid = self.query_one(PixelGrid)
         assert self.opened is not None
-        half = grid.capacity(self.opened.side, 1024) if grid.mode == "half" else 0
-        if grid.mode != "half":
-            height, width = self.opened.side
-            half = ((grid.size.width + 1) // (width + 1)) * ((grid.size.height * 2 + 1) // (height + 1))
-        small = max(1, grid.size.width // TILE[0]) * max(1, grid.size.height // TILE[1])
-        return max(1, half if grid.mode == "half" or (grid.mode == "auto" and half >= MANY) else small)
+        return max(1, self.query_one(PixelGrid).capacity(self.opened.side, MOST_IMAGES))
 
     def _show_page(self) -> None:
         opened, grid = self.opened, self.query_one(PixelGrid)
@@ -274,7 +267,7 @@ class DataScreen(ModeScreen):
             where = f"image {index:,}, {self._class_name(index)} · {self.zoomed + 1:,} of {len(self.chosen):,} of {which}"
         else:
             grid.zoomed = None
-            grid.show(opened.images[page])
+            grid.show(opened.images[page], [f"{self._class_name(int(index))} {index}" for index in page])
             where = f"{self.first + 1:,}–{self.first + len(page):,} of {len(self.chosen):,} · {which}"
             where = where if len(page) else f"no images of {which}"
         self.query_one("#page", Static).update(Text(printable(where), no_wrap=True, overflow="ellipsis"))

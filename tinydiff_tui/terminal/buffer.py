@@ -1,29 +1,19 @@
 """What stands on the screen, cell by cell, so that only what differs is painted."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from tinydiff_tui.terminal.cells import NONE, Cells, Pixels
+from tinydiff_tui.terminal.cells import LOWER, NONE, NUMBERED, UPPER, Cells, Colours
 from tinydiff_tui.terminal.deferred import np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Mask = NDArray[np.bool_]
+    Differences = NDArray[np.int32]
 else:
-    Mask = object
+    Mask = Differences = object
 
-
-class Picture(NamedTuple):
-    """A picture and its cells: `canvas` has two pixels a cell above each other, and one or two side by side."""
-
-    canvas: Pixels
-    cells: Cells
-
-    def across(self, mask: Mask) -> Mask:
-        """A mask of cells as one of the canvas' pixels."""
-        width = self.canvas.shape[1] // mask.shape[1]
-        across: Mask = mask.repeat(2, axis=0).repeat(width, axis=1)
-        return across
+ALL = 255  # the difference of two cells that cannot be compared pixel by pixel
 
 
 class ScreenBuffer:
@@ -36,37 +26,54 @@ class ScreenBuffer:
             np.full((rows, columns), background, dtype=np.int32),
         )
         self.known = np.zeros((rows, columns), dtype=np.bool_)
-        self._canvas: Pixels = np.zeros((0, 0, 0), dtype=np.uint8)
 
-    def differing(self, wanted: Picture) -> Mask:
+    def differing(self, wanted: Cells) -> Mask:
         """The cells that are not exactly those wanted."""
-        shown, cells = self.cells, wanted.cells
-        changed: Mask = ~self.known | (shown.chars != cells.chars) | (shown.fg != cells.fg) | (shown.bg != cells.bg)
-        return changed
+        shown = self.cells
+        changed = ~self.known | (shown.chars != wanted.chars) | (shown.fg != wanted.fg) | (shown.bg != wanted.bg)
+        return _whole_letters(changed, wanted)
 
-    def moved(self, wanted: Picture, tolerance: int, most: int) -> Mask:
+    def moved(self, wanted: Cells, tolerance: int, most: int) -> Mask:
         """The cells of which a pixel is off by more than `tolerance`; of more than about `most`, the worst of them."""
-        if self._canvas.shape != wanted.canvas.shape:
-            return self.differing(wanted)
-        now, before = wanted.canvas, self._canvas
-        off = np.where(now > before, now - before, before - now).max(axis=2)
-        rows, columns = self.known.shape
-        off = np.maximum(off[0::2], off[1::2])
-        if off.shape[1] != columns:
-            off = np.maximum(off[:, 0::2], off[:, 1::2])
-        if most < rows * columns:
-            tolerance = max(tolerance, int(np.partition(off, rows * columns - most, axis=None)[rows * columns - most]))
-        changed: Mask = ~self.known | ((off > tolerance) & self.differing(wanted))
-        return changed
+        off = _off(self.cells, wanted)
+        count = off.size
+        if most < count:
+            tolerance = max(tolerance, min(ALL - 1, int(np.partition(off, count - most, axis=None)[count - most])))
+        return _whole_letters(~self.known | ((off > tolerance) & self.differing(wanted)), wanted)
 
-    def take(self, painted: Mask, wanted: Picture) -> None:
+    def take(self, painted: Mask, wanted: Cells) -> None:
         """These cells are on the screen now."""
         for name in ("chars", "fg", "bg"):
-            np.copyto(getattr(self.cells, name), getattr(wanted.cells, name), where=painted)
+            np.copyto(getattr(self.cells, name), getattr(wanted, name), where=painted)
         self.known |= painted
-        if self._canvas.shape != wanted.canvas.shape:
-            # What stands there now cannot be compared with this picture pixel by pixel: it is drawn anew.
-            self.known &= painted
-            self._canvas = wanted.canvas.copy()
-        else:
-            np.copyto(self._canvas, wanted.canvas, where=wanted.across(painted)[:, :, None])
+
+
+def _whole_letters(changed: Mask, wanted: Cells) -> Mask:
+    """Both cells of a letter that has two (the second is code point 0), where one of them is to be painted."""
+    second = wanted.chars[:, 1:] == 0
+    changed[:, :-1] |= changed[:, 1:] & second
+    changed[:, 1:] |= changed[:, :-1] & second
+    return changed
+
+
+def _off(a: Cells, b: Cells) -> Differences:
+    """By how much the worst pixel of each cell differs, 0 to 255."""
+    halves = np.array([ord(" "), ord(UPPER), ord(LOWER)], dtype=np.uint32)
+    both = np.isin(a.chars, halves) & np.isin(b.chars, halves)  # two pixels each, one above the other
+    pairs = [
+        (np.where(both, np.where(c.chars == ord(UPPER), c.fg, c.bg), c.fg), np.where(both & (c.chars == ord(LOWER)), c.fg, c.bg))
+        for c in (a, b)
+    ]
+    off = np.maximum(_distance(pairs[0][0], pairs[1][0]), _distance(pairs[0][1], pairs[1][1]))
+    different: Differences = np.where(both | (a.chars == b.chars), off, ALL).astype(np.int32)
+    return different
+
+
+def _distance(a: Colours, b: Colours) -> Differences:
+    """The largest difference of red, green or blue; ALL between a colour and a numbered one or none."""
+    plain = (a >= 0) & (b >= 0) & (a < NUMBERED) & (b < NUMBERED)
+    channels = [np.abs((a >> shift & 0xFF) - (b >> shift & 0xFF)) for shift in (0, 8, 16)]
+    far: Differences = np.where(plain, np.maximum(np.maximum(*channels[:2]), channels[2]), np.where(a == b, 0, ALL)).astype(
+        np.int32
+    )
+    return far

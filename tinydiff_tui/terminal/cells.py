@@ -108,12 +108,12 @@ def row_runs(cells: Cells, row: int) -> list[Run]:
     A blank shows no foreground, so it takes that of the run before it where the background is the same.
     """
     fg, bg = cells.fg[row], cells.bg[row]
-    text = cells.chars[row].astype("<u4").tobytes().decode("utf-32-le")
+    text = cells.chars[row].astype("<u4").tobytes().decode("utf-32-le")  # with \0 for the second cell of a wide letter
     cuts = np.flatnonzero((fg[1:] != fg[:-1]) | (bg[1:] != bg[:-1])) + 1
     bounds = [0, *cuts.tolist(), len(text)]
     runs: list[Run] = []
     for start, end in pairwise(bounds):
-        run = (text[start:end], int(fg[start]), int(bg[start]))
+        run = (text[start:end].replace("\0", ""), int(fg[start]), int(bg[start]))
         blank = run[1] == NONE and not run[0].strip(" ")
         if runs and run[2] == runs[-1][2] and (blank or run[1] == runs[-1][1]):
             runs[-1] = (runs[-1][0] + run[0], runs[-1][1], run[2])

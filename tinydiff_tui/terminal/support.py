@@ -1,12 +1,21 @@
-"""What the terminal can show: characters beyond ASCII, colours, greys."""
+"""What the terminal can show: characters beyond ASCII, colours, greys, block characters of which Unicode."""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from textual.widget import Widget
+
+LOOKS = ("half", "quadrant", "sextant", "octant")
+"""From the coarsest to the finest; half-blocks are exact."""
+_DRAW_OCTANTS = ("KITTY_WINDOW_ID", "GHOSTTY_RESOURCES_DIR", "WEZTERM_EXECUTABLE")
+_OCTANT_TERMS = ("xterm-kitty", "xterm-ghostty", "foot", "wezterm")
+_DRAW_SEXTANTS = {"VTE_VERSION": 6200, "KONSOLE_VERSION": 220800}
+"""Versions from which on these terminals draw sextants themselves, whatever the font."""
 
 
 def ascii_only() -> bool:
@@ -23,3 +32,17 @@ def terminal_look(widget: Widget) -> str:
     if system in (None, "standard", "windows"):
         return "shades"
     return "greys" if system == "256" else "colours"
+
+
+def finest_look(environment: Mapping[str, str] = os.environ) -> str:
+    """The finest look that this terminal is known to draw by itself; where nothing is known quadrants, which every font has."""
+    term = environment.get("TERM", "")
+    if any(environment.get(name) for name in _DRAW_OCTANTS) or term.startswith(
+        ("xterm-kitty", "xterm-ghostty", "foot", "wezterm")
+    ):
+        return "octant"
+    for name, least in _DRAW_SEXTANTS.items():
+        version = environment.get(name, "")
+        if version.isdecimal() and int(version) >= least:
+            return "sextant"
+    return "quadrant"

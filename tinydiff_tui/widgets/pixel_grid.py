@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,12 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tinydiff_tui.terminal.ansi import paint, row_text
-from tinydiff_tui.terminal.blocks import block_cells
-from tinydiff_tui.terminal.buffer import Mask, Picture, ScreenBuffer
-from tinydiff_tui.terminal.cells import NONE, Pixels, half_cells, pack, segments_of, shade_cells
+from tinydiff_tui.terminal.buffer import Mask, ScreenBuffer
+from tinydiff_tui.terminal.cells import NONE, Cells, Pixels, segments_of
 from tinydiff_tui.terminal.deferred import np
 from tinydiff_tui.terminal.row_strip import RowStrip
-from tinydiff_tui.terminal.support import terminal_look
-from tinydiff_tui.terminal.tiling import Layout, compose, fit, shrunk
+from tinydiff_tui.terminal.support import LOOKS, finest_look, terminal_look
+from tinydiff_tui.terminal.tiling import Layout, Page, Tile, arrange, fit, places
 from tinydiff_tui.terminal.writer import writer_of
 
 if TYPE_CHECKING:
@@ -53,17 +53,18 @@ class PixelGrid(Widget):
 
     DEFAULT_CSS = "PixelGrid { width: 1fr; height: 1fr; }"
 
-    mode: reactive[str] = reactive("auto", init=False)
-    """auto, half (exact pixels) or quad (four pixels a cell)."""
+    density: reactive[int] = reactive(0, init=False)
+    """How many sizes smaller than what fidelity asks for (negative: larger)."""
+    look: reactive[str] = reactive("", init=False)
+    """The finest block characters to draw with, one of LOOKS; empty: what the terminal is known to draw."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
-        self._images: Pixels | None = None
-        self.columns = 0
+        self._page: Page | None = None
         self.shown = 0
         self.zoomed: int | None = None
-        self.tiling = Layout("half", 0, 0)
-        self._wanted: Picture | None = None
+        self.tiling = Layout(Tile("half", 0, 0, (0, 0)), 0, 0)
+        self._wanted: Cells | None = None
         self._buffer: ScreenBuffer | None = None
         self._rest: asyncio.TimerHandle | None = None
         self._next_row = 0
@@ -71,11 +72,14 @@ class PixelGrid(Widget):
     @property
     def images(self) -> Pixels:
         """What was last given to `show`."""
-        return np.zeros((0, 1, 1, 1), dtype=np.uint8) if self._images is None else self._images
+        return np.zeros((0, 1, 1, 1), dtype=np.uint8) if self._page is None else self._page.images
 
-    def show(self, images: Pixels, columns: int = 0) -> None:
-        """Show images in reading order, `columns` in a row (0: what fits). A zoomed index stays zoomed while it exists."""
-        self._images, self.columns = images, columns
+    def show(
+        self, images: Pixels, captions: Sequence[str] = (), *, headings: Sequence[str] = (), cursor: int | None = None
+    ) -> None:
+        """Show images in reading order, with a caption each; or with `headings` a column each, image k in column k modulo their
+        number. `cursor` marks one image. A zoomed index stays zoomed while it exists."""
+        self._page = Page(images, captions, headings, cursor)
         if self.zoomed is not None and self.zoomed >= len(images):
             self.zoomed = None
         self._redraw()
@@ -89,9 +93,28 @@ class PixelGrid(Widget):
         """How many images of side (height, width) can be shown at once, at most `wanted`."""
         if not self.size:
             return 0
-        return min(wanted, fit(wanted, side, (self.size.width, self.size.height), self.mode).room)
+        return min(wanted, fit(wanted, side, (self.size.width, self.size.height), self.looks, density=self.density).room)
 
-    def watch_mode(self) -> None:
+    @property
+    def looks(self) -> tuple[str, ...]:
+        """What pictures may be drawn with here, the coarsest first."""
+        if terminal_look(self) == "shades":
+            return ("shade",)
+        finest = self.look or finest_look()
+        return LOOKS[: LOOKS.index(finest) + 1]
+
+    def image_at(self, x: int, y: int) -> int | None:
+        """The index of the image whose tile covers a cell of the widget."""
+        if self.zoomed is not None:
+            return self.zoomed
+        tile = self.tiling.tile
+        found = enumerate(places(self.tiling, len(self.images)))
+        return next((k for k, (left, top) in found if left <= x < left + tile.columns and top <= y <= top + tile.rows), None)
+
+    def watch_density(self) -> None:
+        self._redraw()
+
+    def watch_look(self) -> None:
         self._redraw()
 
     def on_resize(self, _: events.Resize) -> None:
@@ -151,7 +174,7 @@ class PixelGrid(Widget):
     @property
     def _drawable(self) -> bool:
         """Whether there are images and room for them; while the terminal is resized a widget may have no width."""
-        return self._images is not None and self.is_attached and bool(self.size)
+        return self._page is not None and self.is_attached and bool(self.size)
 
     @property
     def _moving(self) -> bool:
@@ -163,7 +186,7 @@ class PixelGrid(Widget):
         if not self._drawable:
             return
         writer = writer_of(self.app)
-        self._wanted = self._picture(by_number=writer is not None and writer.pace.slow)
+        self._wanted = self._cells(by_number=writer is not None and writer.pace.slow)
         self._draw()
         if writer is not None:
             if self._rest is not None:
@@ -173,18 +196,18 @@ class PixelGrid(Widget):
     def _settle(self) -> None:
         self._rest = None
         if self._drawable:
-            self._wanted = self._picture()
+            self._wanted = self._cells()
             self._draw()
 
     def _draw(self) -> None:
         """Bring the screen nearer to what is wanted."""
         wanted = self._wanted
-        if wanted is None or wanted.cells.shape != (self.size.height, self.size.width):
+        if wanted is None or wanted.shape != (self.size.height, self.size.width):
             return
-        if self._buffer is None or self._buffer.cells.shape != wanted.cells.shape:
+        if self._buffer is None or self._buffer.cells.shape != wanted.shape:
             colour = self.background_colors[1]
             blank = NONE if terminal_look(self) == "shades" else colour.r << 16 | colour.g << 8 | colour.b
-            self._buffer = ScreenBuffer(*wanted.cells.shape, blank)
+            self._buffer = ScreenBuffer(*wanted.shape, blank)
         writer, place = writer_of(self.app), self._place()
         if writer is None or place is None:
             changed = self._buffer.differing(wanted)
@@ -206,7 +229,7 @@ class PixelGrid(Widget):
         changed &= seen
         part = self._part(changed, room // CELL_BYTES)
         if part.any():
-            writer.write(paint(wanted.cells, part, origin, self._truecolor))
+            writer.write(paint(wanted, part, origin, self._truecolor))
             self._buffer.take(part, wanted)
         if (changed != part).any():
             writer.call_when_free(self, self._draw)
@@ -239,27 +262,28 @@ class PixelGrid(Widget):
             _fill(seen, region, region.intersection(other).intersection(its_clip), False)
         return ((region.x, region.y), seen) if seen.shape == (self.size.height, self.size.width) else None
 
-    def _picture(self, *, by_number: bool = False) -> Picture:
-        images = self.images if self.zoomed is None else self.images[self.zoomed : self.zoomed + 1]
+    def _cells(self, *, by_number: bool = False) -> Cells:
+        page = self._page
+        assert page is not None
+        if self.zoomed is not None:
+            page = Page(page.images[self.zoomed : self.zoomed + 1])
         size = (self.size.width, self.size.height)
-        look = terminal_look(self)
-        side = (images.shape[1], images.shape[2])
-        alone = self.zoomed is not None
-        self.tiling = fit(len(images), side, size, "auto" if alone else self.mode, 0 if alone else self.columns)
-        self.shown = min(len(images), self.tiling.room)
-        if look == "shades" and self.tiling.look == "quad" and self.shown:
-            # Shades have no quadrants: the same tiles at half the width.
-            width, height = self.tiling.tile
-            self.tiling = Layout("shade", self.tiling.columns, self.tiling.rows, tile=(max(width // 2, 1), height))
-            images = np.stack([shrunk(image, self.tiling.tile) for image in images[: self.tiling.room]])
-        colour = self.background_colors[1]
-        canvas = compose(images, self.tiling, size, (colour.r, colour.g, colour.b))
-        greys = by_number or look == "greys"
-        if look == "shades":
-            return Picture(canvas, shade_cells(canvas))
-        if self.tiling.look == "quad":
-            return Picture(canvas, block_cells(canvas, "quadrant", greys=greys))
-        return Picture(canvas, half_cells(pack(canvas, greys=greys)))
+        side = (page.images.shape[1], page.images.shape[2])
+        density = 0 if self.zoomed is not None else self.density
+        self.tiling = fit(len(page.images), side, size, self.looks, density=density, classes=len(page.headings))
+        self.shown = min(len(page.images), self.tiling.room)
+        ink, marked = self.rich_style.color, self.app.theme_variables.get("accent", "")
+        colours = (_number(ink.get_truecolor().hex if ink else ""), _number(marked))
+        plain = terminal_look(self) == "shades"
+        return arrange(
+            page, self.tiling, size, _number(self.background_colors[1].hex), (NONE, NONE) if plain else colours,
+            greys=by_number or terminal_look(self) == "greys",
+        )  # fmt: skip
+
+
+def _number(colour: str) -> int:
+    """#rrggbb as a colour of cells; NONE for anything else."""
+    return int(colour[1:7], 16) if colour.startswith("#") and len(colour) >= 7 else NONE
 
 
 def _fill(mask: Mask, frame: Region, part: Region, value: bool) -> None:

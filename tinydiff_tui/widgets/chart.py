@@ -1,4 +1,4 @@
-"""A chart of curves: terminal.chart in the colours of the theme.
+"""A chart of curves: widgets.axes in the colours of the theme.
 
 The rows become segments here: a curve has hundreds of spans, and Textual's own way from text to cells takes 30 times as long.
 """
@@ -11,7 +11,7 @@ from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tinydiff_tui.terminal.chart import Curve, Frame, draw
+from tinydiff_tui.widgets.axes import Curve, Frame, draw
 
 
 class Chart(Widget):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.style import Style
 from rich.text import Text
 from textual import events
@@ -10,7 +10,18 @@ from textual.app import App
 from textual.screen import Screen
 from textual.widgets import Static
 
+from tinydiff_tui.widgets.box import BADGES
+
 MODES = {"data": "Data", "noise": "Noise", "train": "Train", "sample": "Sample", "runs": "Runs"}
+
+RIGHT = (
+    "? help  e explain  ctrl+o jump  v V size  L look  t theme  ctrl+p palette  q quit ",
+    "? help  e explain  ctrl+o jump  t theme  ctrl+p palette  q quit ",
+    "? help  e explain  ctrl+o jump  q quit ",
+    "? help  e explain  q quit ",
+    "? help ",
+)
+"""The keys that always work: as many as fit."""
 
 
 class ModeBar(Static):
@@ -21,6 +32,12 @@ class ModeBar(Static):
     def __init__(self, mode: str) -> None:
         super().__init__(markup=False)
         self.mode = mode
+        self.training = ("", "")
+
+    def tell(self, state: str, progress: str) -> None:
+        """Show the state of the training that runs here and its progress; an empty state shows none."""
+        self.training = (state, progress)
+        self.refresh()
 
     def render(self) -> Text:
         """One line."""
@@ -29,12 +46,15 @@ class ModeBar(Static):
             style = Style(bold=mode == self.mode, reverse=mode == self.mode)
             click = Style.from_meta({"@click": f"app.switch_mode('{mode}')"})
             text.append(f" {number} {title} ", style + click)
-        right = "? help  e explain  q quit "
-        wider = "? help  e explain  t theme  ctrl+p palette  q quit "
+        state, progress = self.training
         room = self.size.width - cell_len(text.plain)
-        if cell_len(wider) < room:
-            right = wider
-        if cell_len(right) < room:
+        if state:
+            sign, colour = BADGES[state]
+            said = f"  {sign} {progress} "
+            text.append(set_cell_size(said, min(cell_len(said), room)), self.app.theme_variables.get(colour.lstrip("$"), ""))
+            room = self.size.width - cell_len(text.plain)
+        right = next((line for line in RIGHT if cell_len(line) < room), "")
+        if right:
             text.append(" " * (room - cell_len(right)) + right, "dim")
         return text
 

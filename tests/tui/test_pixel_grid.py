@@ -235,7 +235,7 @@ async def test_a_resize_fits_the_picture_anew() -> None:
         await pilot.resize_terminal(60, 30)
         await pilot.pause()
         assert app.grid._wanted is not None and app.grid._wanted.shape == (30, 60)
-        assert (app.grid.tiling.tile.look, app.grid.shown) == ("quadrant", 6)
+        assert (app.grid.tiling.tile.look, app.grid.shown) == ("half", 4)  # quadrants show no more of a picture that is not squeezed
 
 
 async def test_zoom_shows_one_image_in_whole_pixels() -> None:

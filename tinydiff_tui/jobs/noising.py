@@ -86,11 +86,11 @@ class Noising:
         """x_t as uint8 (1, H, W, C): -1 is black, 1 white, and what is beyond them is clipped."""
         return images.to_uint8(self.x_t(schedule, t))
 
-    def spread(self, schedule: str, t: int) -> Values:
-        """The density of the pixel values of x_t at the `middles`; values beyond LOW and HIGH are counted at the ends."""
-        values = self.x_t(schedule, t).flatten().clamp(LOW, HIGH).numpy()
-        counts, _ = np.histogram(values, BINS, (LOW, HIGH))
-        return counts / (len(values) * (HIGH - LOW) / BINS)
+    def spread(self, schedule: str, t: int) -> tuple[Values, float]:
+        """The density of the pixel values of x_t at the `middles`, and the share of them beyond ±1, which no picture shows."""
+        values = self.x_t(schedule, t).flatten().numpy()
+        counts, _ = np.histogram(values.clip(LOW, HIGH), BINS, (LOW, HIGH))
+        return counts / (len(values) * (HIGH - LOW) / BINS), float((np.abs(values) > 1).mean())
 
     def film(self, schedule: str) -> Pixels:
         """x_t at the MARKS, uint8 (8, H, W, C)."""

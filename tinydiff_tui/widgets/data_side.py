@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log1p
+from math import log
 from pathlib import Path
 from typing import ClassVar
 
@@ -88,12 +88,12 @@ class ClassList(SideList):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._classes: Sequence[str] = ()
+        self._labels: Sequence[str] = ()
         self._counts: Sequence[int] = ()
 
     def fill(self, opened: OpenedSet, label: int | None) -> None:
         """The classes of another set."""
-        self._classes, self._counts = opened.classes, opened.counts()
+        self._labels, self._counts = opened.classes, opened.counts()
         self._draw(0 if label is None else label + 1)
 
     @property
@@ -112,7 +112,7 @@ class ClassList(SideList):
     def _draw(self, at: int | None) -> None:
         if not self._counts or not self.size.width:
             return
-        names = ["all", *self._classes]
+        names = ["all", *self._labels]
         counts = [sum(self._counts), *self._counts]
         digits = max(len(f"{count:,}") for count in counts)
         name_room = min(max(Content(cut(name, 99)).cell_length for name in names), self.size.width - digits - 8)
@@ -126,7 +126,7 @@ class ClassList(SideList):
 
 
 class Histogram(Widget):
-    """How often each pixel value occurs, as columns of logarithmic height, so that rare values show beside frequent ones."""
+    """How often each pixel value occurs, rare ones too: in columns of logarithmic height."""
 
     DEFAULT_CSS = "Histogram { height: 1fr; min-height: 2; color: $x0; }"
 
@@ -150,9 +150,10 @@ class Histogram(Widget):
 
 
 def bar_rows(values: Sequence[int], rows: int) -> list[str]:
-    """Columns of logarithmic height in so many rows of block characters, the highest of them full."""
-    heights = [log1p(value) for value in values]
-    top = max(heights, default=0.0) or 1.0
-    eighths = [max(1, round(height / top * rows * 8)) if height else 0 for height in heights]
+    """Columns of logarithmic height in so many rows of block characters: the highest is full, the lowest a tenth of it, 0 none."""
+    logs = [log(value) if value else None for value in values]
+    low, high = (end((value for value in logs if value is not None), default=0.0) for end in (min, max))
+    span = high - low or 1.0
+    eighths = [0 if value is None else round((1 - 0.9 * (high - value) / span) * rows * 8) for value in logs]
     blocks = " ▁▂▃▄▅▆▇█" if not ascii_only() else " ..::+++#"
     return ["".join(blocks[min(max(value - row * 8, 0), 8)] for value in eighths) for row in range(rows - 1, -1, -1)]

@@ -1,118 +1,89 @@
-"""Pages of a data set, with a cursor over all of its pictures."""
+"""The pictures of a data set, page by page, with a cursor over all of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, overload
 
 from rich.cells import cell_len
-from textual import events
 from textual.message import Message
 
 from tinydiff_tui.jobs.data import OpenedSet
-from tinydiff_tui.terminal.deferred import np
-from tinydiff_tui.terminal.tiling import fit
 from tinydiff_tui.text import cut
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
-
-MOST_IMAGES = 1024  # of a page
 
 
 class Gallery(PixelGrid, can_focus=True):
-    """The page of chosen pictures on which the cursor stands; `at` counts among the chosen, `index` in the data set."""
+    """Some images of a set, `chosen` by their indices; the cursor is on the image `index` of the set."""
+
+    LEAST: ClassVar[int] = 6  # a page of one says little of a set, and the one under the cursor stands exact beside
+
+    class Paged(Message):
+        """The cursor is on another picture, or the page holds more or fewer of them."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.opened: OpenedSet | None = None
         self.chosen: NDArray[np.intp] | None = None
-        self.at = self.first = 0
-
-    @dataclass
-    class Moved(Message):
-        """Another page, or the cursor on another picture."""
-
-    @dataclass
-    class Taken(Message):
-        """The mouse asked for what enter does."""
 
     def browse(self, opened: OpenedSet, chosen: NDArray[np.intp], at: int) -> None:
-        """Show other pictures, the images `chosen` of a set, with the cursor at one of them."""
+        """Show these images of a set, with the cursor on the one at place `at` among them."""
         self.opened, self.chosen = opened, chosen
-        self.go(at)
+        images = opened.images if len(chosen) == len(opened) else opened.images[chosen]
+        self.show(images, _Captions(self), cursor=at)
 
     @property
     def count(self) -> int:
-        return 0 if self.chosen is None else len(self.chosen)
+        return len(self.images)
+
+    @property
+    def at(self) -> int:
+        """The place of the cursor among the chosen."""
+        return self.cursor or 0
 
     @property
     def index(self) -> int | None:
-        """Which image of the set the cursor is on."""
-        return int(self.chosen[self.at]) if self.chosen is not None and self.count else None
-
-    # --- moving
-
-    def go(self, at: int) -> None:
-        """The cursor to one of the pictures; they go round."""
-        self.at = at % self.count if self.count else 0
-        self.show_page()
-        self.post_message(self.Moved())
-
-    def step(self, dx: int, dy: int) -> None:
-        """The cursor to the picture beside, above or below; over the edge of the page to the next one."""
-        at = self.at + dx + dy * max(1, self.tiling.across)
-        if dx or 0 <= at < self.count:
-            self.go(at)
+        return int(self.chosen[self.at]) if self.chosen is not None and len(self.chosen) else None
 
     def turn(self, pages: int) -> None:
         """The page before or after, which go round; the cursor keeps its place there."""
-        size = self._page_size()
-        number = -(-self.count // size) or 1
-        first = (self.first // size + pages) % number * size
-        self.go(min(first + self.at - self.first, self.count - 1))
+        if size := self.tiling.room:
+            number = -(-self.count // size)
+            first = (self.first // size + pages) % max(number, 1) * size
+            self.point(min(first + self.at - self.first, self.count - 1))
 
-    def on_click(self, event: events.Click) -> None:
-        place = self.image_at(event.x, event.y)
-        if place is not None and self.first + place < self.count:
-            self.go(self.first + place)
-            if event.chain == 2:
-                self.post_message(self.Taken())
+    def caption(self, place: int) -> str:
+        """Class and index of a picture, in the room under it but for the mark of the cursor."""
+        assert self.opened is not None and self.chosen is not None
+        index = int(self.chosen[place])
+        room = self.tiling.tile.columns - 2 - cell_len(str(index))
+        return f"{cut(self.opened.class_name(index), room)} {index}".strip()
 
-    # --- showing
+    def _redraw(self) -> None:
+        super()._redraw()
+        self.post_message(self.Paged())
 
-    def show_page(self) -> None:
-        """The page that holds the cursor, with class and index under every picture."""
-        if self.opened is None or self.chosen is None or not self.size:
-            return
-        self.first = self.at // self._page_size() * self._page_size()
-        page = self.chosen[self.first : self.first + self._page_size()]
-        room = self._tile_width()
-        self.show(self.opened.images[page], [self._caption(int(index), room) for index in page], cursor=self.at - self.first)
 
-    def _caption(self, index: int, room: int) -> str:
-        """Class and index in so many cells; one is left to the mark of the cursor."""
-        assert self.opened is not None
-        return f"{cut(self.opened.class_name(index), room - 2 - cell_len(str(index)))} {index}".strip()
+class _Captions(Sequence[str]):
+    """The captions of a gallery, made when they are asked for: a set has tens of thousands."""
 
-    def _page_size(self) -> int:
-        return 1 if self.opened is None else max(1, self.capacity(self.opened.side, min(MOST_IMAGES, max(self.count, 1))))
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
 
-    def _tile_width(self) -> int:
-        assert self.opened is not None
-        size = (self.size.width, self.size.height)
-        return fit(self._page_size(), self.opened.side, size, self.looks, density=self.density).tile.columns
+    def __len__(self) -> int:
+        return self._gallery.count
 
-    def on_resize(self, _: events.Resize) -> None:
-        self._page_anew()
-
-    def watch_density(self) -> None:
-        self._page_anew()
-
-    def watch_look(self) -> None:
-        self._page_anew()
-
-    def _page_anew(self) -> None:
-        self.show_page()
-        self.post_message(self.Moved())
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        return (
+            self._gallery.caption(place)
+            if isinstance(place, int)
+            else [self._gallery.caption(k) for k in range(*place.indices(len(self)))]
+        )

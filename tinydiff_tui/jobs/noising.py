@@ -20,8 +20,8 @@ Values = NDArray[np.float64]
 
 TIMESTEPS = 1000
 MARKS = (0, 50, 100, 200, 400, 600, 800, 999)
-LOW, HIGH, BINS = -3.2, 3.2, 64
-"""Pixel values are counted between -3.2 and 3.2, a tenth each."""
+LOW, HIGH, BINS = -3.0, 3.0, 60
+"""Pixel values are counted between -3 and 3, a tenth each."""
 
 
 @lru_cache

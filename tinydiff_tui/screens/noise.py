@@ -1,13 +1,10 @@
-"""Noise: x_t = a x_0 + s epsilon as an equation of pictures, a slider for t, the marks as a film strip, the schedules as curves."""
+"""Noise: x_t = a x_0 + s epsilon as an equation of pictures, a slider for t, its marks as a film strip, schedules as curves."""
 
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
-from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Static
 
@@ -19,31 +16,21 @@ from tinydiff_tui.jobs.messages import JobFinished
 from tinydiff_tui.screens.base import ModeScreen, listed
 from tinydiff_tui.screens.keys import key
 from tinydiff_tui.text import cut, for_app
-from tinydiff_tui.widgets.axes import Curve, Frame
 from tinydiff_tui.widgets.box import Box, Empty
-from tinydiff_tui.widgets.chart import Chart
 from tinydiff_tui.widgets.equation import FRAME, Equation, Film, Weight
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
+from tinydiff_tui.widgets.room import Room
+from tinydiff_tui.widgets.schedules import Schedules
 from tinydiff_tui.widgets.scrubber import Scrubber
 
 if TYPE_CHECKING:
-    from tinydiff_tui.jobs.noising import Noising, Point
+    from tinydiff_tui.jobs.noising import Noising
 
 FRAMES_A_SECOND = 10
 PLAY_STEP = 10
 LEAST_FILM, MOST_FILM, LEAST_CHARTS = 7, 11, 8  # rows of their boxes
 ONE, TEN, ENDS = Binding.Group("t±1"), Binding.Group("±10"), Binding.Group("Ends")
 MARK, IMAGE = Binding.Group("Mark"), Binding.Group("Image")
-
-
-class Room(Vertical):
-    """What the boxes of the mode share; it says when it has another size."""
-
-    class Resized(Message):
-        """Another size."""
-
-    def on_resize(self) -> None:
-        self.post_message(self.Resized())
 
 
 class NoiseScreen(ModeScreen):
@@ -67,21 +54,23 @@ class NoiseScreen(ModeScreen):
         Binding("s", "schedule", "Schedule", tooltip="Next noise schedule, with the same noise"),
         key("new", "noise", "Draw new noise", label="New noise"),
         key("zoom", "zoom", "Show x_t alone, as large as it fits, or all again"),
-        Binding("g", "more", "More", tooltip="The boxes for which there is no room: the curves of the schedules; or the film strip"),
+        Binding(
+            "g", "more", "More", tooltip="The boxes for which there is no room: the curves of the schedules; or the film strip"
+        ),
         key("save", "save", "Write the image at all marks as a PNG"),
+        key("leave", "leave", "Leave the picture that is shown alone"),
     ]
     DEFAULT_CSS = """
     NoiseScreen #slider-box { height: 4; }
     NoiseScreen #slider { height: 1fr; color: $x-t; }
     NoiseScreen #film-box { height: 9; padding: 0; }
-    NoiseScreen #film-box, NoiseScreen #values-box { border-title-color: $x-t; }
-    NoiseScreen #charts Box { width: 1fr; height: 1fr; padding: 0; }
+    NoiseScreen #film-box { border-title-color: $x-t; }
     NoiseScreen #status { height: auto; max-height: 2; display: none; }
     NoiseScreen.-low #slider-box { height: 3; }
     NoiseScreen.-low #film-box { height: 1fr; }
-    NoiseScreen.-low #charts, NoiseScreen.-low.-more #film-box { display: none; }
-    NoiseScreen.-low.-more #charts { display: block; }
-    NoiseScreen.-zoomed #film-box, NoiseScreen.-zoomed #charts { display: none; }
+    NoiseScreen.-low Schedules, NoiseScreen.-low.-more #film-box { display: none; }
+    NoiseScreen.-low.-more Schedules { display: block; }
+    NoiseScreen.-zoomed #film-box, NoiseScreen.-zoomed Schedules { display: none; }
     NoiseScreen.-narrow #values-box { display: none; }
     """
 
@@ -100,15 +89,15 @@ class NoiseScreen(ModeScreen):
             yield Empty(id="empty")
             yield Equation()
             yield Box(Film(id="film"), title="x_t at the marks", id="film-box")
-            with Horizontal(id="charts"):
-                yield Box(Chart(id="alpha_bar"), title="ᾱ · every schedule")
-                yield Box(Chart(id="snr"), title="signal to noise")
-                yield Box(Chart(id="values"), title="pixel values of x_t", id="values-box")
+            yield Schedules()
             yield Static(id="status", markup=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Nothing more is to be shown where everything has room."""
-        return action != "more" or not self.is_mounted or self.has_class("-low")
+        """What has no room, or can be left, is there only when it is so."""
+        if not self.is_mounted:
+            return True
+        needed = {"more": "-low", "leave": "-zoomed"}.get(action)
+        return needed is None or self.has_class(needed)
 
     # --- the data set
 
@@ -232,6 +221,11 @@ class NoiseScreen(ModeScreen):
         self.toggle_class("-zoomed")
         self.query_one(Equation).set_class(self.has_class("-zoomed"), "-alone")
         self._fit()
+        self.refresh_bindings()
+
+    def action_leave(self) -> None:
+        if self.has_class("-zoomed"):
+            self.action_zoom()
 
     def action_more(self) -> None:
         self.toggle_class("-more")
@@ -248,16 +242,18 @@ class NoiseScreen(ModeScreen):
     @on(Room.Resized)
     def _fit(self) -> None:
         """Give the equation and the film strip the rows that they can use, and the charts the rest."""
+        self.refresh_bindings()
         if self.opened is None:
             return
-        width, height = self.query_one(Room).size
+        from tinydiff_tui.jobs.noising import MARKS
+
+        (width, height), low = self.query_one(Room).size, self.has_class("-low")
+        height -= 3 if low else 4  # the slider's
+        least = 0 if self.has_class("-zoomed") else LEAST_FILM if low else LEAST_FILM + LEAST_CHARTS
+        height -= self.query_one(Equation).fit(width, height - least, self.opened.side)
         rows, columns = self.opened.side
-        low = self.has_class("-low")
-        height -= 3 if low else 4
-        film = min(max(-(-((width - FRAME) // 8 - 1) * rows // columns // 2) + 1 + FRAME, LEAST_FILM), MOST_FILM)
-        rest = 0 if self.has_class("-zoomed") else LEAST_FILM if low else film + LEAST_CHARTS
-        self.query_one("#film-box").styles.height = None if low else film
-        self.query_one(Equation).fit(width, height - rest, self.opened.side)
+        film = min(((width - FRAME) // len(MARKS) - 1) * rows // columns // 2 + 1 + FRAME, MOST_FILM, height - LEAST_CHARTS)
+        self.query_one("#film-box").styles.height = None if low else max(film, LEAST_FILM)
 
     def _show_image(self, index: int) -> None:
         """Another image, or other noise."""
@@ -280,9 +276,7 @@ class NoiseScreen(ModeScreen):
             return
         from tinydiff_tui.jobs.noising import MARKS
 
-        self.query_one(Film).show(
-            self.noising.film(self.schedule), [f"t={mark}" for mark in MARKS], cursor=self._passed
-        )
+        self.query_one(Film).show(self.noising.film(self.schedule), [f"t={mark}" for mark in MARKS], cursor=self._passed)
         self._show()
 
     @property
@@ -308,25 +302,7 @@ class NoiseScreen(ModeScreen):
         box = self.query_one("#slider-box", Box)
         box.title = f"{self.schedule} · {SCHEDULES[self.schedule].formula}"
         box.figures = f"ᾱ {here.alpha_bar:.5f} · SNR {here.decibels} dB"
-        self._show_charts(t, here)
-
-    def _show_charts(self, t: int, here: "Point") -> None:
-        """Every schedule's curves, the present one in front, and the values of the pixels beside what they become."""
-        from tinydiff_tui.jobs.noising import TIMESTEPS, middles, pure_noise, tables
-
-        assert self.noising is not None
-        steps = np.arange(TIMESTEPS, dtype=np.float64)
-        names = [name for name in SCHEDULES if name != self.schedule] + [self.schedule]
-
-        def curves(which: int, bright: str) -> list[Curve]:
-            return [Curve(steps, tables(name)[which], bright if name == self.schedule else "raw", name) for name in names]
-
-        self.query_one("#alpha_bar", Chart).show(curves(0, "x0"), Frame("t", low=0.0, high=1.05, cursor=t))
-        self.query_one("#snr", Chart).show(curves(1, "x-t"), Frame("t", log=True, low=-4.0, high=4.0, cursor=t))
-        at, (spread, beyond) = middles(), self.noising.spread(self.schedule, t)
-        both = [Curve(at, pure_noise(), "epsilon", "ε"), Curve(at, spread, "x-t", "x_t")]
-        self.query_one("#values", Chart).show(both, Frame("value", low=0.0, high=1.0))
-        self.query_one("#values-box", Box).figures = f"{beyond:.0%} beyond ±1"
+        self.query_one(Schedules).show(self.schedule, t, self.noising)
 
     def action_save(self) -> None:
         if self.noising is None or self.opened is None:

@@ -84,6 +84,14 @@ class Layout(NamedTuple):
         return first - self.classes + lowest if first else None
 
 
+def alone(side: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """(columns, rows) of one picture of side (height, width) as large as whole pixels go on so many cells; all of them where its
+    own resolution has no room."""
+    height, width = side
+    times = min(size[0] // max(width, 1), size[1] * 2 // max(height, 1))
+    return (times * width, -(-times * height // 2)) if times else size
+
+
 @lru_cache(maxsize=64)
 def tiles(side: tuple[int, int], looks: tuple[str, ...], size: tuple[int, int]) -> tuple[tuple[Tile, ...], int]:
     """Every way to draw a picture of side (height, width), from large to small, and the index of the last at its own resolution.

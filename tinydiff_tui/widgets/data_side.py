@@ -150,7 +150,7 @@ class Histogram(Widget):
 
 
 def bar_rows(values: Sequence[int], rows: int) -> list[str]:
-    """Columns of logarithmic height in so many rows of block characters: the highest is full, the lowest a tenth of it, 0 none."""
+    """Columns of logarithmic height in so many rows of block characters: the highest full, the lowest a tenth of it, 0 none."""
     logs = [log(value) if value else None for value in values]
     low, high = (end((value for value in logs if value is not None), default=0.0) for end in (min, max))
     span = high - low or 1.0

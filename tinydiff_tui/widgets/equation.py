@@ -11,6 +11,7 @@ from textual.renderables.digits import DIGITS, DIGITS3X3_BOLD
 from textual.widget import Widget
 
 from tinydiff_tui.terminal.support import ascii_only
+from tinydiff_tui.terminal.tiling import alone
 from tinydiff_tui.widgets.box import Box
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 
@@ -96,7 +97,7 @@ class Equation(Horizontal):
 
     DEFAULT_CSS = """
     Equation { height: 16; align-horizontal: center; }
-    Equation Box { padding: 0; width: 30; }
+    Equation Box { padding: 0; width: 30; height: 1fr; align: center middle; }
     Equation .x-t { border-title-color: $x-t; }
     Equation .x0 { border-title-color: $x0; }
     Equation .epsilon { border-title-color: $epsilon; }
@@ -112,19 +113,25 @@ class Equation(Horizontal):
         yield Weight("+", id="s")
         yield Box(PixelGrid(id="epsilon"), title="ε", id="epsilon-box", classes="epsilon")
 
-    def fit(self, width: int, height: int, side: tuple[int, int]) -> None:
-        """Take a place of so many cells at the most, for pictures of side (height, width); x_t takes all of it when it is alone.
+    def fit(self, width: int, height: int, side: tuple[int, int]) -> int:
+        """Take a place of so many cells at the most, for pictures of side (height, width), and say how many rows of it are used;
+        x_t takes all of it when it is alone.
 
         The frames say which values are black and white: -1 and 1, of epsilon -2 and 2; values beyond these are cut.
         """
         term = fit_terms(width, height, side)
-        alone = self.has_class("-alone")
-        self.styles.height = height if alone else term.rows + FRAME
-        for box in self.query(Box):
-            box.styles.width = width if alone else term.columns + FRAME
+        single = self.has_class("-alone")
+        if single:
+            term = Term(*alone(side, (width - FRAME, height - FRAME)), term.number)
+        used = height if single else term.rows + FRAME
+        self.styles.height = used
+        for box, grid in zip(self.query(Box), self.query(PixelGrid), strict=True):
+            box.styles.width = width if single else term.columns + FRAME
+            grid.styles.width, grid.styles.height = term.columns, term.rows
         for number in self.query(Weight):
             number.styles.width = min(term.number, 21)
-        said = "−{0} … {0}, cut beyond" if term.columns > 21 or alone else "cut at ±{0}"
+        said = "−{0} … {0}, cut beyond" if term.columns > 21 else "cut at ±{0}"
         self.query_one("#x_t-box", Box).figures = said.format(1)
         self.query_one("#x0-box", Box).figures = "−1 … 1"
         self.query_one("#epsilon-box", Box).figures = said.format(2)
+        return used

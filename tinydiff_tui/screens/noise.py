@@ -70,7 +70,7 @@ class NoiseScreen(ModeScreen):
     NoiseScreen.-low #film-box { height: 1fr; }
     NoiseScreen.-low Schedules, NoiseScreen.-low.-more #film-box { display: none; }
     NoiseScreen.-low.-more Schedules { display: block; }
-    NoiseScreen.-zoomed #film-box, NoiseScreen.-zoomed Schedules { display: none; }
+    NoiseScreen.-zoomed #film-box, NoiseScreen.-zoomed Schedules, NoiseScreen.-zoomed.-low.-more Schedules { display: none; }
     NoiseScreen.-narrow #values-box { display: none; }
     """
 

@@ -36,9 +36,10 @@ def fit_terms(width: int, height: int, side: tuple[int, int]) -> Term:
         number = (width - 3 * (across + FRAME)) // 2
         if number >= SMALL and down + FRAME <= height:
             return Term(across, down, number)
-    down = min(height - FRAME, round(((width - 2 * BIG) // 3 - FRAME) * rows / columns / 2))
-    across = min(round(down * 2 * columns / rows), (width - 2 * BIG) // 3 - FRAME)
-    return Term(max(across, 1), max(down, 1), (width - 3 * (across + FRAME)) // 2)
+    most = max(1, (width - 2 * BIG) // 3 - FRAME)
+    down = max(1, min(height - FRAME, round(most * rows / columns / 2)))
+    across = max(1, min(round(down * 2 * columns / rows), most))
+    return Term(across, down, (width - 3 * (across + FRAME)) // 2)
 
 
 class Weight(Widget):

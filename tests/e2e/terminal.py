@@ -27,8 +27,15 @@ class Terminal:
     """A program behind a pty. Everything waits on output, nothing sleeps."""
 
     def __init__(
-        self, arguments: Sequence[str], cwd: Path, columns: int = 80, rows: int = 24, environment: dict[str, str] | None = None
+        self,
+        arguments: Sequence[str],
+        cwd: Path,
+        columns: int = 80,
+        rows: int = 24,
+        environment: dict[str, str] | None = None,
+        within: Sequence[str] = (),
     ) -> None:
+        """`within`: a program that starts this one."""
         self.columns, self.rows = columns, rows
         self.screen = pyte.Screen(columns + MARGIN, rows + MARGIN)
         self.stream = pyte.ByteStream(self.screen)
@@ -50,7 +57,7 @@ class Terminal:
         }
         env |= environment or {}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tinydiff_tui", *arguments],
+            [*within, sys.executable, "-m", "tinydiff_tui", *arguments],
             cwd=cwd, env=env, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True, close_fds=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 (only this makes closing the pty a hang-up)
         )  # fmt: skip

@@ -1,6 +1,8 @@
 """The terminal's own pixels, and terminals that answer late, wrongly, never, in pieces or as keys: what is seen and typed."""
 
 import os
+import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -47,7 +49,12 @@ def pixels(app: Terminal) -> list[np.ndarray]:
 
 def rested(app: Terminal, count: int = 1) -> Callable[[], bool]:
     """Whether so many pictures were sent, and one is on the screen."""
-    return lambda: sum(b"a=T" in string for string in app.strings) >= count and not app.settle() and PLACEHOLDER in app.text
+
+    def is_so() -> bool:
+        app.settle()
+        return sum(b"a=T" in string for string in app.strings) >= count and PLACEHOLDER in app.text
+
+    return is_so
 
 
 def is_of(found: np.ndarray, image: np.ndarray) -> bool:
@@ -147,3 +154,39 @@ def test_a_name_that_only_the_terminal_says_is_enough(tmp_path: Path) -> None:
         assert pictures(app.strings) == {}
         app.send("q")
         assert app.end() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    shutil.which("tmux") is None or shutil.which("tic") is None, reason="needs tmux, and tic to call a terminal Kitty"
+)
+@pytest.mark.parametrize("allowed", [True, False])
+def test_in_tmux_where_it_lets_them_through(allowed: bool, tmp_path: Path) -> None:
+    described = subprocess.run(["infocmp", "xterm-256color"], capture_output=True, text=True, check=True).stdout
+    (tmp_path / "kitty.ti").write_text(described.replace("xterm-256color|", "xterm-kitty|", 1))
+    subprocess.run(["tic", "-x", "-o", str(tmp_path / "terminfo"), str(tmp_path / "kitty.ti")], check=True, capture_output=True)
+    (tmp_path / "tmux.conf").write_text(f"set -g allow-passthrough {'on' if allowed else 'off'}\nset -g status off\n")
+    socket = str(tmp_path / "socket")
+    environment = {
+        "TERM": "xterm-kitty",
+        "TERMINFO_DIRS": f"{tmp_path / 'terminfo'}:",
+        "TINYDIFF_DATA_DIR": str(tmp_path),
+        "TMUX": "",
+    }
+    tmux = ["tmux", "-u", "-S", socket, "-f", str(tmp_path / "tmux.conf"), "new-session"]
+    with Terminal([], tmp_path, columns=100, rows=30, environment=environment, within=tmux) as app:
+        try:
+            app.until("1–")
+            if allowed:
+                app.until(rested(app))
+                images = open_dataset("glyphs", "train", tmp_path).images.numpy()
+                found = pixels(app)
+                assert len(found) > 3
+                assert all(is_of(picture, image) for picture, image in zip(found, images, strict=False))
+            app.settle(3.0)
+            assert bool(app.strings) == allowed and (PLACEHOLDER in app.text) == allowed
+            app.send("q")
+            assert app.end() == 0
+            assert pictures(app.strings) == {}
+        finally:
+            subprocess.run(["tmux", "-S", socket, "kill-server"], capture_output=True)

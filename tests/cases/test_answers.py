@@ -1,15 +1,23 @@
 """Answers of the terminal taken out of the line: in any pieces, at any time, with keys between, no key is made or lost."""
 
 import random
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from textual.app import App
 
-from tinydiff_tui.terminal.answers import HOLD_SECONDS, LATE_SECONDS, PIECE_SECONDS, YES, Answers
+from tinydiff_tui.terminal.answers import HOLD_SECONDS, LATE_SECONDS, PASSED, PIECE_SECONDS, YES, Answers
+from tinydiff_tui.terminal.known import Known, coarser, look_here, looks
+from tinydiff_tui.terminal.support import LOOKS
+from tinydiff_tui.terminal.writer import TerminalWriter
 
 NAME, NO, ATTRIBUTES = "\x1bP>|kitty(0.36.4)\x1b\\", "\x1b_Gi=31;ENOENT:no such 31;OK\x1b\\", "\x1b[?62;4;52c"
 LEFT = [
     "a",
     "\x1b[A",
+    "\x1b[2~",
+    "\x1b[24;80R",
     "\x1bOA",
     "\x1b[1;5C",
     "\x1b[<0;5;6M",
@@ -42,7 +50,7 @@ def test_what_is_no_answer_is_left(text: str) -> None:
     assert run(text + YES + text + ATTRIBUTES + text) == (3 * text, [YES, ATTRIBUTES])
 
 
-@pytest.mark.parametrize("answer", [YES, NO, NAME, ATTRIBUTES])
+@pytest.mark.parametrize("answer", [YES, NO, NAME, ATTRIBUTES, PASSED])
 @pytest.mark.parametrize("pause", [0.01, HOLD_SECONDS - 0.01])
 def test_an_answer_may_come_byte_by_byte(answer: str, pause: float) -> None:
     steps: list[str | float] = [step for char in answer for step in (char, pause)]
@@ -98,3 +106,42 @@ def test_nothing_is_held_for_ever(seed: int) -> None:
         now += chance.choice((0.0, 0.1, 0.4))
     answers.take("", now + PIECE_SECONDS)
     assert answers.take("x", now + 2 * PIECE_SECONDS) == "x"
+
+
+class Nobody:
+    """A line that takes nothing."""
+
+
+@pytest.mark.parametrize(
+    ("environment", "heard", "look", "offered"),
+    [
+        ({"TERM": "xterm-256color"}, [], "quadrant", LOOKS[:-1]),
+        ({"TERM": "xterm-256color"}, ["\x1bP>|foot(1.21.0)\x1b\\", ATTRIBUTES], "octant", LOOKS[:-1]),
+        ({"TERM": "xterm-256color"}, ["\x1bP>|VTE(7600)\x1b\\", ATTRIBUTES], "sextant", LOOKS[:-1]),
+        ({"TERM": "xterm-256color"}, [YES, ATTRIBUTES], "quadrant", LOOKS[:-1]),
+        ({"TERM": "xterm-256color"}, [NAME, ATTRIBUTES, YES, ATTRIBUTES], "octant", LOOKS),
+        ({"TERM": "xterm-kitty"}, [NO, ATTRIBUTES], "octant", LOOKS[:-1]),
+        ({"TERM": "xterm-kitty"}, [YES, ATTRIBUTES], "octant", LOOKS),
+        ({"TERM": "tmux-256color", "TMUX": "x", "KITTY_WINDOW_ID": "1"}, [], "sextant", LOOKS[:-2]),
+        ({"TERM": "tmux-256color", "TMUX": "x", "KITTY_WINDOW_ID": "1"}, [PASSED.replace("2R", "1R")], "sextant", LOOKS[:-2]),
+        ({"TERM": "tmux-256color", "TMUX": "x", "KITTY_WINDOW_ID": "1"}, [PASSED], "octant", LOOKS[:-1]),
+        ({"TERM": "tmux-256color", "TMUX": "x"}, [PASSED, "1|xterm-kitty|kitty(0.36.4)\n"], "octant", LOOKS),
+        ({"TERM": "tmux-256color", "TMUX": "x"}, ["on|xterm-ghostty|ghostty 1.2\n"], "sextant", (*LOOKS[:-2], LOOKS[-1])),
+        ({"TERM": "tmux-256color", "TMUX": "x"}, ["off|xterm-kitty|kitty(0.36.4)\n"], "sextant", LOOKS[:-2]),
+        ({"TERM": "tmux-256color", "TMUX": "x"}, ["1||\n"], "quadrant", LOOKS[:-2]),
+        ({"TERM": "tmux-256color", "TMUX": "x"}, ["|xterm-kitty|\n"], "sextant", LOOKS[:-2]),
+        ({"TERM": "tmux-256color", "TMUX": "x"}, ["\n"], "quadrant", LOOKS[:-2]),
+    ],
+)
+def test_what_becomes_known_of_a_terminal(
+    environment: dict[str, str], heard: list[str], look: str, offered: tuple[str, ...]
+) -> None:
+    app = App[None]()
+    known = Known(app, cast(TerminalWriter, Nobody()), environment)
+    app._driver = SimpleNamespace(known=known)  # type: ignore[assignment]
+    for answer in heard:
+        known.hear(answer) if answer.startswith("\x1b") else known.hear_tmux(answer)
+    assert (known.look, looks(app)) == (look, offered)
+    assert look_here(app, "") == ("pixels" if "pixels" in offered else look)
+    assert look_here(app, "half") == "half"
+    assert coarser(app, offered[1]) == "half" and coarser(app, "half") == offered[-1]

@@ -58,9 +58,12 @@ def rested(app: Terminal, count: int = 1) -> Callable[[], bool]:
 
 
 def is_of(found: np.ndarray, image: np.ndarray) -> bool:
-    """Whether these pixels are the image (H, W, 1), each of its pixels a square of several."""
-    scale = found.shape[0] // image.shape[0]
-    return scale > 1 and np.array_equal(found, image.repeat(scale, axis=0).repeat(scale, axis=1).repeat(3, axis=2))
+    """Whether these pixels are the image (H, W, 1) in their middle, each of its pixels a square of several."""
+    height, width = image.shape[:2]
+    scale = min(found.shape[0] // height, found.shape[1] // width)
+    top, left = (found.shape[0] - scale * height) // 2, (found.shape[1] - scale * width) // 2
+    large = image.repeat(scale, axis=0).repeat(scale, axis=1).repeat(3, axis=2)
+    return scale > 1 and np.array_equal(found[top : top + scale * height, left : left + scale * width], large)
 
 
 def test_what_rests_is_shown_to_the_bit_and_freed_when_it_goes(tmp_path: Path) -> None:

@@ -15,6 +15,10 @@ ASK_PICTURES = f"\x1b_Gi={PICTURE},s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[c"
 YES = f"\x1b_Gi={PICTURE};OK\x1b\\"
 NAMED = "\x1bP>|"
 """How the answer with the name begins."""
+ASK_WIDTH = "\x1b7\x1b[2;1H\U0001cd00\x1b[6n\x1b8"
+"""For the place of the cursor behind an octant, at the left of the second row; before anything else is painted there."""
+PASSED = "\x1b[2;2R"
+"""The answer where it has its cell; tmux leaves out characters that its library does not know."""
 LATE_SECONDS = 30.0  # after a question, the last moment at which an answer in pieces is looked for
 HOLD_SECONDS = 0.25  # that an escape, which may be a key, is held up meanwhile
 PIECE_SECONDS = 1.0  # between two pieces of what is surely an answer
@@ -29,6 +33,7 @@ _TEMPLATES: list[Template] = [
     [*"\x1b_Gi=", _DIGITS, *";OK\x1b\\"],
     [*"\x1b_Gi=", _DIGITS, *";E", _CAPITALS, ":", _PRINTABLE, *"\x1b\\"],
     [*NAMED, _PRINTABLE, *"\x1b\\"],
+    [*PASSED[:-2], _DIGITS, PASSED[-1]],
 ]
 _SURE = 3  # characters from which on it is no key
 
@@ -88,7 +93,7 @@ class Answers:
 
     def _whole(self) -> None:
         self.heard.append(self._held)
-        if self._held.startswith("\x1b[?"):
+        if self._held.startswith("\x1b["):  # the last thing asked for
             self._until = 0.0
         self._drop()
 

@@ -35,6 +35,7 @@ class ScreenDriver(LinuxDriver):
         self.known = Known(self._app, self.writer)
         self.answers = Answers()
         super().start_application_mode()  # type: ignore[no-untyped-call]
+        self._ask_terminal(self.known.ask_first())
         asyncio.get_running_loop().call_later(ASK_SECONDS, self._ask)
 
     def stop_application_mode(self) -> None:

@@ -10,21 +10,21 @@ from typing import Any
 from textual.app import App
 from textual.signal import Signal
 
-from tinydiff_tui.terminal.answers import ASK_NAME, ASK_PICTURES, NAMED, YES
+from tinydiff_tui.terminal.answers import ASK_NAME, ASK_PICTURES, ASK_WIDTH, NAMED, PASSED, YES
 from tinydiff_tui.terminal.pictures import Pictures
 from tinydiff_tui.terminal.support import LOOKS, finest_look, has_placeholders, look_of, names_of
 from tinydiff_tui.terminal.writer import TerminalWriter
 
-_ASK_TMUX = ["tmux", "display-message", "-p", "#{allow-passthrough} #{client_termname} #{client_termtype}"]
+_ASK_TMUX = ["tmux", "display-message", "-p", "#{allow-passthrough}|#{client_termname}|#{client_termtype}"]
 TMUX_SECONDS = 5.0
 
 
 class Known:
-    """`look`: the finest block characters. `pictures`: there when the terminal shows pictures in its own pixels. `better` is
-    published when there is more of either."""
+    """`pictures` is there when the terminal shows pictures in its own pixels. `better` is published when more becomes known."""
 
     def __init__(self, app: App[Any], writer: TerminalWriter, environment: Mapping[str, str] = os.environ) -> None:
-        self.look = finest_look(environment)
+        self._finest = finest_look(environment)
+        self._octants_pass = not environment.get("TMUX")
         self.pictures: Pictures | None = None
         self.better: Signal[None] = Signal(app, "better look")
         self._app = app
@@ -36,6 +36,20 @@ class Known:
     @property
     def in_tmux(self) -> bool:
         return bool(self._environment.get("TMUX"))
+
+    @property
+    def look(self) -> str:
+        """The finest block characters."""
+        return self._finest if self._finest in self.looks else self.looks[-1]
+
+    @property
+    def looks(self) -> tuple[str, ...]:
+        """Those that come through to the terminal, whether or not it draws them, the coarsest first."""
+        return LOOKS[:-1] if self._octants_pass else LOOKS[:-2]
+
+    def ask_first(self) -> str:
+        """What tmux is asked before the first paint; the answer is its own."""
+        return ASK_WIDTH if self.in_tmux else ""
 
     def ask(self) -> str:
         """The first question to the terminal; none to those that print what they do not know, and none through a multiplexer:
@@ -53,6 +67,9 @@ class Known:
             self._call_it(answer.removeprefix(NAMED))
         elif answer == YES:
             self._show_pictures(through_tmux=False)
+        elif answer == PASSED:
+            self._octants_pass = True
+            self.better.publish(None)
         elif self._asked == ASK_NAME and has_placeholders(self._names):  # its attributes: the last of the answers
             self._asked = ASK_PICTURES
             return ASK_PICTURES
@@ -60,7 +77,7 @@ class Known:
 
     def hear_tmux(self, said: str) -> None:
         """What tmux knows of the terminal that it is shown on, by _ASK_TMUX."""
-        passes, *names = said.split()
+        passes, *names = said.strip().split("|")
         for name in names:
             self._call_it(name)
         if passes in ("1", "on", "all") and has_placeholders(names):
@@ -69,8 +86,8 @@ class Known:
     def _call_it(self, name: str) -> None:
         self._names.append(name)
         look = look_of(name)
-        if LOOKS.index(look) > LOOKS.index(self.look):
-            self.look = look
+        if LOOKS.index(look) > LOOKS.index(self._finest):
+            self._finest = look
             self.better.publish(None)
 
     def _show_pictures(self, *, through_tmux: bool) -> None:
@@ -100,7 +117,9 @@ def known_to(app: App[Any]) -> Known | None:
 def looks(app: App[Any]) -> tuple[str, ...]:
     """The looks that there are to choose from, the coarsest first."""
     known = known_to(app)
-    return LOOKS if known is not None and known.pictures is not None else LOOKS[:-1]
+    if known is None:
+        return LOOKS[:-1]
+    return known.looks if known.pictures is None else (*known.looks, LOOKS[-1])
 
 
 def look_here(app: App[Any], wanted: str) -> str:

@@ -12,7 +12,7 @@ from textual.reactive import reactive
 from tinydiff_tui.terminal.blocks import DOTS
 from tinydiff_tui.terminal.cells import NONE, Cells, Pixels
 from tinydiff_tui.terminal.deferred import np
-from tinydiff_tui.terminal.known import known_to, look_here
+from tinydiff_tui.terminal.known import known_to, look_here, looks
 from tinydiff_tui.terminal.pictures import Pictures
 from tinydiff_tui.terminal.pixels import cell_pixels
 from tinydiff_tui.terminal.resting import Resting, Sight, rest
@@ -111,8 +111,8 @@ class PixelGrid(CellView):
         """What pictures may be drawn with here, the coarsest first."""
         if terminal_look(self) == "shades":
             return ("shade",)
-        finest = look_here(self.app, self.look)
-        return LOOKS[: min(LOOKS.index(finest), LOOKS.index("octant")) + 1]
+        finest = LOOKS.index(look_here(self.app, self.look))
+        return tuple(look for look in looks(self.app) if look in LOOKS[: finest + 1] and look != "pixels")
 
     def image_at(self, x: int, y: int) -> int | None:
         """The index of the image whose tile, or the caption under it, covers a cell of the widget."""

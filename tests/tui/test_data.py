@@ -41,7 +41,7 @@ async def ready(pilot: Pilot[None], name: str = "glyphs") -> DataScreen:
     screen = pilot.app.screen
     assert isinstance(screen, DataScreen)
     await until(pilot, lambda: screen.opened is not None and screen.opened.name == name)
-    await until(pilot, lambda: str(screen.query_one("#page-box", Box).title) != "")
+    await until(pilot, lambda: screen.query_one("#page-box", Box).title != "" and bool(screen.query_one(ClassList).region.height))
     await pilot.pause()
     return screen
 

@@ -107,9 +107,9 @@ class ClassList(SideList):
             self.highlighted = 0 if label is None else label + 1
 
     def on_resize(self, _: events.Resize) -> None:
-        self._draw(self.highlighted)
+        self._draw(self.highlighted or 0)
 
-    def _draw(self, at: int | None) -> None:
+    def _draw(self, at: int) -> None:
         if not self._counts or not self.size.width:
             return
         names = ["all", *self._labels]

@@ -49,7 +49,7 @@ async def main(folder: Path) -> None:
         await until(pilot, lambda: not app.jobs.running("sample"))
         shoot(app, "sample")
         await pilot.press("home")
-        frames = []
+        frames: list[str] = []
         while not frames or app.screen.query_one(Trajectory).index:  # type: ignore[attr-defined]
             frames.append(app.export_screenshot(title="tinydiff-tui: digits out of noise"))
             await pilot.press("right")

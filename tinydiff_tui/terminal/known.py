@@ -23,7 +23,7 @@ class Known:
     """`pictures` is there when the terminal shows pictures in its own pixels. `better` is published when more becomes known."""
 
     def __init__(self, app: App[Any], writer: TerminalWriter, environment: Mapping[str, str] = os.environ) -> None:
-        self._finest = finest_look(environment)
+        self._finest = finest_look({**environment, "TMUX": ""})
         self._octants_pass = not environment.get("TMUX")
         self.pictures: Pictures | None = None
         self.better: Signal[None] = Signal(app, "better look")

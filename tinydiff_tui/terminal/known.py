@@ -33,6 +33,11 @@ class Known:
         self._names = names_of(environment)
         self._asked = ""
 
+    def begin_anew(self, writer: TerminalWriter) -> None:
+        """The program was stopped and goes on, on this line, perhaps in another terminal."""
+        self._writer, self.pictures = writer, None
+        self._app.call_later(self.better.publish, None)
+
     @property
     def in_tmux(self) -> bool:
         return bool(self._environment.get("TMUX"))

@@ -126,7 +126,7 @@ class DataScreen(ModeScreen):
 
     def on_mount(self) -> None:
         self._list_sets()
-        self.browser.say("" if self.app.engine_ready else "loading the engine …")
+        self.browser.say("loading the engine …")
 
     def engine_loaded(self) -> None:
         self._open(self.wanted or self.app.dataset)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FRAMES_A_SECOND = 10
 PLAY_STEP = 10
-LEAST_FILM, MOST_FILM, LEAST_CHARTS = 7, 11, 8  # rows of their boxes
+LEAST_FILM, MOST_FILM, LEAST_CHARTS = 7, 13, 8  # rows of their boxes
 ONE, TEN, ENDS = Binding.Group("t±1"), Binding.Group("±10"), Binding.Group("Ends")
 MARK, IMAGE = Binding.Group("Mark"), Binding.Group("Image")
 
@@ -66,6 +66,7 @@ class NoiseScreen(ModeScreen):
     NoiseScreen #film-box { height: 9; padding: 0; }
     NoiseScreen #film-box { border-title-color: $x-t; }
     NoiseScreen #status { height: auto; max-height: 2; display: none; }
+    NoiseScreen.-none #film-box, NoiseScreen.-none Schedules { display: none; }
     NoiseScreen.-low #slider-box { height: 3; }
     NoiseScreen.-low #film-box { height: 1fr; }
     NoiseScreen.-low Schedules, NoiseScreen.-low.-more #film-box { display: none; }
@@ -76,6 +77,7 @@ class NoiseScreen(ModeScreen):
 
     def __init__(self) -> None:
         super().__init__()
+        self.add_class("-none", update=False)
         self.opened: OpenedSet | None = None
         self.noising: Noising | None = None
         self.schedule = next(iter(SCHEDULES))
@@ -105,7 +107,7 @@ class NoiseScreen(ModeScreen):
         slider = self.query_one(Scrubber)
         slider.label, slider.maximum = "t", 999
         self.watch(slider, "value", self._show, init=False)
-        self._say_empty("" if self.app.engine_ready else "loading the engine …")
+        self._say_empty("loading the engine …")
 
     def engine_loaded(self) -> None:
         from tinydiff_tui.jobs.noising import MARKS
@@ -131,6 +133,7 @@ class NoiseScreen(ModeScreen):
         self.query_one("#empty", Empty).say(for_app(sentence))
         self.query_one("#empty").display = bool(sentence)
         self.query_one(Equation).display = not sentence
+        self.set_class(bool(sentence), "-none")
 
     def _open(self) -> None:
         name, root = self.app.dataset, self.app.data_dir

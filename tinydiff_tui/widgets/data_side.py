@@ -32,10 +32,11 @@ class SideList(OptionList, inherit_bindings=False):
         Binding("enter", "select", "Choose", tooltip="Open the data set, or show the class, that the list points at"),
     ]
     DEFAULT_CSS = """
-    SideList, SideList:focus { height: auto; max-height: 100%; border: none; padding: 0; background: $background; }
+    SideList, SideList:focus { height: auto; max-height: 100%; border: none; padding: 0; background: $background;
+        background-tint: transparent; }
     SideList > .option-list--option { padding: 0; }
     SideList > .option-list--option-highlighted { background: $panel; color: $foreground; text-style: none; }
-    SideList:focus > .option-list--option-highlighted { background: $primary; color: $background; text-style: bold; }
+    SideList:focus > .option-list--option-highlighted { background: $primary 35%; color: $foreground; text-style: bold; }
     """
 
     def put(self, lines: Sequence[Content], at: int | None) -> None:
@@ -80,7 +81,7 @@ class SetList(SideList):
 
 def _set_line(name: str, standing: str, opened: bool) -> Content:
     mark = Content.styled("● ", "$success") if opened else Content("  ")
-    return Content.assemble(mark, f"{cut(name, 13, fill=True)} ", (standing, "$axis"))
+    return Content.assemble(mark, f"{cut(name, 13, fill=True)} ", (standing, "dim"))
 
 
 class ClassList(SideList):
@@ -121,7 +122,7 @@ class ClassList(SideList):
         for number, (name, count) in enumerate(zip(names, counts, strict=True)):
             long = max(1 if count else 0, round(count / top * room)) if number else 0
             bar = Content.styled(("=" if ascii_only() else "━") * long, "$x0")
-            lines.append(Content.assemble(f" {cut(name, name_room, fill=True)} ", (f"{count:>{digits},}", "$axis"), " ", bar))
+            lines.append(Content.assemble(f" {cut(name, name_room, fill=True)} ", (f"{count:>{digits},}", "dim"), " ", bar))
         self.put(lines, at)
 
 

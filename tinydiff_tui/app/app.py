@@ -92,6 +92,9 @@ class TinydiffApp(App[None]):
         super().__init__()
         self._filters.append(Gate())
         remembered = load_settings()
+        for theme in THEMES:
+            self.register_theme(theme)
+        self._remembered_theme = remembered.theme if remembered.theme in self.available_themes else DARK
         self.density = min(max(remembered.density, -MOST_DENSITY), MOST_DENSITY)
         """How many sizes smaller than fidelity asks for pictures are shown, in every mode."""
         self.look = remembered.look if remembered.look in LOOKS else ""
@@ -116,10 +119,7 @@ class TinydiffApp(App[None]):
         self.stylesheet.apply(self)  # so that the first screen, which inherits from it, is styled once
 
     def on_mount(self) -> None:
-        for theme in THEMES:
-            self.register_theme(theme)
-        remembered = load_settings().theme
-        self.theme = remembered if remembered in self.available_themes else DARK
+        self.theme = self._remembered_theme
         self.theme_changed_signal.subscribe(self, lambda theme: save_settings(theme=theme.name))
         loop = asyncio.get_running_loop()
         for number in heeded("SIGTERM", "SIGHUP"):
@@ -156,6 +156,10 @@ class TinydiffApp(App[None]):
     def mode_screens(self) -> list[ModeScreen]:
         """The modes that were visited."""
         return [screen for stack in self._screen_stacks.values() for screen in stack if isinstance(screen, ModeScreen)]
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """The colours of meaning, for themes that are not ours."""
+        return THEMES[0 if self.current_theme.dark else 1].variables
 
     # --- what the modes share
 

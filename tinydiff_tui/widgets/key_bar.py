@@ -27,7 +27,7 @@ RIGHT = (
 class ModeBar(Static):
     """1 Data  2 Noise  …, with the present mode marked, and the keys that always work."""
 
-    DEFAULT_CSS = "ModeBar { height: 1; background: $panel; color: $text; }"
+    DEFAULT_CSS = "ModeBar { height: 1; background: $panel; color: $foreground; }"
 
     def __init__(self, mode: str) -> None:
         super().__init__(markup=False)
@@ -43,7 +43,7 @@ class ModeBar(Static):
         """One line."""
         text = Text(no_wrap=True, overflow="crop", end="")
         for number, (mode, title) in enumerate(MODES.items(), start=1):
-            style = Style(bold=mode == self.mode, reverse=mode == self.mode)
+            style = Style(bold=True, reverse=True, color=self.app.theme_variables["primary"]) if mode == self.mode else Style()
             click = Style.from_meta({"@click": f"app.switch_mode('{mode}')"})
             text.append(f" {number} {title} ", style + click)
         state, progress = self.training
@@ -62,7 +62,7 @@ class ModeBar(Static):
 class KeyBar(Static):
     """The shown bindings of the focused widget and the screen, on as many lines as they need, at most three."""
 
-    DEFAULT_CSS = "KeyBar { height: auto; max-height: 3; background: $panel; color: $text; }"
+    DEFAULT_CSS = "KeyBar { height: auto; max-height: 3; background: $panel; color: $axis; }"
 
     def __init__(self) -> None:
         super().__init__(markup=False)
@@ -88,10 +88,9 @@ def key_text(screen: Screen[Any], app: App[Any], width: int) -> Text:
         if not binding.show or active.node is app or binding.action in shown:
             continue
         shown.add(binding.action)
-        style = Style(bold=True, dim=not active.enabled)
-        if active.node is screen:
-            style += Style.from_meta({"@click": f"screen.{binding.action}"})
-        title = Text(f" {binding.group.description if binding.group else binding.description} ", style + Style(bold=False))
+        click = Style.from_meta({"@click": f"screen.{binding.action}"}) if active.node is screen else Style()
+        style = click + Style(bold=True, dim=not active.enabled, color=app.theme_variables["accent"])
+        title = Text(f" {binding.group.description if binding.group else binding.description} ", click)
         *keys, _ = items.get(binding.group or binding.action, [title])
         key = Text(app.get_key_display(binding), style)
         between = [Text("/", style)] if keys and len(key) > 2 else []

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 NUMBERS = {"steps": "evaluations", "seed": "seed", "num_images": "pictures"}
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(SampleConfig)}
-GUIDED = {"middle": "middle noise", "all": "all noise"}
+GUIDED = ("middle noise", "all noise")
 
 
 def _choice(name: str, values: tuple[str, ...], texts: tuple[str, ...] = ()) -> Select[str]:
@@ -75,7 +75,7 @@ class SampleForm(Form):
         yield _row("evaluated", _number("steps"))
         yield _row("spacing", _choice("spacing", SPACINGS))
         yield _row("guidance", Slider(GUIDANCE, 8.0, 160, id="guidance_scale"), "-conditional")
-        yield _row("guided at", _choice("guidance_interval", INTERVALS, tuple(GUIDED[name] for name in INTERVALS)), "-conditional")
+        yield _row("guided at", _choice("guidance_interval", INTERVALS, GUIDED), "-conditional")
         yield _row("class", Select[int]([], prompt="default: all in turn", id="label", compact=True), "-conditional")
         yield _row("pictures", _number("num_images"))
         yield _row("seed", _number("seed"))
@@ -127,7 +127,7 @@ class SampleForm(Form):
 
     @property
     def pictures(self) -> int:
-        """How many pictures are drawn where no number is given: at least as many as suit the screen, and of each class as many."""
+        """How many pictures are drawn where no number is given: as many as suit the screen, and of each class as many."""
         labels = self.facts.labels if self.facts is not None else 0
         return -(-self.suggested // labels) * labels if 0 < labels <= self.suggested else self.suggested
 
@@ -171,6 +171,12 @@ class SampleForm(Form):
             parts.append(f"from {STARTS[options.start].help}")
         return " · ".join([*parts, f"{options.num_images} pictures", f"seed {options.seed}"])
 
+    def next_seed(self) -> None:
+        """One more than the seed that is there."""
+        field = self.query_one("#seed", Input)
+        with contextlib.suppress(ValueError):
+            field.value = str(int(field.value.strip() or str(DEFAULTS["seed"])) + 1)
+
     def read(self) -> SampleConfig:
         """The options. Raises UserError for what cannot be read."""
         given: dict[str, Any] = {"num_images": self.pictures}
@@ -181,8 +187,7 @@ class SampleForm(Form):
                     given[name] = int(text)
                 except ValueError as error:
                     raise UserError(f"{shown} takes a number, got '{text}'") from error
-        shown = [field for row in self.query(Horizontal) if row.display for field in row.query("Slider, Select")]
-        for field in shown:
+        for field in (field for row in self.query(Horizontal) if row.display for field in row.query("Slider, Select")):
             if isinstance(field, Slider):
                 given[str(field.id)] = field.number
             elif isinstance(field, Select) and not field.is_blank():

@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal
+from textual.reactive import reactive
 from textual.timer import Timer
 
 from core.errors import printable
+from core.names import SAMPLERS, STARTS
 from tinydiff_tui.terminal.cells import Pixels
 from tinydiff_tui.terminal.deferred import np
 from tinydiff_tui.terminal.tiling import fit
+from tinydiff_tui.text import bar, duration
 from tinydiff_tui.widgets.box import Box
 from tinydiff_tui.widgets.film import Film, FilmStrip, PictureBox
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
@@ -39,6 +42,9 @@ class Trajectory(Container):
     Trajectory #from { border-title-color: $x0; }
     """
 
+    state: reactive[str] = reactive("", init=False)
+    """One of the states that a box has a badge for."""
+
     def __init__(self) -> None:
         super().__init__()
         self.drawn: Drawn | None = None
@@ -59,6 +65,8 @@ class Trajectory(Container):
 
     def on_mount(self) -> None:
         self.watch(self._scrubber, "value", self.redraw, init=False)
+        for name in ("density", "look"):
+            self.watch(self.grid, name, self.redraw, init=False)
 
     @property
     def _scrubber(self) -> Scrubber:
@@ -122,24 +130,28 @@ class Trajectory(Container):
             self.redraw()
 
     def _caption(self, index: int) -> str:
-        label = self.drawn.labels[index] if self.drawn is not None and self.drawn.labels else None
-        named = label is not None and label < len(self.class_names)
-        return f"#{index} {printable(self.class_names[label])}" if named else f"#{index}"
+        """Its number, and its class where it has one."""
+        label = self.drawn.labels[index] if self.drawn is not None and self.drawn.labels else len(self.class_names)
+        return f"#{index} {printable(self.class_names[label])}" if label < len(self.class_names) else f"#{index}"
 
-    def headings(self, drawn: "Drawn") -> list[str]:
-        """The class above each column, where they are drawn in turn and a column each has room at the pictures' own size."""
-        classes = max(drawn.labels, default=-1) + 1
-        in_turn = classes > 1 and drawn.labels == tuple(k % classes for k in range(len(drawn.labels)))
-        if not in_turn or drawn.options.start in ("image", "inpaint"):
+    @property
+    def in_turn(self) -> list[str]:
+        """The names of the classes where they are drawn in turn: no one class was asked for, and there are no originals to say it."""
+        drawn = self.drawn
+        classes = max(drawn.labels, default=-1) + 1 if drawn is not None else 0
+        if drawn is None or classes < 2 or drawn.options.label >= 0 or drawn.options.start in ("image", "inpaint"):
             return []
-        grid, side = self.grid, (drawn.newest.x.shape[1], drawn.newest.x.shape[2])
-        if grid.size:
-            size, looks = (grid.size.width, grid.size.height), grid.looks
-            columns = fit(len(drawn.labels), side, size, looks, density=grid.density, classes=classes)
-            free = fit(len(drawn.labels), side, size, looks, density=grid.density)
-            if columns.tile.rows < free.tile.rows:
-                return []
         return [printable(name) for name in self.class_names[:classes]]
+
+    @property
+    def headings(self) -> list[str]:
+        """The class above each column, where a column each takes no picture below the size that it would have without."""
+        grid, view, names = self.grid, self.view, self.in_turn
+        if view is None or not grid.size or not names:
+            return names
+        count, side, size = len(view.x), (view.x.shape[1], view.x.shape[2]), (grid.size.width, grid.size.height)
+        columns, free = (fit(count, side, size, grid.looks, density=grid.density, classes=k) for k in (len(names), 0))
+        return names if columns.classes and columns.tile.rows >= free.tile.rows else []
 
     # --- moving
 
@@ -184,6 +196,18 @@ class Trajectory(Container):
         self.grid.zoom(self.cursor if self.grid.zoomed is None else None)
         self.redraw()
 
+    @on(PixelGrid.Pointed)
+    def _pointed(self, event: PixelGrid.Pointed) -> None:
+        event.stop()
+        if event.grid is self.strip:
+            self.go(self.strip.frame_at(event.index))
+        elif event.grid is self.grid or (event.grid is self.box("from").grid and not self.has_class("-between")):
+            self.pick(event.index)
+
+    def point(self, dx: int, dy: int) -> None:
+        """Move the cursor over the pictures, so many to the right in reading order and below."""
+        self.pick(self.grid.move(dx, dy))
+
     def pick(self, index: int) -> None:
         """Put the cursor on another picture; zoomed, show that one."""
         if self.view is None:
@@ -200,9 +224,8 @@ class Trajectory(Container):
         drawn, view = self.drawn, self.view
         if drawn is None or view is None:
             return
-        headings = self.headings(drawn)
         captions = [self._caption(k) for k in range(len(view.x))]
-        self.box("pictures").show(view.pictures(self.kind), captions, headings=headings, cursor=self.cursor)
+        self.box("pictures").show(view.pictures(self.kind), captions, headings=self.headings, cursor=self.cursor)
         if drawn.originals is not None:
             between = drawn.options.start == "interpolate"
             self.box("from").show(
@@ -218,3 +241,30 @@ class Trajectory(Container):
         times = [f"t {frame.t}" if frame.t >= 0 else "end" for frame in drawn.frames]
         self.strip.roll(Film(films, times, drawn.planned, min(self._scrubber.value, len(films) - 1)))
         self._scrubber.label = moment
+        self._show_figures()
+
+    def watch_state(self) -> None:
+        box = self.box("pictures")
+        box.state = self.state
+        if self.state == "running":
+            box.say("reading the model …")
+        self._show_figures()
+
+    def _show_figures(self) -> None:
+        """What was drawn and how, and how far it is, in the frames of the boxes."""
+        box, drawn, grid = self.box("pictures"), self.drawn, self.grid
+        if drawn is None:
+            box.figures = ""
+            return
+        options, count = drawn.options, len(drawn.newest.x)
+        if self.state == "running":
+            left = f" · {duration(drawn.seconds_left)} left" if drawn.done else ""
+            figures = f"{bar(drawn.done / max(drawn.evaluations, 1), 20)} {drawn.done}/{drawn.evaluations} evaluations{left}"
+        else:
+            guided = f" · guidance {options.guidance_scale:g}" if drawn.labels else ""
+            figures = f"{options.sampler} · {options.steps} evaluations{guided} · seed {options.seed} · {drawn.seconds:.1f} s"
+        shown = f" · {grid.first + 1}–{grid.first + grid.shown} of {count}" if grid.zoomed is None and grid.shown < count else ""
+        box.figures = figures + shown
+        self.query_one("#film", Box).figures = SAMPLERS[options.sampler].formula
+        start = STARTS[options.start].formula.format(strength=options.strength, region=options.region)
+        self.box("from").figures = start

@@ -4,7 +4,6 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from rich.cells import cell_len, set_cell_size
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -17,7 +16,7 @@ from core.names import SAMPLERS
 from core.runs.embedded import embedded_model
 from core.runs.folder import run_folder_of
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
-from tinydiff_tui.screens.base import ModeScreen, listed
+from tinydiff_tui.screens.base import WIDE, ModeScreen, listed
 from tinydiff_tui.screens.keys import key
 from tinydiff_tui.screens.verdict import IMAGES, Verdict
 from tinydiff_tui.text import printable
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from tinydiff_tui.jobs.sampling import Drawn, ModelFacts
 
 
-STEP, ENDS, PICTURE, TOWARDS = (Binding.Group(name) for name in ("Step", "Ends", "Picture", "Cursor"))
+STEP, ENDS, PICTURE, TOWARDS = (Binding.Group(name) for name in ("Step", "Ends", "Picture", "Row"))
 
 
 class SampleScreen(ModeScreen):
@@ -61,12 +60,9 @@ class SampleScreen(ModeScreen):
         key("leave", "leave_field", "Leave the options, so that the keys of modes work"),
     ]
     DEFAULT_CSS = """
-    SampleScreen #options { row-span: 1; }
     SampleScreen #folded { display: none; height: 1; padding: 0 1; color: $axis; text-wrap: nowrap; text-overflow: ellipsis; }
     SampleScreen #status { height: auto; max-height: 2; padding: 0 1; }
     SampleScreen.-folded #folded { display: block; }
-    SampleScreen.-folded #options { display: none; }
-    SampleScreen.-folded #page { column-span: 3; }
     """
 
     def __init__(self) -> None:
@@ -322,13 +318,14 @@ class SampleScreen(ModeScreen):
             self.action_options()
 
     def on_resize(self, event: events.Resize) -> None:
-        self.form.suggest_images(10 if event.size.width < 110 else 20 if event.size.width < 160 else 40)
+        self.form.suggest_images(20 if event.size.width >= WIDE else 10)
         self._fold()
 
     def _fold(self) -> None:
         """Have the options stand as a box or as a line."""
         folded = self.size.width < 110 if self.folded is None else self.folded
         self.set_class(folded, "-folded")
+        self.trajectory.fold(folded)
         if folded and self.focused is not None:
             self.set_focus(None)
 
@@ -349,12 +346,9 @@ class SampleScreen(ModeScreen):
 
     def _show_state(self, state: str) -> None:
         """Title and badge of the box of pictures."""
-        box = self.trajectory.box("pictures")
         name, facts = self.form.checkpoint_name, self.facts
         about = f" · {facts.config.model} on {facts.config.dataset}, step {facts.step:,}" if facts is not None else ""
-        title, room = f"{name or 'Sample'}{about}", max(self.trajectory.size.width - 60, 30)
-        box.title = title if cell_len(title) <= room else set_cell_size(title, room - 1) + "…"
-        self.trajectory.state = state
+        self.trajectory.tell(f"{name or 'Sample'}{about}", state)
         self._show_folded()
 
     # --- saving

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from textual import events
-from textual.app import ComposeResult
+from textual.widget import Widget
 
 from tinydiff_tui.terminal.cells import Pixels
 from tinydiff_tui.terminal.deferred import np
@@ -24,18 +24,13 @@ class PictureBox(Box):
     """A box for pictures; what fills it is said on hatched ground until there are some."""
 
     DEFAULT_CSS = """
-    PictureBox PixelGrid { display: none; }
-    PictureBox.-filled PixelGrid { display: block; }
+    PictureBox PixelGrid, PictureBox Scrubber { display: none; }
+    PictureBox.-filled PixelGrid, PictureBox.-filled Scrubber { display: block; }
     PictureBox.-filled Empty { display: none; }
     """
 
-    def __init__(self, empty: str, *, title: str = "", id: str | None = None) -> None:
-        super().__init__(title=title, id=id)
-        self._says = empty
-
-    def compose(self) -> ComposeResult:
-        yield PixelGrid()
-        yield Empty(self._says)
+    def __init__(self, empty: str, *below: Widget, grid: PixelGrid | None = None, title: str = "", id: str | None = None) -> None:
+        super().__init__(grid or PixelGrid(), Empty(empty), *below, title=title, id=id)
 
     @property
     def grid(self) -> PixelGrid:
@@ -78,7 +73,7 @@ class FilmStrip(PixelGrid):
         self._chosen = getattr(self.app, "density", 0)
 
     def roll(self, film: Film | None) -> None:
-        """Show a film."""
+        """Show a film, or nothing."""
         self.film = film
         if film is None:
             self.show(np.zeros((0, 1, 1, 1), dtype=np.uint8))
@@ -86,7 +81,7 @@ class FilmStrip(PixelGrid):
         self.density = self._chosen
         places = self.places
         marked = self._slot(film.present, len(places))
-        blank = np.full_like(film.frames[0], 128)
+        blank = np.full_like(film.frames[0], round(0.8 * self.background_colors[1].r + 0.2 * 128))
         shown = [film.present if slot == marked else place for slot, place in enumerate(places)]
         pictures = [film.frames[k] if k < len(film.frames) else blank for k in shown]
         self.show(np.stack(pictures), [film.captions[k] if k < len(film.frames) else "" for k in shown], cursor=marked)

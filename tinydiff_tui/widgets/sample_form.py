@@ -12,11 +12,11 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widget import Widget
-from textual.widgets import Button, Input, Label, Select
+from textual.widgets import Button, Input, Label, Select, Static
 
 from core.config import GUIDANCE, INTERVALS, REGIONS, SPACINGS, VARIANCES, SampleConfig
 from core.errors import UserError, printable
-from core.names import SAMPLERS, STARTS
+from core.names import OBJECTIVES, SAMPLERS, STARTS
 from tinydiff_tui.widgets.form import Form
 from tinydiff_tui.widgets.plain import plain
 from tinydiff_tui.widgets.slider import Slider
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 NUMBERS = {"steps": "evaluations", "seed": "seed", "num_images": "pictures"}
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(SampleConfig)}
-GUIDED = ("middle noise", "all noise")
+GUIDED = ("middle t", "every t")
 
 
 def _choice(name: str, values: tuple[str, ...], texts: tuple[str, ...] = ()) -> Select[str]:
@@ -52,9 +52,10 @@ class SampleForm(Form):
     DEFAULT_CSS = """
     SampleForm { height: 1fr; scrollbar-size-vertical: 1; }
     SampleForm Horizontal { height: 1; }
-    SampleForm Label { width: 10; color: $axis; }
+    SampleForm Label { width: 12; color: $axis; }
     SampleForm Select, SampleForm Input { width: 1fr; }
     SampleForm Button { margin-top: 1; width: 100%; }
+    SampleForm #about { margin-top: 1; color: $axis; }
     SampleForm .-option { display: none; }
     SampleForm.-classes .-conditional, SampleForm.-takes-eta .-eta, SampleForm.-takes-variance .-variance { display: block; }
     SampleForm.-takes-strength .-strength, SampleForm.-takes-region .-region { display: block; }
@@ -72,17 +73,18 @@ class SampleForm(Form):
         yield _row("sampler", _choice("sampler", tuple(SAMPLERS)))
         yield _row("eta", Slider(0.0, 1.0, 20, id="eta"), "-eta")
         yield _row("variance", _choice("variance", VARIANCES), "-variance")
-        yield _row("evaluated", _number("steps"))
+        yield _row("evaluations", _number("steps"))
         yield _row("spacing", _choice("spacing", SPACINGS))
         yield _row("guidance", Slider(GUIDANCE, 8.0, 160, id="guidance_scale"), "-conditional")
         yield _row("guided at", _choice("guidance_interval", INTERVALS, GUIDED), "-conditional")
-        yield _row("class", Select[int]([], prompt="default: all in turn", id="label", compact=True), "-conditional")
+        yield _row("class", Select[int]([], prompt="default: in turn", id="label", compact=True), "-conditional")
         yield _row("pictures", _number("num_images"))
         yield _row("seed", _number("seed"))
-        yield _row("start", _choice("start", tuple(STARTS), tuple(start.help for start in STARTS.values())))
+        yield _row("start", _choice("start", tuple(STARTS)))
         yield _row("strength", Slider(0.6, 1.0, 50, id="strength"), "-strength")
         yield _row("redraw", _choice("region", REGIONS), "-region")
         yield Button("g  Generate", id="generate", variant="primary", compact=True)
+        yield Static(id="about", markup=False)
 
     def on_mount(self) -> None:
         for slider in self.query(Slider):
@@ -115,6 +117,9 @@ class SampleForm(Form):
     def offer_model(self, facts: "ModelFacts") -> None:
         """Show the classes of a model that was read, and what its defaults are."""
         self.facts = facts
+        config = facts.config
+        about = f"{config.objective} on the {config.schedule} schedule, {config.timesteps:,} timesteps: "
+        self.query_one("#about", Static).update(f"{about}{OBJECTIVES[config.objective].formula}")
         self.offer_classes(facts.classes, facts.labels)
         self._tell_defaults()
 
@@ -147,7 +152,7 @@ class SampleForm(Form):
         for option in ("eta", "variance", "strength", "region"):
             self.set_class(option in taken, f"-takes-{option}")
         self.query_one("#num_images", Input).placeholder = f"default: {self.pictures}"
-        own = "as the original" if self.query_one("#start", Select).value in ("image", "inpaint") else "all in turn"
+        own = "its own" if self.query_one("#start", Select).value in ("image", "inpaint") else "in turn"
         self.query_one("#label", Select).prompt = f"default: {own}"
         if self.facts is None:
             return

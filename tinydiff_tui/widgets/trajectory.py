@@ -1,11 +1,12 @@
 """What is drawn: the page of pictures, the one under the cursor as x_t and predicted x_0, and its way as a film strip."""
 
+from math import prod
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len, set_cell_size
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal
-from textual.reactive import reactive
 from textual.timer import Timer
 
 from core.errors import printable
@@ -14,7 +15,6 @@ from tinydiff_tui.terminal.cells import Pixels
 from tinydiff_tui.terminal.deferred import np
 from tinydiff_tui.terminal.tiling import fit
 from tinydiff_tui.text import bar, duration
-from tinydiff_tui.widgets.box import Box
 from tinydiff_tui.widgets.film import Film, FilmStrip, PictureBox
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 from tinydiff_tui.widgets.scrubber import Scrubber
@@ -24,6 +24,17 @@ if TYPE_CHECKING:
 
 FRAMES_A_SECOND = 10
 NAMES = {"x": "x_t", "x0": "predicted x̂₀"}
+ARRANGEMENTS = {
+    "-rows": "options and page above x_t, predicted x_0 and film",
+    "-tower": "options, x_t and predicted x_0 at the left of page and film",
+    "-stack": "one below the other, without options",
+    "-strip": "page above film, with or without options at the left",
+    "-alone": "one picture, zoomed, above the slider",
+}
+SHALLOW = 17
+"""Rows below which the film is a slider."""
+BADGE = 12
+"""Cells of a title that its state takes."""
 NOTHING = np.zeros((0, 1, 1, 1), dtype=np.uint8)
 
 
@@ -31,25 +42,37 @@ class Trajectory(Container):
     """`show` what is drawn; its newest frame is on the screen until the slider is moved."""
 
     DEFAULT_CSS = """
-    Trajectory { height: 1fr; layout: grid; grid-size: 3; grid-columns: 32 32 1fr; grid-rows: 1fr 16; }
-    Trajectory #page { column-span: 2; }
+    Trajectory { height: 1fr; layout: grid; }
     Trajectory #page > PictureBox { width: 1fr; height: 1fr; }
-    Trajectory #from { display: none; }
+    Trajectory #from { display: none; border-title-color: $x0; }
     Trajectory.-originals #from { display: block; }
-    Trajectory.-between #from { width: 20; }
+    Trajectory.-between #from { width: 36; }
     Trajectory #x_t { border-title-color: $x-t; }
     Trajectory #x0_hat { border-title-color: $x0-hat; }
-    Trajectory #from { border-title-color: $x0; }
+    Trajectory.-rows { grid-size: 3; grid-columns: 36 36 1fr; grid-rows: 1fr 16; }
+    Trajectory.-rows #page { column-span: 2; }
+    Trajectory.-rows.-folded #page { column-span: 3; }
+    Trajectory.-tower { grid-size: 2; grid-columns: 36 1fr; grid-rows: 1fr 16 5 11; }
+    Trajectory.-tower #page { row-span: 3; }
+    Trajectory.-tower #x0_hat { row-span: 2; }
+    Trajectory.-stack { grid-size: 2; grid-columns: 1fr 1fr; grid-rows: 1fr 16 11; }
+    Trajectory.-stack #page, Trajectory.-stack #film { column-span: 2; }
+    Trajectory.-strip { grid-size: 2; grid-columns: 36 1fr; grid-rows: 1fr 9; }
+    Trajectory.-strip #x_t, Trajectory.-strip #x0_hat { display: none; }
+    Trajectory.-strip #options { row-span: 2; }
+    Trajectory.-strip.-folded #page, Trajectory.-strip.-folded #film { column-span: 2; }
+    Trajectory.-strip.-shallow { grid-rows: 1fr 3; }
+    Trajectory.-alone { grid-size: 1; grid-columns: 1fr; grid-rows: 1fr 3; }
+    Trajectory.-alone #options, Trajectory.-alone #x_t, Trajectory.-alone #x0_hat, Trajectory.-folded #options { display: none; }
+    Trajectory.-shallow #film FilmStrip, Trajectory.-alone #film FilmStrip { display: none; }
     """
-
-    state: reactive[str] = reactive("", init=False)
-    """One of the states that a box has a badge for."""
 
     def __init__(self) -> None:
         super().__init__()
         self.drawn: Drawn | None = None
         self.kind = "x"
         self.cursor = 0
+        self.title = "Sample"
         self.class_names: tuple[str, ...] = ()
         self.player: Timer | None = None
 
@@ -59,9 +82,8 @@ class Trajectory(Container):
             yield PictureBox("loading the engine …", title="Sample", id="pictures")
         yield PictureBox("what the network sees of the picture under the cursor", title="x_t", id="x_t")
         yield PictureBox("what it says the picture is", title="predicted x̂₀", id="x0_hat")
-        with Box(title="film", id="film"):
-            yield FilmStrip(id="strip")
-            yield Scrubber(id="frames")
+        way, slider = "every network evaluation, from noise to picture", Scrubber(id="frames")
+        yield PictureBox(way, slider, grid=FilmStrip(), title="film", id="film")
 
     def on_mount(self) -> None:
         self.watch(self._scrubber, "value", self.redraw, init=False)
@@ -73,7 +95,7 @@ class Trajectory(Container):
         return self.query_one("#frames", Scrubber)
 
     def box(self, name: str) -> PictureBox:
-        """pictures, from, x_t or x0_hat."""
+        """pictures, from, x_t, x0_hat or film."""
         return self.query_one(f"#{name}", PictureBox)
 
     @property
@@ -104,6 +126,31 @@ class Trajectory(Container):
         pictures = self.view.pictures(self.kind)
         return pictures if self.grid.zoomed is None else pictures[self.cursor : self.cursor + 1]
 
+    # --- where everything stands
+
+    def fold(self, folded: bool) -> None:
+        """Leave the room of the options to the pictures, or give it back."""
+        self.set_class(folded, "-folded")
+        self._arrange()
+
+    def on_resize(self) -> None:
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Choose the arrangement for this size, then draw on what it gives."""
+        (width, height), folded = self.size, self.has_class("-folded")
+        chosen = (
+            "-alone" if self.grid.zoomed is not None
+            else "-tower" if width >= 140 and height >= 46 and not folded
+            else "-rows" if width >= 108 and height >= 30
+            else "-stack" if height >= 40 and folded
+            else "-strip"
+        )  # fmt: skip
+        for name in ARRANGEMENTS:
+            self.set_class(name == chosen, name)
+        self.set_class(height < SHALLOW, "-shallow")
+        self.call_after_refresh(self.redraw)
+
     # --- what is drawn
 
     def clear(self) -> None:
@@ -112,11 +159,13 @@ class Trajectory(Container):
         self.drawn, self.cursor = None, 0
         self._scrubber.maximum, self._scrubber.label = 1, ""
         self.grid.zoom(None)
+        self._arrange()
         self.remove_class("-originals", "-between")
         for box in self.query(PictureBox):
             box.show(NOTHING)
             box.figures = ""
         self.strip.roll(None)
+        self.box("film").title = "film"
 
     def show(self, drawn: "Drawn", class_names: tuple[str, ...]) -> None:
         """Take what is drawn so far, and show its newest moment."""
@@ -136,7 +185,7 @@ class Trajectory(Container):
 
     @property
     def in_turn(self) -> list[str]:
-        """The names of the classes where they are drawn in turn: no one class was asked for, and there are no originals to say it."""
+        """The names of the classes where they are drawn in turn: none was asked for, and no originals say which."""
         drawn = self.drawn
         classes = max(drawn.labels, default=-1) + 1 if drawn is not None else 0
         if drawn is None or classes < 2 or drawn.options.label >= 0 or drawn.options.start in ("image", "inpaint"):
@@ -145,13 +194,13 @@ class Trajectory(Container):
 
     @property
     def headings(self) -> list[str]:
-        """The class above each column, where a column each takes no picture below the size that it would have without."""
+        """The class above each column, where that leaves a picture half of its dots at least: it stands exact beside the page."""
         grid, view, names = self.grid, self.view, self.in_turn
         if view is None or not grid.size or not names:
             return names
         count, side, size = len(view.x), (view.x.shape[1], view.x.shape[2]), (grid.size.width, grid.size.height)
-        columns, free = (fit(count, side, size, grid.looks, density=grid.density, classes=k) for k in (len(names), 0))
-        return names if columns.classes and columns.tile.rows >= free.tile.rows else []
+        columns = fit(count, side, size, grid.looks, density=grid.density, classes=len(names))
+        return names if columns.classes and 2 * prod(columns.tile.dots) >= prod(side) else []
 
     # --- moving
 
@@ -194,7 +243,7 @@ class Trajectory(Container):
     def zoom(self) -> None:
         """The picture under the cursor alone, or all of them."""
         self.grid.zoom(self.cursor if self.grid.zoomed is None else None)
-        self.redraw()
+        self._arrange()
 
     @on(PixelGrid.Pointed)
     def _pointed(self, event: PixelGrid.Pointed) -> None:
@@ -228,43 +277,46 @@ class Trajectory(Container):
         self.box("pictures").show(view.pictures(self.kind), captions, headings=self.headings, cursor=self.cursor)
         if drawn.originals is not None:
             between = drawn.options.start == "interpolate"
-            self.box("from").show(
-                drawn.originals, ["ε₁", "ε₂"] if between else captions, cursor=None if between else self.cursor
-            )
+            self.box("from").show(drawn.originals, ["ε₁", "ε₂"] if between else captions, cursor=None if between else self.cursor)
         moment = f"t = {view.t}" if view.t >= 0 else "finished"
         for name, pictures in (("x_t", view.x), ("x0_hat", view.x0)):
             box = self.box(name)
             box.show(pictures[self.cursor : self.cursor + 1])
-            box.figures = moment
-        self.query_one("#film", Box).title = f"film of picture {self.cursor} · {NAMES[self.kind]}"
+            box.figures = f"{captions[self.cursor]} · {moment}"
+        self.box("film").title = f"film of {captions[self.cursor]} · {NAMES[self.kind]}"
         films = [frame.pictures(self.kind)[self.cursor] for frame in drawn.frames]
         times = [f"t {frame.t}" if frame.t >= 0 else "end" for frame in drawn.frames]
+        self.box("film").add_class("-filled")
         self.strip.roll(Film(films, times, drawn.planned, min(self._scrubber.value, len(films) - 1)))
-        self._scrubber.label = moment
+        self._scrubber.label = f"{moment} · frame"
         self._show_figures()
 
-    def watch_state(self) -> None:
-        box = self.box("pictures")
-        box.state = self.state
-        if self.state == "running":
-            box.say("reading the model …")
+    def tell(self, title: str, state: str) -> None:
+        """Whose pictures these are, and how their drawing stands: one of the states that a box has a badge for, or none."""
+        self.title = title
+        self.box("pictures").state = state
+        if state == "running":
+            self.box("pictures").say("reading the model …")
         self._show_figures()
 
     def _show_figures(self) -> None:
         """What was drawn and how, and how far it is, in the frames of the boxes."""
         box, drawn, grid = self.box("pictures"), self.drawn, self.grid
+        room = max(box.size.width - BADGE, 10)
+        box.title = self.title if cell_len(self.title) <= room else set_cell_size(self.title, room - 1) + "…"
         if drawn is None:
             box.figures = ""
             return
         options, count = drawn.options, len(drawn.newest.x)
-        if self.state == "running":
+        if box.state == "running":
             left = f" · {duration(drawn.seconds_left)} left" if drawn.done else ""
-            figures = f"{bar(drawn.done / max(drawn.evaluations, 1), 20)} {drawn.done}/{drawn.evaluations} evaluations{left}"
+            share = bar(drawn.done / max(drawn.evaluations, 1), 20)
+            figures = f"{drawn.done}/{drawn.evaluations} evaluations{left} {share}"
         else:
             guided = f" · guidance {options.guidance_scale:g}" if drawn.labels else ""
             figures = f"{options.sampler} · {options.steps} evaluations{guided} · seed {options.seed} · {drawn.seconds:.1f} s"
-        shown = f" · {grid.first + 1}–{grid.first + grid.shown} of {count}" if grid.zoomed is None and grid.shown < count else ""
-        box.figures = figures + shown
-        self.query_one("#film", Box).figures = SAMPLERS[options.sampler].formula
+        shown = f"{grid.first + 1}–{grid.first + grid.shown} of {count} · " if grid.zoomed is None and grid.shown < count else ""
+        box.figures = shown + figures
+        self.box("film").figures = SAMPLERS[options.sampler].formula
         start = STARTS[options.start].formula.format(strength=options.strength, region=options.region)
         self.box("from").figures = start

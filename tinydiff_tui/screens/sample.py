@@ -19,7 +19,7 @@ from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 from tinydiff_tui.screens.base import WIDE, ModeScreen, listed
 from tinydiff_tui.screens.keys import key
 from tinydiff_tui.screens.verdict import IMAGES, Verdict
-from tinydiff_tui.text import printable
+from tinydiff_tui.text import for_app, printable
 from tinydiff_tui.widgets.box import Box
 from tinydiff_tui.widgets.sample_form import SampleForm
 from tinydiff_tui.widgets.slider import Slider
@@ -206,8 +206,9 @@ class SampleScreen(ModeScreen):
         if drawn is not None:
             self._take(drawn)
         if error:
-            self.say(error)
             self._show_state("failed")
+            self.say(error)
+            self.trajectory.box("pictures").say(for_app(error))
         elif drawn is not None and drawn.done >= drawn.evaluations:
             self._show_state("finished")
         else:

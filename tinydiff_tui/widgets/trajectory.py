@@ -33,8 +33,8 @@ ARRANGEMENTS = {
 }
 SHALLOW = 17
 """Rows below which the film is a slider."""
-BADGE = 12
-"""Cells of a title that its state takes."""
+BADGE = 17
+"""Cells of the frame above a box that its corners and its state take."""
 NOTHING = np.zeros((0, 1, 1, 1), dtype=np.uint8)
 
 
@@ -315,7 +315,9 @@ class Trajectory(Container):
         else:
             guided = f" · guidance {options.guidance_scale:g}" if drawn.labels else ""
             figures = f"{options.sampler} · {options.steps} evaluations{guided} · seed {options.seed} · {drawn.seconds:.1f} s"
-        shown = f"{grid.first + 1}–{grid.first + grid.shown} of {count} · " if grid.zoomed is None and grid.shown < count else ""
+        first = grid.first if grid.zoomed is None else self.cursor
+        there = f"{first + 1}–{first + grid.shown}" if grid.shown > 1 else f"{first + 1}"
+        shown = f"{there} of {count} · " if grid.shown and grid.shown < count else ""
         box.figures = shown + figures
         self.box("film").figures = SAMPLERS[options.sampler].formula
         start = STARTS[options.start].formula.format(strength=options.strength, region=options.region)

@@ -19,7 +19,8 @@ from tinydiff_tui.terminal import cells as px
 from tinydiff_tui.terminal.ansi import paint, row_text
 from tinydiff_tui.terminal.buffer import ScreenBuffer
 from tinydiff_tui.terminal.writer import Pace, TerminalWriter
-from tinydiff_tui.widgets.pixel_grid import TOLERANCE, PixelGrid
+from tinydiff_tui.widgets.cell_view import TOLERANCE
+from tinydiff_tui.widgets.pixel_grid import PixelGrid
 
 LEVELS = st.sampled_from([0, 8, 18, 127, 128, 238, 255]) | st.integers(0, 255)
 FILMS = st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3])).flatmap(

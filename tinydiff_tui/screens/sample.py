@@ -11,13 +11,14 @@ from textual.widgets import Button, Input, Select, Static
 
 from core.config import SampleConfig
 from core.errors import UserError
-from core.files import unused, user_path
+from core.files import unused
 from core.names import SAMPLERS
 from core.runs.embedded import embedded_model
 from core.runs.folder import run_folder_of
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
-from tinydiff_tui.screens.base import WIDE, ModeScreen, listed
+from tinydiff_tui.screens.base import WIDE, listed
 from tinydiff_tui.screens.keys import key
+from tinydiff_tui.screens.models import ModelScreen
 from tinydiff_tui.screens.verdict import IMAGES, Verdict
 from tinydiff_tui.text import for_app, printable
 from tinydiff_tui.widgets.box import Box
@@ -26,13 +27,13 @@ from tinydiff_tui.widgets.slider import Slider
 from tinydiff_tui.widgets.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from tinydiff_tui.jobs.sampling import Drawn, ModelFacts
+    from tinydiff_tui.jobs.sampling import Drawn
 
 
 STEP, ENDS, PICTURE, TOWARDS = (Binding.Group(name) for name in ("Step", "Ends", "Picture", "Row"))
 
 
-class SampleScreen(ModeScreen):
+class SampleScreen(ModelScreen):
     """The mode that draws images from a checkpoint."""
 
     MODE = "sample"
@@ -67,18 +68,13 @@ class SampleScreen(ModeScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.facts: ModelFacts | None = None
         self.drawn: Drawn | None = None
         self.drawn_from: Path | None = None
         """The checkpoint whose pictures are on the screen, or on their way."""
-        self.wanted: Path | None = None
         self.eager = False
         """Whether pictures were asked for before there was a model to draw them."""
         self.folded: bool | None = None
         """Whether the options are a line; None until a key said so: then it is the room that decides."""
-        self.untrained = False
-        """Whether the model that comes with the program was the only one there."""
-        self._reading: Path | None = None
 
     def compose_mode(self) -> ComposeResult:
         yield Static(id="folded", markup=False)
@@ -90,94 +86,34 @@ class SampleScreen(ModeScreen):
     def trajectory(self) -> Trajectory:
         return self.query_one(Trajectory)
 
-    @property
-    def form(self) -> SampleForm:
-        return self.query_one(SampleForm)
-
-    # --- checkpoints
-
     def on_mount(self) -> None:
         self._fold()
-
-    def engine_loaded(self) -> None:
-        self._find()
-
-    def on_screen_resume(self) -> None:
-        self._find()
 
     def on_screen_suspend(self) -> None:
         self.trajectory.stop()
 
-    def choose_checkpoint(self, path: Path) -> None:
-        """Take a checkpoint, from another mode or from a typed path."""
-        self.wanted = path
-        self._find()
-
-    def _find(self) -> None:
-        if not self.app.engine_ready or self.app.jobs.running("checkpoints"):
-            return
-        from tinydiff_tui.jobs.sampling import checkpoints
-
-        root = self.app.cwd
-        self.app.jobs.start("checkpoints", lambda: checkpoints(root), self, lambda found: found)
-
-    def _found(self, error: str | None, found: tuple[tuple[str, Path], ...]) -> None:
-        if error:
-            self.say(error)
-        if len(found) > 1 and self.untrained and self.drawn is None and self.wanted == embedded_model():
-            self.wanted = None  # what was trained meanwhile comes before what was there when there was nothing else
-        self.untrained = len(found) == 1
-        self.form.offer(found, self.wanted)
-
-    @on(Select.Changed, "#checkpoint")
-    def _chosen(self) -> None:
-        path = self.form.checkpoint
-        if path != self.drawn_from:
-            self._forget_pictures()
-        if path is None or (self.facts is not None and self.facts.path == path):
-            return
-        self.wanted = path
-        self._read(path)
-
-    def _forget_pictures(self) -> None:
+    def model_chosen(self, path: Path | None) -> None:
         """No picture of one checkpoint stays under the name of another, nor does one still come."""
+        if path == self.drawn_from:
+            return
         self.app.jobs.stop("sample")
         self.drawn = self.drawn_from = None
         self.trajectory.clear()
         self._show_state("")
 
-    def _read(self, path: Path) -> None:
-        if self.app.jobs.running("model"):
-            return  # its end looks whether another one is wanted by then
-        from tinydiff_tui.jobs.sampling import read_facts
-
-        self._reading = path
-        self.app.jobs.start("model", lambda: read_facts(path), self, lambda facts: facts)
+    def model_wanted(self, path: Path) -> None:
         self.trajectory.box("pictures").say(f"reading {path} …")
 
-    def _model_read(self, error: str | None, facts: "ModelFacts | None") -> None:
-        if error or facts is None:
-            self.facts = None
-            self.eager = False
-            self.say(error or "")
-        else:
-            self.facts = facts
-            self.say("")
-            self.form.offer_model(facts)
-            self._show_state("")
-        if self.wanted is not None and self._reading != self.wanted:
-            self._read(self.wanted)
+    def model_read(self, error: str) -> None:
+        self._show_state("")
+        if error:
+            self.trajectory.box("pictures").say(for_app(error))
         elif self.eager:
             self.call_after_refresh(self.action_generate)
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
-        if event.input.id == "path" and event.value.strip():
-            try:
-                self.choose_checkpoint(user_path(event.value.strip(), self.app.cwd))
-            except UserError as error:
-                self.say(str(error))
-        else:
+        if event.input.id != "path" or not event.value.strip():
             self.action_generate()
         self.set_focus(None)
 
@@ -190,11 +126,7 @@ class SampleScreen(ModeScreen):
 
     def on_job_finished(self, message: JobFinished) -> None:
         snapshot = message.snapshot
-        if message.name == "checkpoints":
-            self._found(message.error, cast("tuple[tuple[str, Path], ...]", snapshot or ()))
-        elif message.name == "model":
-            self._model_read(message.error, cast("ModelFacts | None", snapshot))
-        elif message.name == "save":
+        if message.name == "save":
             self.say(message.error or f"saved {snapshot}")
         elif message.name == "sample":
             self.refresh_bindings()
@@ -219,11 +151,12 @@ class SampleScreen(ModeScreen):
 
     @on(Button.Pressed, "#generate")
     def action_generate(self) -> None:
-        if not self.app.engine_ready or (self.facts is None and self.app.jobs.running("model")):
+        if self.unread:
             self.eager = True
             self.say("pictures are drawn as soon as the model is read")
             return
         self.eager = False
+        self.settled = True
         if self.app.jobs.running("sample"):
             if self.drawn_from is None:
                 self.say("the drawing before is still being stopped; try again in a moment")

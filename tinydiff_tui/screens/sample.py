@@ -102,7 +102,7 @@ class SampleScreen(ModelScreen):
         self._show_state("")
 
     def model_wanted(self, path: Path) -> None:
-        self.trajectory.box("pictures").say(f"reading {path} …")
+        self.trajectory.box("pictures").say(f"reading {self.form.checkpoint_name} …")
 
     def model_read(self, error: str) -> None:
         self._show_state("")

@@ -38,7 +38,8 @@ def _choice(name: str, values: tuple[str, ...], texts: tuple[str, ...] = ()) -> 
 
 def _number(name: str) -> Input:
     """A field of a whole number; empty it is the default."""
-    return Input(placeholder=f"default: {DEFAULTS[name]}", type="integer", valid_empty=True, id=name, compact=True)
+    default = "…" if name == "steps" else DEFAULTS[name]  # those it has to be told of
+    return Input(placeholder=f"default: {default}", type="integer", valid_empty=True, id=name, compact=True)
 
 
 def _row(name: str, field: Widget, shown: str = "") -> Horizontal:

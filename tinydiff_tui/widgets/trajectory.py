@@ -27,6 +27,7 @@ NAMES = {"x": "x_t", "x0": "predicted x̂₀"}
 ARRANGEMENTS = {
     "-rows": "options and page above x_t, predicted x_0 and film",
     "-tower": "options, x_t and predicted x_0 at the left of page and film",
+    "-tower-low": "the same without x_t",
     "-stack": "one below the other, without options",
     "-strip": "page above film, with or without options at the left",
     "-alone": "one picture, zoomed, above the slider",
@@ -55,6 +56,9 @@ class Trajectory(Container):
     Trajectory.-tower { grid-size: 2; grid-columns: 36 1fr; grid-rows: 1fr 16 5 11; }
     Trajectory.-tower #page { row-span: 3; }
     Trajectory.-tower #x0_hat { row-span: 2; }
+    Trajectory.-tower-low { grid-size: 2; grid-columns: 36 1fr; grid-rows: 1fr 5 11; }
+    Trajectory.-tower-low #page, Trajectory.-tower-low #x0_hat { row-span: 2; }
+    Trajectory.-tower-low #x_t { display: none; }
     Trajectory.-stack { grid-size: 2; grid-columns: 1fr 1fr; grid-rows: 1fr 16 11; }
     Trajectory.-stack #page, Trajectory.-stack #film { column-span: 2; }
     Trajectory.-strip { grid-size: 2; grid-columns: 36 1fr; grid-rows: 1fr 9; }
@@ -141,9 +145,10 @@ class Trajectory(Container):
         (width, height), folded = self.size, self.has_class("-folded")
         chosen = (
             "-alone" if self.grid.zoomed is not None
-            else "-tower" if width >= 140 and height >= 46 and not folded
+            else "-tower" if height >= 46 and not folded and not 108 <= width < 140
             else "-rows" if width >= 108 and height >= 30
             else "-stack" if height >= 40 and folded
+            else "-tower-low" if height >= 34 and not folded
             else "-strip"
         )  # fmt: skip
         for name in ARRANGEMENTS:

@@ -19,6 +19,7 @@ from typing import Self
 import pyte
 
 STRING = re.compile(rb"\x1b_(.*?)\x1b\\", re.DOTALL)
+ISOLATES = re.compile(rb"\xe2\x81[\xa6-\xa9]")  # what stands behind one in a run of text, pyte would leave out
 PATIENCE = 200.0  # seconds; a loaded machine with two cores imports torch slowly
 MARGIN = 8  # pyte sees more cells than the program is told of, so that what is drawn outside does not wrap out of sight
 
@@ -107,7 +108,7 @@ class Terminal:
         cut = rest.find(b"\x1b_")
         cut = len(rest) - rest.endswith(b"\x1b") if cut < 0 else cut
         self._begun = rest[cut:]
-        return rest[:cut]
+        return ISOLATES.sub(b"", rest[:cut])
 
     def take(self, seconds: float) -> bytes:
         """The same, not put on the screen: decoding costs as much as the program's own work."""

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -89,6 +90,24 @@ def test_what_rests_is_shown_to_the_bit_and_freed_when_it_goes(tmp_path: Path) -
         assert app.end() == 0
         assert pictures(app.strings) == {}
         assert app.restored
+
+
+@pytest.mark.slow
+def test_stopped_and_continued_it_sends_its_pictures_again(tmp_path: Path) -> None:
+    with started(tmp_path) as app:
+        app.until(lambda: asked(app))
+        answer(app, YES + ATTRIBUTES)
+        app.until(rested(app))
+        os.kill(app.process.pid, signal.SIGTSTP)
+        app.until(lambda: not pictures(app.strings) and b"\x1b[?1049l" in app.received)
+        app.strings.clear()
+        os.kill(app.process.pid, signal.SIGCONT)
+        app.until(lambda: asked(app))
+        answer(app, YES + ATTRIBUTES)
+        app.until(rested(app))
+        assert len(pixels(app)) > 3
+        app.send("q")
+        assert app.end() == 0
 
 
 PIECES = [piece for byte in YES + ATTRIBUTES for piece in (bytes([byte]), PAUSE)]

@@ -151,7 +151,7 @@ async def test_captions_stand_under_their_pictures_and_the_cursor_beside_one() -
     ],
 )
 def test_a_caption_is_cut_by_cells(caption: str, most: int, shown: str) -> None:
-    cells = arrange(Page(digits(0)), fit(0, (28, 28), (30, 4), ("half",)), (30, 4), 0, (NONE, NONE), greys=False)
+    cells = arrange(Page(digits(0)), fit(0, (28, 28), (30, 4), ("half",)), (30, 4), 0, (NONE, NONE))
     write(cells, caption, 3, 1, most, 0xFFFFFF)
     assert "".join(text for text, _, _ in row_runs(cells, 1)) == f"   {shown}".ljust(30 - cell_len(shown) + len(shown))
     assert not (cells.fg[1, 3 + most :] != NONE).any()
@@ -159,7 +159,7 @@ def test_a_caption_is_cut_by_cells(caption: str, most: int, shown: str) -> None:
 
 @pytest.mark.parametrize("x", [0, 6])
 def test_letters_that_run_leftward_are_isolated(x: int) -> None:
-    cells = arrange(Page(digits(0)), fit(0, (28, 28), (30, 1), ("half",)), (30, 1), 0, (NONE, NONE), greys=False)
+    cells = arrange(Page(digits(0)), fit(0, (28, 28), (30, 1), ("half",)), (30, 1), 0, (NONE, NONE))
     write(cells, "שלום 7 مرحبا", x, 0, 30 - x, 0xFFFFFF)
     text = "".join(char for char in paint(cells, np.ones((1, 30), dtype=bool), (0, 0), True) if not char.isascii() or char == " ")
     before = " " * max(x, 1)
@@ -223,7 +223,7 @@ def test_classes_without_room_for_columns_are_captions() -> None:
     names = [f"class {k}" for k in range(100)]
     layout = fit(100, (28, 28), (78, 20), LOOKS[:4], classes=100)
     assert layout.room and not layout.classes
-    cells = arrange(Page(digits(100), headings=names, cursor=3), layout, (78, 20), 0, (1, 2), greys=False)
+    cells = arrange(Page(digits(100), headings=names, cursor=3), layout, (78, 20), 0, (1, 2))
     assert "class 1" in "".join(text for y in range(20) for text, _, _ in row_runs(cells, y))
 
 
@@ -294,7 +294,7 @@ def test_any_page_fills_exactly_its_room(
     images = digits(count, *shape)
     layout = fit(count, shape[:2], (columns, rows), looks, density=density, classes=classes)
     page = Page(images, [str(k) for k in range(count)], [f"c{k}" for k in range(classes)], 0)
-    cells = arrange(page, layout, (columns, rows), 0, (NONE, NONE), greys=False)
+    cells = arrange(page, layout, (columns, rows), 0, (NONE, NONE))
     assert cells.shape == (rows, columns)
     for x, y in places(layout, count):
         assert x + layout.tile.columns <= columns and y + layout.tile.rows <= rows
@@ -317,7 +317,9 @@ async def test_any_size_and_nothing_to_show(size: tuple[int, int]) -> None:
     [
         ({"TERM": "xterm-256color"}, "quadrant"),
         ({"TERM": "xterm-kitty"}, "octant"),
-        ({"TERM": "tmux-256color", "KITTY_WINDOW_ID": "1"}, "octant"),
+        ({"TERM": "xterm-256color", "KITTY_WINDOW_ID": "1"}, "octant"),
+        ({"TERM": "tmux-256color", "KITTY_WINDOW_ID": "1", "TMUX": "x"}, "sextant"),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "ghostty"}, "octant"),
         ({"TERM": "xterm-256color", "VTE_VERSION": "7600"}, "sextant"),
         ({"TERM": "xterm-256color", "VTE_VERSION": "5200"}, "quadrant"),
         ({"TERM": "xterm-256color", "KONSOLE_VERSION": "nonsense"}, "quadrant"),

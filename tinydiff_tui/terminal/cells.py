@@ -94,6 +94,19 @@ def pack(picture: Pixels, *, greys: bool = False) -> Colours:
     return packed
 
 
+def numbered(cells: Cells) -> Cells:
+    """Cells with their greys as numbers of the terminal's 256, which are shorter to write, and all that some have."""
+    fg, bg = _numbers(cells.fg), _numbers(cells.bg)
+    flat = (fg == bg) & (fg != NONE)
+    return Cells(np.where(flat, np.uint32(ord(" ")), cells.chars), np.where(flat, np.int32(NONE), fg), bg)
+
+
+def _numbers(colours: Colours) -> Colours:
+    grey = (colours & 0xFFFF) == colours >> 8
+    near: Colours = np.where(grey, _grey_numbers()[colours & 0xFF], colours)
+    return near
+
+
 def half_cells(colours: Colours) -> Cells:
     """Two pixels a cell, one above the other, exact. An odd last row and pixels that are NONE leave the background as it is."""
     height, width = colours.shape
@@ -168,6 +181,8 @@ def colour_of(value: int) -> Color:
     return Color.from_rgb(value >> 16, (value >> 8) & 0xFF, value & 0xFF)
 
 
-def segments_of(cells: Cells, row: int) -> list[Segment]:
-    """One row as Rich segments."""
+def segments_of(cells: Cells, row: int, *, greys: bool = False) -> list[Segment]:
+    """One row as Rich segments, its greys by number if so wished."""
+    if greys:
+        cells = numbered(cells)
     return [Segment(text, style_of(fg, bg)) for text, fg, bg in row_runs(cells, row)]

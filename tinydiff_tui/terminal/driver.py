@@ -32,11 +32,15 @@ class ScreenDriver(LinuxDriver):
         """Start the writer, then the screen; a little later ask what the terminal can draw."""
         assert self._file is not None
         self.writer = TerminalWriter(self._file, self._app)
-        self.known = Known(self._app, self.writer)
+        if self.known is None:
+            self.known = Known(self._app, self.writer)
+        else:
+            self.known.begin_anew(self.writer)  # after it was stopped: what the terminal kept for us is gone
         self.answers = Answers()
         super().start_application_mode()  # type: ignore[no-untyped-call]
         self._ask_terminal(self.known.ask_first())
-        asyncio.get_running_loop().call_later(ASK_SECONDS, self._ask)
+        loop = asyncio.get_running_loop()
+        loop.call_soon_threadsafe(loop.call_later, ASK_SECONDS, self._ask)  # it may sleep: SIGCONT leads here, too
 
     def stop_application_mode(self) -> None:
         """Free what the terminal keeps for us, and leave the screen."""

@@ -23,7 +23,7 @@ class Known:
     """`pictures` is there when the terminal shows pictures in its own pixels. `better` is published when more becomes known."""
 
     def __init__(self, app: App[Any], writer: TerminalWriter, environment: Mapping[str, str] = os.environ) -> None:
-        self._finest = finest_look(environment)
+        self._finest = finest_look({**environment, "TMUX": ""})
         self._octants_pass = not environment.get("TMUX")
         self.pictures: Pictures | None = None
         self.better: Signal[None] = Signal(app, "better look")
@@ -32,6 +32,11 @@ class Known:
         self._environment = environment
         self._names = names_of(environment)
         self._asked = ""
+
+    def begin_anew(self, writer: TerminalWriter) -> None:
+        """The program was stopped and goes on, on this line, perhaps in another terminal."""
+        self._writer, self.pictures = writer, None
+        self._app.call_later(self.better.publish, None)
 
     @property
     def in_tmux(self) -> bool:

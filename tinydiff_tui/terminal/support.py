@@ -46,9 +46,10 @@ def names_of(environment: Mapping[str, str] = os.environ) -> list[str]:
 
 
 def finest_look(environment: Mapping[str, str] = os.environ) -> str:
-    """The finest blocks that this terminal is known to draw by itself; where nothing is known quadrants, which every font has."""
+    """The finest blocks that this terminal is known to draw by itself; where nothing is known quadrants, which every font has.
+    Not every tmux hands on octants."""
     if any(map(_OCTANTS.match, names_of(environment))):
-        return "octant"
+        return "sextant" if environment.get("TMUX") else "octant"
     for name, least in _SEXTANTS.items():
         version = environment.get(name, "")
         if version.isdecimal() and int(version) >= least:

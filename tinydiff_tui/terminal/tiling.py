@@ -166,9 +166,7 @@ def places(layout: Layout, count: int) -> list[tuple[int, int]]:
     return found
 
 
-def arrange(
-    page: Page, layout: Layout, size: tuple[int, int], background: int, ink: tuple[int, int], *, greys: bool, first: int = 0
-) -> Cells:
+def arrange(page: Page, layout: Layout, size: tuple[int, int], background: int, ink: tuple[int, int], *, first: int = 0) -> Cells:
     """The pictures from `first` on as exactly `size` cells. `ink`: the colours of captions and of what is marked."""
     columns, rows = size
     plain = layout.tile.look == "shade"
@@ -179,7 +177,7 @@ def arrange(
     )
     tile = layout.tile
     for k, (x, y) in enumerate(places(layout, len(page.images) - first), start=first):
-        _put(cells, drawn(page.images[k], tile, greys=greys), x, y)
+        _put(cells, drawn(page.images[k], tile), x, y)
         marked = k == page.cursor and layout.room > 1
         if not layout.classes and layout.room > 1:
             text = f"{'>' if plain else '▸'}{_caption(page, k)}" if marked else _caption(page, k)
@@ -209,7 +207,7 @@ def _mark(cells: Cells, tile: Tile, x: int, y: int, ink: int) -> None:
             cells.fg[y : y + tile.rows, column] = ink
 
 
-def drawn(image: Pixels, tile: Tile, *, greys: bool) -> Cells:
+def drawn(image: Pixels, tile: Tile) -> Cells:
     """One picture (H, W, C) in the cells of a tile."""
     width, height = tile.dots
     if (height, width) == image.shape[:2]:
@@ -220,7 +218,7 @@ def drawn(image: Pixels, tile: Tile, *, greys: bool) -> Cells:
         dots = shrunk(image, tile.dots)
     if tile.look == "shade":
         return shade_cells(dots)
-    return half_cells(pack(dots, greys=greys)) if tile.look == "half" else block_cells(dots, tile.look, greys=greys)
+    return half_cells(pack(dots)) if tile.look == "half" else block_cells(dots, tile.look)
 
 
 def shrunk(image: Pixels, dots: tuple[int, int]) -> Pixels:

@@ -41,7 +41,8 @@ class CellView(Widget):
     """Shows `_wanted`, brought to the screen by `_draw`.
 
     On a terminal the cells that changed are written straight to the line, as many as it has room for, and what Textual
-    paints is what stands there already. While pictures follow each other quickly (`_moving`) a pixel may be off by TOLERANCE.
+    paints is what stands there already. While pictures follow each other quickly (`_moving`) a pixel may be off by TOLERANCE,
+    and on a slow line greys go by number.
     """
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
@@ -70,7 +71,7 @@ class CellView(Widget):
         if buffer is None:
             return self._blank(width)
         plain = self._plain if self._plain is not None and self._plain.shape == buffer.cells.shape else buffer.cells
-        return Strip(segments_of(plain, y), width)
+        return Strip(segments_of(plain, y, greys=self._has_numbers), width)
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """The rows of a region, each drawn when it is painted."""
@@ -85,7 +86,7 @@ class CellView(Widget):
         buffer, writer = self._known_cells, writer_of(self.app)
         self._textual_paints()
         if buffer is not None and (writer is None or not writer.pace.slow):
-            return row_text(buffer.cells, y, start, end, self._truecolor)
+            return row_text(buffer.cells, y, start, end, self._truecolor, greys=self._has_numbers)
         if buffer is not None and writer is not None and self.screen is self.app.screen:
             buffer.known[y, start:end] = False
             writer.call_when_free(self, self._draw)
@@ -100,6 +101,11 @@ class CellView(Widget):
     @property
     def _truecolor(self) -> bool:
         return self.app.console.color_system == "truecolor"
+
+    @property
+    def _has_numbers(self) -> bool:
+        """Whether the terminal has 256 colours, greys among them by number."""
+        return terminal_look(self) == "greys"
 
     @property
     def _known_cells(self) -> ScreenBuffer | None:
@@ -130,9 +136,11 @@ class CellView(Widget):
         if not room:
             writer.call_when_free(self, self._draw)
             return
+        rough = self._moving and writer.pace.slow
+        greys = rough or self._has_numbers
         if self._moving:
-            cost = GREY_BYTES if writer.pace.slow else CELL_BYTES
-            changed = self._buffer.moved(wanted, TOLERANCE, int(writer.pace.rate * FRAME_SECONDS / cost))
+            most = int(writer.pace.rate * FRAME_SECONDS / (GREY_BYTES if greys else CELL_BYTES))
+            changed = self._buffer.moved(wanted, TOLERANCE, most, greys=greys)
         else:
             changed = self._buffer.differing(wanted)
         origin, seen = place
@@ -140,11 +148,11 @@ class CellView(Widget):
         changed &= seen
         part = self._part(changed, room // CELL_BYTES)
         if part.any():
-            writer.write(paint(wanted, part, origin, self._truecolor))
-            self._buffer.take(part, wanted)
+            writer.write(paint(wanted, part, origin, self._truecolor, greys=greys))
+            self._buffer.take(part, wanted, rough=rough and not self._has_numbers)
         if (changed != part).any():
             writer.call_when_free(self, self._draw)
-        elif not (self._moving and self._buffer.differing(wanted).any()):
+        elif not self._moving:
             self._all_painted()
 
     def _part(self, changed: Mask, most: int) -> Mask:

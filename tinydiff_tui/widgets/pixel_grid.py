@@ -28,8 +28,8 @@ class PixelGrid(CellView):
     """Images uint8 (N, H, W, C) as terminal cells. `shown` says how many of them are on the screen, from index `first` on: the
     page that holds the cursor.
 
-    On a slow line the greys of pictures that follow each other quickly go by number; a picture that rests is exact, or as near as
-    the look comes. With the look "pixels" what rests is sent to the terminal once as a picture; what moves is cells.
+    A picture that rests is exact, or as near as the look comes. With the look "pixels" what rests is sent to the terminal once
+    as a picture; what moves is cells.
     """
 
     class Pointed(Message):
@@ -169,9 +169,8 @@ class PixelGrid(CellView):
         """Draw anew: exactly at once on a fast line, when the picture rests on a slow one or in motion."""
         if not self._drawable:
             return
-        writer = writer_of(self.app)
-        self._want(self._cells(by_number=writer is not None and writer.pace.slow))
-        if writer is not None:
+        self._want(self._cells())
+        if writer_of(self.app) is not None:
             self._rest_soon()
 
     def _rest_soon(self) -> None:
@@ -244,7 +243,7 @@ class PixelGrid(CellView):
         assert self._page is not None
         return self._page if self.zoomed is None else Page(self._page.images[self.zoomed : self.zoomed + 1])
 
-    def _cells(self, *, by_number: bool = False) -> Cells:
+    def _cells(self) -> Cells:
         page = self._seen_page
         size = (self.size.width, self.size.height)
         side = (page.images.shape[1], page.images.shape[2])
@@ -258,7 +257,7 @@ class PixelGrid(CellView):
         plain = terminal_look(self) == "shades"
         return arrange(
             page, self.tiling, size, _number(self.background_colors[1].hex), (NONE, NONE) if plain else colours,
-            greys=by_number or terminal_look(self) == "greys", first=self.first,
+            first=self.first,
         )  # fmt: skip
 
 

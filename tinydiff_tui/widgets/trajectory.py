@@ -323,7 +323,7 @@ class Trajectory(Container):
         first = grid.first if grid.zoomed is None else self.cursor
         there = f"{first + 1}–{first + grid.shown}" if grid.shown > 1 else f"{first + 1}"
         shown = f"{there} of {count} · " if grid.shown and grid.shown < count else ""
-        box.figures = shown + figures
+        box.figures = f"{NAMES['x0']} · " * (self.kind == "x0") + shown + figures
         self.box("film").figures = SAMPLERS[options.sampler].formula
         start = STARTS[options.start].formula.format(strength=options.strength, region=options.region)
         self.box("from").figures = start

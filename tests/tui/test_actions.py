@@ -135,21 +135,24 @@ async def test_actions_of_sample(tmp_path: Path, tiny_run: Path) -> None:
     shutil.copytree(tiny_run, tmp_path / "outputs")
     async with driving("sample", tmp_path, SampleScreen) as (drive, screen):
         await until(drive.pilot, lambda: screen.facts is not None)
-        await drive("options", lambda: screen.has_class("-full"))
-        await drive("options", lambda: screen.has_class("-full"))
+        await drive("options", lambda: screen.has_class("-folded"))
+        await drive("options", lambda: screen.has_class("-folded"))
+        await drive("options", lambda: screen.has_class("-folded"))
         screen.set_focus(screen.query_one("#steps", Input))
         await drive("leave_field", lambda: drive.app.focused)
         screen.query_one("#num_images", Input).value = "4000"
         await drive("generate", lambda: screen.drawn is not None)
-        await drive("cancel", lambda: "cancelled after" in str(status(screen)()))
-        screen.query_one("#num_images", Input).value = "4"
-        await drive("generate", lambda: "4 images in" in str(status(screen)()))
+        await drive("cancel", lambda: "stopped after" in str(status(screen)()))
+        screen.query_one("#num_images", Input).value = "8"
+        box = screen.trajectory.box("pictures")
+        await drive("generate", lambda: box.state == "finished")
+        await drive("new_seed", lambda: box.state == "finished" and screen.drawn.options.seed)
         for action in ("move(-1)", "move(1)", "go(0)", "go(100000)", "replay"):
             await drive(action, picture(screen))
         await drive("kind", lambda: screen.trajectory.kind)
+        for action in ("pick(1)", "pick(-1)", "pick_row(1)", "pick_row(-1)"):
+            await drive(action, lambda: screen.trajectory.cursor)
         await drive("zoom", lambda: screen.trajectory.grid.zoomed)
-        for action in ("pick(1)", "pick(-1)"):
-            await drive(action, lambda: screen.trajectory.grid.zoomed)
         await drive("save_png", lambda: len(list(tmp_path.glob("outputs/*sampled*.png"))))
         await until(drive.pilot, lambda: not drive.app.jobs.running("save"))
         await drive("save_gif", lambda: len(list(tmp_path.glob("outputs/*sampled*.gif"))))

@@ -148,7 +148,7 @@ def _with(tile: Tile, count: int, size: tuple[int, int], classes: int) -> Layout
     """As many of these tiles as fit and are needed."""
     width, height = size
     if count == 1:  # alone it needs no line of its own
-        return Layout(tile, int(tile.columns <= width), int(tile.rows <= height))
+        return Layout(tile, int(tile.columns <= width), int(tile.rows <= height), margin=max(0, width - tile.columns) // 2)
     across = min((width + 1) // (tile.columns + 1), classes or count)
     if not across:
         return Layout(tile, 0, 0)

@@ -160,15 +160,15 @@ def _spans(gap: np.ndarray) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
 
-def read_samples(path: Path, scale: int = 2) -> Pixels | None:
+def read_samples(path: Path) -> Pixels | None:
     """The images of a PNG that core.images.save_png wrote; None for a file that is none, or is too large."""
     from PIL import Image
 
+    from core.images import saved_picture
+
     try:
         with Image.open(path, formats=["PNG"]) as picture:
-            if picture.width * picture.height > MOST_PIXELS or picture.mode not in ("L", "RGB"):
-                return None
-            pixels = np.asarray(picture)
+            saved = saved_picture(picture) if picture.width * picture.height <= MOST_PIXELS else None
     except Exception:  # what Pillow says of a file that lies has no end of names
         return None
-    return cut(pixels.reshape(*pixels.shape[:2], -1)[::scale, ::scale])
+    return None if saved is None else cut(saved.picture)

@@ -57,14 +57,14 @@ def save_loss_plot(path: Path, steps: Sequence[int], losses: Sequence[float], ti
         axes.set_title(printable(title), parse_math=False)  # a data set may be called $x$
         if all(loss > 0 for loss in losses):
             axes.set_yscale("log")
-        _plain_ticks(axes)
+        plain_ticks(axes)
         axes.grid(alpha=0.3)
         axes.legend()
         with atomic_write(path) as file:
             figure.savefig(file, format="png")
 
 
-def _plain_ticks(axes: Any) -> None:
+def plain_ticks(axes: Any) -> None:
     """Plain numbers at 1, 2 and 5 of each decade, or at steps of 1, 2 or 5 where less than one is shown."""
     from matplotlib import ticker
 
@@ -76,7 +76,7 @@ def _plain_ticks(axes: Any) -> None:
 
     across = ticker.MaxNLocator(nbins=8, steps=(1, 2, 5, 10), integer=True, min_n_ticks=1)
     up: ticker.Locator = ticker.MaxNLocator(nbins=8, steps=(1, 2, 5, 10))
-    low, high = axes.get_ylim()
+    low, high = axes.dataLim.intervaly
     if axes.get_yscale() == "log" and high > 5 * low:
         up = ticker.LogLocator(subs=(1, 2, 5))
         axes.set_ylim(bottom=max((tick for tick in up.tick_values(low, high) if tick <= low), default=low))

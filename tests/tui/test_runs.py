@@ -191,7 +191,7 @@ async def test_the_newest_samples_of_the_run_under_the_cursor_are_shown(folder: 
         await until(pilot, lambda: len(grid.images) == 64)
         sheet = newest_samples(folder / "one")
         assert sheet is not None
-        assert np.array_equal(images.grid(grid.images).repeat(2, 0).repeat(2, 1)[:, :, 0], np.asarray(Image.open(sheet)))
+        assert np.array_equal(images.grid(grid.images).repeat(3, 0).repeat(3, 1)[:, :, 0], np.asarray(Image.open(sheet)))
         newer = np.random.default_rng(0).integers(40, 256, (6, 28, 28, 1), dtype=np.uint8)
         images.save_png(sheet.with_name("epoch_999.png"), images.grid(newer))
         await pilot.press("R")

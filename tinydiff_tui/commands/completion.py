@@ -6,7 +6,7 @@ import dataclasses
 from core.config import SampleConfig, TrainConfig
 from core.names import DATASETS
 from tinydiff_tui.commands.flags import folder, make_parser, path
-from tinydiff_tui.commands.output import show
+from tinydiff_tui.commands.output import write
 
 
 def run(options: argparse.Namespace) -> int:
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
             action.complete = shtab.FILE if action.type is path else shtab.DIRECTORY  # type: ignore[attr-defined]
         elif action.dest in names:
             action.choices = names[action.dest]
-    show(shtab.complete(parser, options.shell))
+    write(shtab.complete(parser, options.shell))
     return 0
 
 

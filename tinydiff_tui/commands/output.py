@@ -47,9 +47,14 @@ def can_show() -> bool:
 
 
 def say(text: str) -> None:
-    """One line on standard output, which may be gone after a hang-up."""
+    """One line on standard output."""
+    write(printable(text) + "\n")
+
+
+def write(text: str) -> None:
+    """A text as it is on standard output, which may be gone after a hang-up."""
     try:
-        sys.stdout.write(printable(text) + "\n")
+        sys.stdout.write(text)
         sys.stdout.flush()
     except OSError:
         silence()
@@ -63,11 +68,7 @@ def remark(text: str) -> None:
 
 def say_json(value: Any) -> None:
     """One JSON document on standard output: what is no finite number is null."""
-    try:
-        sys.stdout.write(json.dumps(finite(value), indent=2, allow_nan=False) + "\n")
-        sys.stdout.flush()
-    except OSError:
-        silence()
+    write(json.dumps(finite(value), indent=2, allow_nan=False) + "\n")
 
 
 def finite(value: Any) -> Any:

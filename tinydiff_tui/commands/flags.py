@@ -33,6 +33,7 @@ class Help(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=28, width=min(_WIDEST, shutil.get_terminal_size().columns - 2))
+        self._action_max_length = 14  # argparse forgets that commands are indented
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         import textwrap  # only where help is printed
@@ -102,10 +103,13 @@ def make_parser() -> Parser:
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="command", required=True, parser_class=Parser)
 
-    def command(name: str, what: str, *example: str, arguments: str = "[options]") -> Parser:
-        lines = "\n".join(("example:", *(f"  {line}" for line in example)))
+    def command(name: str, what: str, example: str, result: str, arguments: str = "[options]") -> Parser:
         made: Parser = commands.add_parser(
-            name, help=what, description=f"{what[0].upper()}{what[1:]}.", usage=f"%(prog)s {arguments}", epilog=lines
+            name,
+            help=what,
+            description=f"{what[0].upper()}{what[1:]}.",
+            usage=f"%(prog)s {arguments}",
+            epilog=f"example:\n  {example}\n      {result}",
         )
         return made
 

@@ -51,20 +51,20 @@ class Layout(NamedTuple):
 def tiles(side: tuple[int, int], looks: tuple[str, ...], size: tuple[int, int]) -> tuple[tuple[Tile, ...], int]:
     """Every way to draw a picture of side (height, width), from large to small, and the index of the last at its own resolution.
 
-    `looks` are those that the terminal can draw, the coarsest (half or shade) first; `size` bounds the largest. Half-blocks and
-    octants have dots as wide as high, so a picture keeps its shape at its own resolution; with the others only below it.
+    `looks` are those that the terminal can draw, the coarsest (half or shade) first; `size` bounds the largest.
     """
     height, width = side
-    first, finest = looks[0], looks[-1]
+    first, *finer = looks
     most = max(1, min(size[0] // max(width, 1), size[1] * 2 // max(height, 1)))
     found = [Tile(first, width * k, -(-height * k // 2), (width * k, height * k)) for k in range(most, 0, -1)]
-    across, down = DOTS.get(finest, (1, 2))
-    if finest != first and down == 2 * across:
-        found.append(Tile(finest, -(-width // across), -(-height // down), (width, height)))
+    for look in finer:
+        across, down = DOTS[look]
+        found.append(Tile(look, -(-width // across), -(-height // down), (width, height)))
     own = len(found) - 1
+    across, down = DOTS.get(looks[-1], (1, 2))
     for rows in range(found[-1].rows - 1, LEAST_ROWS - 1, -1):
         columns = max(1, round(rows * 2 * width / height))
-        found.append(Tile(finest, columns, rows, (columns * across, rows * down)))
+        found.append(Tile(looks[-1], columns, rows, (columns * across, rows * down)))
     return tuple(found), own
 
 

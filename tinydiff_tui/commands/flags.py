@@ -22,9 +22,9 @@ _WIDEST = 110  # columns of the help: longer lines are hard to follow
 EXAMPLES = """without a command: open the app
 
   tinydiff-tui visualize --dataset glyphs   how images turn into noise
-  tinydiff-tui train --budget 5m            five minutes of training, on whatever machine
+  tinydiff-tui train --budget 5m            five minutes of training
   tinydiff-tui sample                       images from the newest run
-  tinydiff-tui COMMAND --help               all flags of a command, with their defaults
+  tinydiff-tui COMMAND --help               all its flags, with their defaults
 """
 
 
@@ -97,7 +97,7 @@ def make_parser() -> Parser:
     """The parser of all commands."""
     parser = Parser(
         prog="tinydiff-tui",
-        description="A terminal workbench for diffusion models: look at data, add noise, train, sample.",
+        description="Diffusion models in the terminal: look at data, add noise, train, sample.",
         epilog=EXAMPLES,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
@@ -122,7 +122,7 @@ def make_parser() -> Parser:
     )  # fmt: skip
     _sample(
         command(
-            "sample", "draw images from a checkpoint, show them and save them as a PNG",
+            "sample", "draw images from a checkpoint, and save them as a PNG",
             "tinydiff-tui sample --num-images 20 --steps 12 --caption",
             "twenty images of the newest run, with what they were drawn with under them",
         )
@@ -143,7 +143,7 @@ def make_parser() -> Parser:
     )  # fmt: skip
     _show(
         command(
-            "show", "print a picture, or the newest samples of a run, in the terminal",
+            "show", "print a picture, or a run's samples, in the terminal",
             "tinydiff-tui show out/glyphs",
             "the samples of the last epoch; also: tinydiff-tui show generated_samples.png",
             arguments="[FILE]",

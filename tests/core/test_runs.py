@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.errors import UserError
-from core.runs.folder import MetricsReader, RunDir, RunInfo, find_runs, read_run
+from core.runs.folder import RunDir, RunInfo, find_runs, read_run
+from core.runs.metrics import MetricsReader
 
 FUZZ = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NUMBERS = st.integers() | st.floats() | st.just(10**400) | st.just(-(10**400))

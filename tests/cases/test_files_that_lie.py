@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from core.config import LARGEST, SampleConfig, TrainConfig
 from core.errors import Diverged, UserError
 from core.files import open_plain, read_json, user_path
-from core.judge.judge import Ready, cache_files, prepare_judge
+from core.judge.store import Ready, cache_files, prepare_judge
 from core.names import DATASETS, NETWORKS, OBJECTIVES
 from core.runs.checkpoint import load_checkpoint, load_model, save_checkpoint
 from core.runs.folder import RunDir, find_runs, read_run

@@ -11,7 +11,7 @@ from rich.console import Console
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from core.judge.judge import cache_files
+from core.judge.store import cache_files
 from tests.tui.modes import at_mode, start, until
 from tests.tui.test_sample import ready
 from tinydiff_tui.cli import run

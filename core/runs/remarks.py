@@ -82,7 +82,8 @@ def _verdict(line: bytes) -> Verdict | None:
     if not isinstance(entry, dict) or not all(_fits(f.type, entry.get(f.name)) for f in fields):
         return None
     values: dict[str, Any] = {f.name: f.type(entry[f.name]) for f in fields if isinstance(f.type, type)}
-    return Verdict(**{name: printable(value) if isinstance(value, str) else value for name, value in values.items()})
+    values |= {name: printable(value) for name, value in values.items() if isinstance(value, str)}
+    return Verdict(**values)
 
 
 def _fits(kind: object, value: object) -> bool:

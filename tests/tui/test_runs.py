@@ -15,7 +15,8 @@ from textual.widgets import DataTable, Static
 from core.config import TrainConfig
 from core.runs.folder import RunDir, RunInfo
 from tests.tui.modes import at_mode, until
-from tinydiff_tui.jobs.runs import RunList, cut, newest_samples, pulse, read_samples
+from tinydiff_tui.jobs.runs import RunList, pulse
+from tinydiff_tui.jobs.sheets import cut, newest_samples, read_samples
 from tinydiff_tui.screens.panels import Ask
 from tinydiff_tui.screens.runs import RunsScreen
 from tinydiff_tui.screens.train import TrainScreen

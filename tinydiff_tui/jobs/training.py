@@ -60,6 +60,10 @@ class Series:
             self.losses = [mean(self.losses[k : k + 2]) for k in range(0, 2 * len(self.steps), 2)]
             self.stride *= 2
 
+    def curve(self, name: str) -> "LossCurve":
+        """What there is, to be drawn."""
+        return LossCurve(name, np.array(self.steps), np.array(self.losses))
+
     def cut(self, step: int) -> None:
         """Forget what came after a step."""
         keep = sum(1 for at in self.steps if at <= step)

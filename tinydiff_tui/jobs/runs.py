@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from core.errors import UserError
 from core.runs import pace
-from core.runs.folder import RunDir, RunInfo, find_runs
+from core.runs.folder import RunDir, RunInfo, UnreadableRun, find_runs
 from core.runs.metrics import MetricsReader
 from core.runs.remarks import Verdict, best, read_note, read_verdicts
 from tinydiff_tui.jobs.training import LossCurve, Series, mean
@@ -190,11 +190,10 @@ class RunList:
             rows |= {place: self._row(runs[place]) for place in behind}
             yield tuple(rows.values())
 
-    def _row(self, run: RunInfo | UserError) -> RunRow:
-        if isinstance(run, UserError):
-            text = printable(str(run))
-            return RunRow(text, text, error=text)
+    def _row(self, run: RunInfo | UnreadableRun) -> RunRow:
         name = printable(run.path.name if run.path == self.root else str(run.path.relative_to(self.root)))
+        if isinstance(run, UnreadableRun):
+            return RunRow(str(run.path), name, error=str(run))
         followed = self._followed[run.path] = self._follow(self._followed[run.path])
         followed.read_remarks()
         lately = followed.lately

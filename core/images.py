@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,7 +28,8 @@ _MOST_ENLARGED = 1 << 24  # pixels that enlarging may come to
 _MOST_FILM = 1 << 25  # of all frames of a GIF
 _LONGEST_GIF = 65_535
 _MOVING, _RESTING = 3000, 1500  # milliseconds of a GIF, before its last frame and on it
-_INK, _LETTERS = 230, 14  # grey and size of what is written on a picture
+_INK, _LETTERS, _LINE = 230, 14, 20  # grey, size and height of a line of what is written on a picture
+_MOST_MARGIN = 240  # pixels that the names of rows take
 _MOST_CAPTION = 1000  # characters that are taken from a file
 _OURS = "tinydiff-tui"  # the text of a PNG that says where in it the picture is, at which scale, and what is written there
 
@@ -86,33 +86,46 @@ def to_pil(picture: Pixels) -> Image.Image:
     return Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)
 
 
-def save_png(path: Path, picture: Pixels, *, caption: str = "", headings: Sequence[str] = ()) -> None:
+def save_png(path: Path, picture: Pixels, *, caption: str = "", headings: Sequence[str] = (), rows: Sequence[str] = ()) -> None:
     """Write (H, W, C) as PNG, each pixel as many wide as LEAST_WIDTH takes; a large picture less, so that memory is bounded.
 
-    `headings` stand above the columns of a grid, the caption below it. `saved_picture` finds what was given here.
+    `headings` stand above the columns of a grid, `rows` (of a line or two) before its rows, the caption below it. `saved_picture`
+    finds what was given here.
     """
     scale = _scale(picture.shape[:2], _MOST_ENLARGED)
     drawn = _enlarged(picture, scale)
-    parts = [drawn]
-    if headings:
+    left = (
+        min(_MOST_MARGIN, math.ceil(max(_font().getlength(line) for row in rows for line in row.split("\n"))) + 8) if rows else 0
+    )
+    top = _LINE + 4 if headings else 0
+    lines = _wrapped(caption, left + drawn.width - 2 * GAP * scale) if caption else []
+    under = len(lines) * _LINE + 4 if lines else 0
+    whole = Image.new(drawn.mode, (left + drawn.width, top + drawn.height + under), _grey(BACKGROUND, drawn.mode))
+    draw = ImageDraw.Draw(whole)
+
+    def write(x: float, y: float, text: str, room: float = math.inf) -> None:
+        draw.text((x, y), _cut(printable(text), room), fill=_grey(_INK, drawn.mode), font=_font())
+
+    for k, heading in enumerate(headings):
         step = (drawn.width - GAP * scale) / len(headings)
-        at = [GAP * scale + round(k * step) for k in range(len(headings))]
-        parts.insert(0, _strip(drawn, [list(zip(at, headings, strict=True))]))
-    if caption:
-        parts.append(_strip(drawn, [[(GAP * scale, line)] for line in _wrapped(caption, drawn.width - 2 * GAP * scale)]))
-    whole = Image.new(drawn.mode, (drawn.width, sum(part.height for part in parts)))
-    tops = [0, *accumulate(part.height for part in parts)]
-    for part, top in zip(parts, tops[:-1], strict=True):
-        whole.paste(part, (0, top))
+        write(left + GAP * scale + round(k * step), 4, heading, step - 4)
+    for k, row in enumerate(rows):
+        middle = top + GAP * scale + (k + 0.5) * (drawn.height - GAP * scale) / len(rows) - GAP * scale / 2
+        texts = row.split("\n")
+        for j, text in enumerate(texts):
+            write(4, middle + (j - len(texts) / 2) * _LINE, text, left - 8)
+    for k, line in enumerate(lines):
+        write(GAP * scale, top + drawn.height + k * _LINE + 4, line)
+    whole.paste(drawn, (left, top))
     info = PngInfo()
-    info.add_text(_OURS, _about(tops[parts.index(drawn)], drawn.height, scale, caption, headings))
+    info.add_text(_OURS, _about((left, top, *drawn.size), scale, caption, headings))
     with atomic_write(path) as file:
         whole.save(file, format="PNG", pnginfo=info)
 
 
-def _about(top: int, height: int, scale: int, caption: str = "", headings: Sequence[str] = ()) -> str:
-    """Where in a file its picture is, and what is written there, for `saved_picture`."""
-    return json.dumps({"top": top, "height": height, "scale": scale, "caption": caption, "headings": [*headings]})
+def _about(box: tuple[int, int, int, int], scale: int, caption: str = "", headings: Sequence[str] = ()) -> str:
+    """Where in a file its picture is (left, top, width, height), and what is written there, for `saved_picture`."""
+    return json.dumps({"box": box, "scale": scale, "caption": caption, "headings": [*headings]})
 
 
 class Saved(NamedTuple):
@@ -127,16 +140,15 @@ def saved_picture(file: Image.Image) -> Saved | None:
     """What a PNG, or the frame of a GIF, was made from, as Pillow opened it; None for a file that is not ours."""
     try:
         ours = json.loads(file.info.get(_OURS) or file.info["comment"])
-        top, height, scale, caption, headings = (ours[name] for name in ("top", "height", "scale", "caption", "headings"))
-        good = all(type(number) is int for number in (top, height, scale)) and 0 <= top < top + height <= file.height
-        if not good or not 1 <= scale <= min(height, file.width):
+        left, top, width, height = box = ours["box"]
+        scale, caption, headings = ours["scale"], printable(str(ours["caption"]))[:_MOST_CAPTION], ours["headings"]
+        inside = left >= 0 and top >= 0 and left + width <= file.width and top + height <= file.height
+        if any(type(number) is not int for number in (*box, scale)) or not inside or not 1 <= scale <= min(width, height):
             return None
-        pixels = np.asarray(file if file.mode == "L" else file.convert("RGB"))[top : top + height : scale, ::scale]
-        return Saved(
-            pixels.reshape(*pixels.shape[:2], -1),
-            printable(str(caption))[:_MOST_CAPTION],
-            [printable(str(name)) for name in headings],
-        )
+        pixels = np.asarray(file if file.mode == "L" else file.convert("RGB"))[
+            top : top + height : scale, left : left + width : scale
+        ]
+        return Saved(pixels.reshape(*pixels.shape[:2], -1), caption, [printable(str(name)) for name in headings])
     except (KeyError, TypeError, ValueError, RecursionError):
         return None
 
@@ -153,7 +165,7 @@ def save_gif(path: Path, pictures: Sequence[Pixels]) -> None:
     moving = max(20, min(1000, _MOVING // max(1, len(pictures) - 1)))  # viewers slow down what is faster than 20
     durations = [moving] * (len(pictures) - 1) + [_RESTING]
     frames = (_enlarged(picture, scale) for picture in pictures)  # one at a time
-    about = _about(0, shape[0] * scale, scale)
+    about = _about((0, 0, shape[1] * scale, shape[0] * scale), scale)
     with atomic_write(path) as file:
         next(frames).save(
             file, format="GIF", save_all=True, append_images=frames, duration=durations, loop=0, comment=about.encode()
@@ -171,16 +183,6 @@ def _enlarged(picture: Pixels, scale: int) -> Image.Image:
     return drawn.resize((drawn.width * scale, drawn.height * scale), Image.Resampling.NEAREST)
 
 
-def _strip(picture: Image.Image, lines: Sequence[Sequence[tuple[int, str]]]) -> Image.Image:
-    """Lines of (place, text) on the ground of a grid, as wide as the picture."""
-    strip = Image.new("L", (picture.width, len(lines) * (_LETTERS + 6) + 4), BACKGROUND)
-    draw = ImageDraw.Draw(strip)
-    for row, line in enumerate(lines):
-        for place, text in line:
-            draw.text((place, row * (_LETTERS + 6) + 4), printable(text), fill=_INK, font=_font())
-    return strip.convert(picture.mode)
-
-
 def _wrapped(text: str, width: int) -> list[str]:
     """A text in lines of at most so many pixels, cut between its parts."""
     lines: list[str] = []
@@ -191,6 +193,19 @@ def _wrapped(text: str, width: int) -> list[str]:
         else:
             lines.append(part)
     return lines
+
+
+def _cut(text: str, room: float) -> str:
+    """A text in at most so many pixels."""
+    if _font().getlength(text) <= room:
+        return text
+    while text and _font().getlength(f"{text}…") > room:
+        text = text[:-1]
+    return f"{text}…"
+
+
+def _grey(level: int, mode: str) -> int | tuple[int, int, int]:
+    return level if mode == "L" else (level, level, level)
 
 
 @lru_cache(maxsize=1)

@@ -95,13 +95,17 @@ LIES: dict[str, Any] = {
     "deep": "[" * 100_000,
     "a list": [1, 2],
     "nothing": {},
-    "words": {"top": "0", "height": 8, "scale": 1, "caption": "", "headings": []},
-    "beyond the end": {"top": 4, "height": 8, "scale": 1, "caption": "", "headings": []},
-    "before the start": {"top": -1, "height": 8, "scale": 1, "caption": "", "headings": []},
-    "no scale": {"top": 0, "height": 8, "scale": 0, "caption": "", "headings": []},
-    "a huge one": {"top": 0, "height": 8, "scale": 10**30, "caption": "", "headings": []},
-    "true": {"top": 0, "height": 8, "scale": True, "caption": "", "headings": []},
-    "headings of no kind": {"top": 0, "height": 8, "scale": 1, "caption": "", "headings": 7},
+    "three sides": {"box": [0, 0, 8], "scale": 1, "caption": "", "headings": []},
+    "no box": {"box": 7, "scale": 1, "caption": "", "headings": []},
+    "words": {"box": ["0", 0, 8, 8], "scale": 1, "caption": "", "headings": []},
+    "beyond the end": {"box": [0, 4, 8, 8], "scale": 1, "caption": "", "headings": []},
+    "before the start": {"box": [-1, 0, 8, 8], "scale": 1, "caption": "", "headings": []},
+    "nothing in it": {"box": [0, 0, 0, 8], "scale": 1, "caption": "", "headings": []},
+    "no scale": {"box": [0, 0, 8, 8], "scale": 0, "caption": "", "headings": []},
+    "a huge one": {"box": [0, 0, 8, 8], "scale": 10**30, "caption": "", "headings": []},
+    "a part of one": {"box": [0, 0, 8, 8], "scale": 1.5, "caption": "", "headings": []},
+    "true": {"box": [0, 0, 8, 8], "scale": True, "caption": "", "headings": []},
+    "headings of no kind": {"box": [0, 0, 8, 8], "scale": 1, "caption": "", "headings": 7},
 }
 
 
@@ -130,6 +134,20 @@ def test_gif_can_be_followed_and_rests_on_the_last(tmp_path: Path, count: int) -
         saved = images.saved_picture(file)
         assert saved is not None and np.array_equal(saved.picture[..., :1], frames[-1])
         assert file.width >= images.LEAST_WIDTH or count > 100
+
+
+def test_rows_have_their_names_before_them_and_the_picture_is_found_beside(tmp_path: Path) -> None:
+    picture = images.grid(np.full((6, 28, 28, 3), 90, dtype=np.uint8), 3)
+    for names, least in ((["a\n10 ms", "b"], 20), (["x" * 300, "猫\n\x1b[2J"], 240)):
+        images.save_png(tmp_path / "a.png", picture, rows=names, headings=["1", "2", "y" * 90], caption="c")
+        with Image.open(tmp_path / "a.png") as file:
+            saved, whole = images.saved_picture(file), np.asarray(file)
+        assert saved is not None and np.array_equal(saved.picture, picture)
+        margin = whole.shape[1] - 7 * picture.shape[1]
+        assert least <= margin <= 240
+        lit = np.flatnonzero((whole[24 : 24 + 7 * 62, :margin] > 150).any(axis=(1, 2)))
+        assert {(y - 14) // 210 for y in lit.tolist()} == {0, 1}  # one before each row
+        assert not (whole[:24, -4:] > 150).any()  # the long heading ends in its column
 
 
 def test_long_films_stay_small(tmp_path: Path) -> None:

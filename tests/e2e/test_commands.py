@@ -397,12 +397,13 @@ def test_runs_and_datasets_as_json(tmp_path: Path, run: Path) -> None:
     (tmp_path / "c" / "metrics.jsonl").write_text('{"step": 10, "loss": 0.5, "seconds": NaN}\n')
     document = strict(tinydiff("runs", "--json", cwd=tmp_path).stdout)
     by_folder = {entry["folder"]: entry for entry in document["runs"]}
-    assert document["folder"] == "." and set(by_folder) == {"a", "c", None}
-    last = metrics(run / "out")[-1]
-    assert (by_folder["a"]["loss"], by_folder["a"]["step"], by_folder["a"]["status"]) == (last["loss"], info["step"], "finished")
+    assert document["folder"] == "." and set(by_folder) == {"a", "b", "c"}
+    assert by_folder["a"]["loss"] == pytest.approx(metrics(run / "out")[-1]["loss"], rel=0.5)
+    assert (by_folder["a"]["step"], by_folder["a"]["status"], by_folder["a"]["distance"]) == (info["step"], "finished", None)
     assert by_folder["a"]["checkpoint"] == "a/model_final.pt" and by_folder["a"]["error"] is None
     assert (by_folder["c"]["loss"], by_folder["c"]["seconds"], by_folder["c"]["checkpoint"]) == (0.5, None, None)
-    assert "cannot be read" in by_folder[None]["error"] and by_folder[None]["loss"] is None
+    assert "cannot be read" in by_folder["b"]["error"] and by_folder["b"]["status"] == "unreadable"
+    assert by_folder["b"]["loss"] is by_folder["b"]["dataset"] is by_folder["b"]["step"] is None
     assert strict(tinydiff("runs", "--json", "c", cwd=tmp_path).stdout)["runs"][0]["started"] == 1.5
     (tmp_path / "none").mkdir()
     assert strict(tinydiff("runs", "--json", "none", cwd=tmp_path).stdout) == {"folder": "none", "runs": []}

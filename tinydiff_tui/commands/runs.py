@@ -1,14 +1,17 @@
 """`tinydiff-tui runs`."""
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from core.errors import UserError
 from core.files import reason, user_path
-from core.runs.folder import RunDir, RunInfo, find_runs
+from core.runs.folder import RunInfo, find_runs
 from tinydiff_tui.commands.output import say, say_json, show
+
+if TYPE_CHECKING:
+    from tinydiff_tui.jobs.runs import RunRow
 
 
 def run(options: argparse.Namespace) -> int:
@@ -20,10 +23,12 @@ def run(options: argparse.Namespace) -> int:
         next(root.iterdir(), None)
     except OSError as error:
         raise UserError(f"{root} cannot be read: {reason(error)}; check its permissions, or give another folder") from error
-    found = find_runs(root)
     if options.json:
-        say_json({"folder": str(root), "runs": [_entry(item) for item in found]})
+        from tinydiff_tui.jobs.runs import RunList
+
+        say_json({"folder": str(root), "runs": [_entry(row) for row in RunList(root).read()]})
         return 0
+    found = find_runs(root)
     if not found:
         say(f"no runs below {root}; start one with: tinydiff-tui train")
         return 0
@@ -41,20 +46,14 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _entry(item: RunInfo | UserError) -> dict[str, Any]:
-    """A run as JSON; one that cannot be read has its sentence in `error`, and null everywhere else."""
-    names = (
-        "folder", "dataset", "model", "objective", "status", "started", "step", "total_steps", "loss", "seconds", "device",
-        "checkpoint", "error",
-    )  # fmt: skip
-    entry: dict[str, Any] = dict.fromkeys(names)
-    if isinstance(item, UserError):
-        return entry | {"error": str(item)}
-    last: dict[str, Any] = next(reversed(RunDir(item.path).read_metrics()), {})
-    config, checkpoint = item.config, item.checkpoint
-    return entry | {
-        "folder": str(item.path), "dataset": config.dataset, "model": config.model, "objective": config.objective,
-        "status": item.status, "started": item.started, "step": max(item.step, last.get("step", 0)),
-        "total_steps": item.total_steps, "loss": last.get("loss"), "seconds": last.get("seconds"), "device": item.device,
-        "checkpoint": None if checkpoint is None else str(checkpoint),
+def _entry(row: "RunRow") -> dict[str, Any]:
+    """A run as JSON; of one that cannot be read only its folder and why are known."""
+    info = row.info
+    config, checkpoint = (info.config, info.checkpoint) if info else (None, None)
+    return {
+        "folder": row.key, "dataset": config and config.dataset, "model": config and config.model,
+        "objective": config and config.objective, "status": row.status, "started": info and info.started,
+        "step": row.step if info else None, "total_steps": info and info.total_steps, "loss": row.loss, "seconds": row.seconds,
+        "distance": row.verdict and row.verdict.distance, "judge": row.verdict and row.verdict.judge, "note": row.note or None,
+        "device": info and info.device, "checkpoint": checkpoint and str(checkpoint), "error": row.error or None,
     }  # fmt: skip

@@ -15,7 +15,7 @@ from core.runs.folder import run_folder_of
 from tinydiff_tui.commands.newest import newest_run
 from tinydiff_tui.commands.output import say
 from tinydiff_tui.commands.pictures import show_pictures
-from tinydiff_tui.jobs.runs import cut, newest_samples
+from tinydiff_tui.jobs.sheets import cut, newest_samples
 
 FORMATS = ("PNG", "JPEG", "GIF")
 CHECKPOINTS = (".pt", ".safetensors")

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,7 +29,7 @@ _MOST_ENLARGED = 1 << 24  # pixels that enlarging may come to
 _MOST_FILM = 1 << 25  # of all frames of a GIF
 _LONGEST_GIF = 65_535
 _MOVING, _RESTING = 3000, 1500  # milliseconds of a GIF, before its last frame and on it
-_INK, _LETTERS, _LINE = 230, 14, 20  # grey, size and height of a line of what is written on a picture
+_INK, _LETTERS, _LINE = 230, 13, 20  # grey, size and height of a line of what is written on a picture
 _MOST_MARGIN = 240  # pixels that the names of rows take
 _MOST_CAPTION = 1000  # characters that are taken from a file
 _OURS = "tinydiff-tui"  # the text of a PNG that says where in it the picture is, at which scale, and what is written there
@@ -210,4 +211,11 @@ def _grey(level: int, mode: str) -> int | tuple[int, int, int]:
 
 @lru_cache(maxsize=1)
 def _font() -> Any:
-    return ImageFont.load_default(_LETTERS)
+    """matplotlib's own: Pillow's has hardly more letters than ASCII."""
+    matplotlib = find_spec("matplotlib")
+    try:
+        return ImageFont.truetype(
+            Path(f"{matplotlib and matplotlib.origin}").parent / "mpl-data/fonts/ttf/DejaVuSans.ttf", _LETTERS
+        )
+    except OSError:
+        return ImageFont.load_default(_LETTERS)

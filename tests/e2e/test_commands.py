@@ -329,7 +329,12 @@ def test_attach_takes_the_run_that_is_live(tmp_path: Path, run: Path) -> None:
     assert over.returncode == 2 and "no process trains in new (it is finished)" in over.stderr
 
 
-LOOKS = {"truecolor": {}, "greys": {"COLORTERM": ""}, "no colours": {"NO_COLOR": "1"}, "octants": {"TERM": "xterm-kitty"}}
+LOOKS = {
+    "truecolor": {},
+    "greys": {"COLORTERM": ""},
+    "no colours": {"NO_COLOR": "1"},
+    "octants": {"TERM": "xterm-kitty", "TMUX": ""},
+}
 
 
 @pytest.mark.parametrize("environment", LOOKS.values(), ids=LOOKS)

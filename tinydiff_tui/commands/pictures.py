@@ -32,9 +32,7 @@ def show_pictures(images: Pixels, headings: Sequence[str] = ()) -> str:
     looks = ("shade",) if colours == "shades" else LOOKS[: LOOKS.index(finest_look()) + 1]
     size = (console.width, max(console.height - _ROWS_LEFT, 8))
     classes = len(headings) if 1 < len(headings) <= min(MOST_COLUMNS, len(images)) else 0
-    side, enough = (images.shape[1], images.shape[2]), min(len(images), A_FEW)
-    layouts = (fit(len(images), side, size, looks, density=density, classes=classes) for density in range(max(side)))
-    layout = next((layout for layout in layouts if layout.room >= enough), fit(len(images), side, size, looks))
+    layout = fit(len(images), (images.shape[1], images.shape[2]), size, looks, classes=classes, least=A_FEW)
     show(_page(images[: layout.room], [printable(name) for name in headings], layout, greys=colours == "greys"))
     return f" ({layout.room} of {len(images)} fit here)" if layout.room < len(images) else ""
 

@@ -364,6 +364,17 @@ def test_show_says_what_it_prints_of_a_gif_and_of_many(tmp_path: Path) -> None:
     assert "." in said["c.jpg"].split("c.jpg")[0] and "\x1b" not in "".join(said.values())
 
 
+@pytest.mark.parametrize(("columns", "lines"), [(1, 1), (2, 50), (7, 3), (300, 2), (500, 200)])
+def test_any_terminal_is_large_enough(tmp_path: Path, columns: int, lines: int) -> None:
+    """At least for a sentence, and nothing is wider than it."""
+    images.save_png(
+        tmp_path / "a.png", images.grid(np.full((30, 28, 28, 3), 90, dtype=np.uint8), 10), headings=list("0123456789")
+    )
+    result = tinydiff("show", "a.png", cwd=tmp_path, COLUMNS=f"{columns}", LINES=f"{lines}")
+    assert result.returncode == 0 and "a.png: 604 x 208 pixels" in result.stdout, result
+    assert all(len(line) <= columns for line in result.stdout.splitlines()[:-1])
+
+
 def test_pictures_are_printed_on_a_terminal_only(tmp_path: Path, run: Path) -> None:
     visualize = ["visualize", "--dataset", "glyphs", "--num-images", "2"]
     with Terminal(visualize, tmp_path, 120, 40) as terminal:

@@ -33,7 +33,8 @@ def show_pictures(images: Pixels, headings: Sequence[str] = ()) -> str:
     size = (console.width, max(console.height - _ROWS_LEFT, 8))
     classes = len(headings) if 1 < len(headings) <= min(MOST_COLUMNS, len(images)) else 0
     layout = fit(len(images), (images.shape[1], images.shape[2]), size, looks, classes=classes, least=A_FEW)
-    show(_page(images[: layout.room], [printable(name) for name in headings], layout, greys=colours == "greys"))
+    if layout.room:
+        show(_page(images[: layout.room], [printable(name) for name in headings], layout, greys=colours == "greys"))
     return f" ({layout.room} of {len(images)} fit here)" if layout.room < len(images) else ""
 
 
@@ -41,6 +42,8 @@ def _page(images: Pixels, headings: Sequence[str], layout: Layout, *, greys: boo
     tile = layout.tile
     across, down = DOTS.get(tile.look, (1, 2))
     at = places(layout, len(images))
+    left = at[0][0]
+    at = [(x - left, y) for x, y in at]  # on the left, as all that a command says
     columns, rows = max(x for x, _ in at) + tile.columns, max(y for _, y in at) + tile.rows
     canvas = Image.new("RGBA", (columns * across, rows * down))
     for image, (x, y) in zip(images, at, strict=True):
@@ -51,7 +54,7 @@ def _page(images: Pixels, headings: Sequence[str], layout: Layout, *, greys: boo
     parts: list[RenderableType] = []
     for band, top in enumerate(range(0, rows, 1 + layout.down * tile.rows)):
         names = headings[band * layout.across : (band + 1) * layout.across]
-        parts.append(Text(" " * at[0][0] + " ".join(_centred(name, tile.columns) for name in names)))
+        parts.append(Text(" ".join(_centred(name, tile.columns) for name in names)))
         cut = (0, (top + 1) * down, canvas.width, min(top + 1 + layout.down * tile.rows, rows) * down)
         parts.append(RichPixels.from_image(canvas.crop(cut), renderer=renderer))
     return Group(*parts)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import TrainConfig
-from core.runs.folder import MetricsReader
+from core.runs.metrics import MetricsReader
 from tinydiff_tui.terminal.cells import Pixels
 from tinydiff_tui.text import for_app
 
@@ -59,6 +59,10 @@ class Series:
             self.steps = self.steps[1::2]
             self.losses = [mean(self.losses[k : k + 2]) for k in range(0, 2 * len(self.steps), 2)]
             self.stride *= 2
+
+    def curve(self, name: str) -> "LossCurve":
+        """What there is, to be drawn."""
+        return LossCurve(name, np.array(self.steps), np.array(self.losses))
 
     def cut(self, step: int) -> None:
         """Forget what came after a step."""

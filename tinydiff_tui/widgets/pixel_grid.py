@@ -246,14 +246,16 @@ class PixelGrid(CellView):
         assert self._page is not None
         return self._page if self.zoomed is None else Page(self._page.images[self.zoomed : self.zoomed + 1])
 
+    def laid_out(self, page: Page, size: tuple[int, int]) -> Layout:
+        """Where the pictures of a page stand on so many cells."""
+        side = (page.images.shape[1], page.images.shape[2])
+        density = self.density if len(page.images) > 1 else 0  # one alone is as large as it fits
+        return fit(len(page.images), side, size, self.looks, density=density, classes=len(page.headings), least=self.LEAST)
+
     def _cells(self) -> Cells:
         page = self._seen_page
         size = (self.size.width, self.size.height)
-        side = (page.images.shape[1], page.images.shape[2])
-        density = self.density if len(page.images) > 1 else 0  # one alone is as large as it fits
-        self.tiling = fit(
-            len(page.images), side, size, self.looks, density=density, classes=len(page.headings), least=self.LEAST
-        )  # fmt: skip
+        self.tiling = self.laid_out(page, size)
         self.first = self.tiling.page_of(min(page.cursor or 0, max(len(page.images) - 1, 0)))
         self.shown = min(len(page.images) - self.first, self.tiling.room)
         ink, variables = self.rich_style.color, self.app.theme_variables

@@ -62,14 +62,14 @@ class RunRow:
             number(self.verdict.distance, ".2f") if self.verdict else "–",
             f"{short_count(self.step)}/{short_count(self.info.total_steps)}",
             duration(self.seconds),
+            ago(time.time() - self.info.started),
             printable(config.dataset),
             f"{config.model} {config.objective}",
             self.note,
-            ago(time.time() - self.info.started),
         )
 
 
-COLUMNS = ("run", "status", "loss", "distance", "step", "trained", "data set", "model", "note", "age")
+COLUMNS = ("run", "status", "loss", "distance", "step", "trained", "age", "data set", "model", "note")
 FALLING = frozenset(("step", "trained"))
 """Columns whose largest value comes first."""
 _STATUSES = ("running", "paused", "stopped", "finished", "crashed", "diverged")
@@ -89,7 +89,7 @@ def arranged(rows: Sequence[RunRow], text: str, column: str, *, back: bool) -> t
 
 def _words_of(row: RunRow) -> str:
     """What a filter looks at: name, status, data set, model and note."""
-    status, *_, dataset, model, note, _ = row.cells
+    status, *_, dataset, model, note = row.cells
     return "\n".join((row.name, status, dataset, model, note)).casefold()
 
 

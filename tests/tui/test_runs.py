@@ -214,7 +214,7 @@ async def test_the_newest_samples_of_the_run_under_the_cursor_are_shown(folder: 
         await until(pilot, lambda: len(grid.images) == 64)
         sheet = newest_samples(folder / "one")
         assert sheet is not None
-        assert np.array_equal(images.grid(grid.images).repeat(2, 0).repeat(2, 1)[:, :, 0], np.asarray(Image.open(sheet)))
+        assert np.array_equal(images.grid(grid.images).repeat(3, 0).repeat(3, 1)[:, :, 0], np.asarray(Image.open(sheet)))
         newer = np.random.default_rng(0).integers(40, 256, (6, 28, 28, 1), dtype=np.uint8)
         images.save_png(sheet.with_name("epoch_999.png"), images.grid(newer))
         await pilot.press("R")
@@ -236,10 +236,9 @@ def test_sheets_are_cut_as_they_were_tiled_and_foreign_files_are_none(tmp_path: 
     (tmp_path / "torn.png").write_bytes((tmp_path / "sheet.png").read_bytes()[:60])
     (tmp_path / "text.png").write_text("no picture")
     Image.new("L", (5000, 5000)).save(tmp_path / "huge.png")
-    for scale in (1, 2, 3, 8):  # whatever wide a PNG is drawn
-        images.save_png(tmp_path / "scaled.png", images.grid(pictures, 5), scale)
-        found = read_samples(tmp_path / "scaled.png")
-        assert found is not None and np.array_equal(found, pictures)
+    Image.fromarray(images.grid(pictures, 5)).save(tmp_path / "plain.png")  # of another program, or of an older version
+    found = read_samples(tmp_path / "plain.png")
+    assert found is not None and np.array_equal(found, pictures)
     for name in ("torn", "text", "huge"):
         assert read_samples(tmp_path / f"{name}.png") is None
     assert newest_samples(tmp_path) is None

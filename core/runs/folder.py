@@ -28,6 +28,8 @@ MOST_SECONDS = 1e12
 """Of any time in a file, since 1970 or of training."""
 MOST_LINE = 1 << 20
 """Bytes of a line of metrics.jsonl; ours take about 200."""
+_NUMBERS = ("loss", "grad_norm", "lr", "seconds", "held_out", "distance")
+"""Of a line of metrics; the last two stand in few of them."""
 _MOST_LOSS = 3.4e38  # what float32 holds
 _FOLDERS = ("checkpoints", "samples", "control")
 _OWN = ("run.json", "metrics.jsonl", "model_final.pt", "training_loss.png", "train.log", ".lock", *_FOLDERS)
@@ -314,10 +316,11 @@ def _whole(line: bytes) -> dict[str, Any] | None:
 
 def _clean(entry: dict[str, Any]) -> dict[str, Any]:
     clean = {name: entry[name] for name in ("step", "epoch", "images") if _is_count(entry.get(name))}
-    clean |= {name: float(entry[name]) for name in ("loss", "grad_norm", "lr", "seconds") if _is_number(entry.get(name))}
-    quartiles = entry.get("quartiles")
-    if isinstance(quartiles, list) and len(quartiles) == 4:
-        clean["quartiles"] = [float(q) if _is_number(q) else None for q in quartiles]
+    clean |= {name: float(entry[name]) for name in _NUMBERS if _is_number(entry.get(name))}
+    for name in ("quartiles", "held_out_quartiles"):
+        quartiles = entry.get(name)
+        if isinstance(quartiles, list) and len(quartiles) == 4:
+            clean[name] = [float(q) if _is_number(q) else None for q in quartiles]
     return clean
 
 

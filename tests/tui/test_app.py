@@ -11,7 +11,7 @@ from textual.widgets import OptionList, Static
 
 from tests.tui.modes import at_mode, left, until
 from tinydiff_tui.app.app import TinydiffApp
-from tinydiff_tui.app.settings import load_theme, settings_file
+from tinydiff_tui.app.settings import load_settings, settings_file
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.screens.panels import Code, Explain, Help, explanation, key_groups, references, source_of
 from tinydiff_tui.widgets.key_bar import MODES, KeyBar
@@ -98,12 +98,12 @@ async def test_the_theme_is_remembered(tmp_path: Path) -> None:
     async with at_mode("runs", tmp_path) as pilot:
         before = pilot.app.theme
         await pilot.press("t")
-        await until(pilot, lambda: load_theme() == pilot.app.theme != before)
+        await until(pilot, lambda: load_settings().theme == pilot.app.theme != before)
         await pilot.press("t")
-        await until(pilot, lambda: load_theme() == pilot.app.theme == before)
+        await until(pilot, lambda: load_settings().theme == pilot.app.theme == before)
     assert json.loads(settings_file().read_text())["theme"] == before
     settings_file().write_text("{")
-    assert load_theme() == "textual-dark"
+    assert load_settings().theme == "tinydiff-dark"
 
 
 async def test_a_small_terminal_shows_a_notice(tmp_path: Path) -> None:

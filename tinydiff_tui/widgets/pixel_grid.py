@@ -117,6 +117,10 @@ class PixelGrid(Widget):
     def watch_look(self) -> None:
         self._redraw()
 
+    def on_mount(self) -> None:
+        self.set_reactive(PixelGrid.density, getattr(self.app, "density", 0))  # what the app remembers
+        self.set_reactive(PixelGrid.look, getattr(self.app, "look", ""))
+
     def on_resize(self, _: events.Resize) -> None:
         self._redraw()
 
@@ -269,7 +273,7 @@ class PixelGrid(Widget):
             page = Page(page.images[self.zoomed : self.zoomed + 1])
         size = (self.size.width, self.size.height)
         side = (page.images.shape[1], page.images.shape[2])
-        density = 0 if self.zoomed is not None else self.density
+        density = self.density if len(page.images) > 1 else 0  # one alone is as large as it fits
         self.tiling = fit(len(page.images), side, size, self.looks, density=density, classes=len(page.headings))
         self.shown = min(len(page.images), self.tiling.room)
         ink, marked = self.rich_style.color, self.app.theme_variables.get("accent", "")

@@ -30,7 +30,8 @@ from core.network.unet import parameter_count
 from core.plots import save_loss_plot, thinned
 from core.runs import pace
 from core.runs.checkpoint import load_checkpoint, save_checkpoint
-from core.runs.folder import MetricsReader, RunDir, now, read_run
+from core.runs.folder import RunDir, now, read_run
+from core.runs.metrics import MetricsReader
 from core.runs.resume import load_or_offer, merge_for_resume, with_whole_paths
 from core.training.aside import Aside
 from core.training.batches import lr_fraction

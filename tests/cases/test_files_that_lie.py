@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 from core.config import LARGEST, SampleConfig, TrainConfig
 from core.errors import Diverged, UserError
 from core.files import open_plain, read_json, user_path
-from core.judge.judge import Ready, cache_files, prepare_judge
+from core.judge.store import Ready, cache_files, prepare_judge
 from core.names import DATASETS, NETWORKS, OBJECTIVES
 from core.runs.checkpoint import load_checkpoint, load_model, save_checkpoint
-from core.runs.folder import MetricsReader, RunDir, find_runs, read_run
+from core.runs.folder import RunDir, find_runs, read_run
+from core.runs.metrics import MetricsReader
 from core.runs.resume import load_or_offer
 from core.training.trainer import Trainer
 from tests.core.mutants import lies, saved, two_faced

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.judge.judge import cache_files
+from core.judge.store import cache_files
 from core.runs.checkpoint import load_checkpoint, save_checkpoint
 from tinydiff_tui.cli import run
 

@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Select, Static
 
-from core.runs.folder import MetricsReader
+from core.runs.metrics import MetricsReader
 from tests.tui.modes import at_mode, fill, until
 from tinydiff_tui.app.app import TinydiffApp
 from tinydiff_tui.jobs.runs import RunList, read_samples

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     wanted = wanted.resolve(model.config, model.label_count)
     report, title = None, ""
     with make_progress(plain=options.plain) as progress:
-        for event in judging(model, wanted, compute, options.data_dir or ""):
+        for event in judging(checkpoint, model, wanted, compute, options.data_dir or ""):
             if isinstance(event, Report):
                 report = event
                 continue

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import TrainConfig
-from core.runs.folder import MetricsReader
+from core.runs.metrics import MetricsReader
 from tinydiff_tui.terminal.cells import Pixels
 from tinydiff_tui.text import for_app
 

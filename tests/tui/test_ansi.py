@@ -65,7 +65,7 @@ def pixels_of(cells: px.Cells) -> np.ndarray:
 
 
 def test_characters_of_every_length_are_utf8() -> None:
-    text = "a▀\U0001cd00"
+    text = "aéש▀写\U0001cd00"
     chars = np.array([[ord(char) for char in text]], dtype=np.uint32)
     colours = np.zeros(chars.shape, dtype=np.int32)
     assert text in paint(px.Cells(chars, colours, colours), np.ones(chars.shape, dtype=bool), (0, 0), True)

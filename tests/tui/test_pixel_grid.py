@@ -11,7 +11,9 @@ from textual.app import App, ComposeResult
 from textual.geometry import Region
 from textual.strip import Strip
 
-from tinydiff_tui.terminal.cells import LOWER, NONE, UPPER
+from tinydiff_tui.terminal.ansi import paint
+from tinydiff_tui.terminal.cells import LOWER, NONE, UPPER, row_runs
+from tinydiff_tui.terminal.labels import write
 from tinydiff_tui.terminal.support import LOOKS, finest_look
 from tinydiff_tui.terminal.tiling import Page, Tile, arrange, fit, places
 from tinydiff_tui.widgets.curve import Curve
@@ -20,8 +22,16 @@ from tinydiff_tui.widgets.scrubber import Scrubber
 
 
 class GridApp(App[None]):
+    def __init__(self) -> None:
+        super().__init__()
+        self.pointed: list[int] = []
+
     def compose(self) -> ComposeResult:
         yield PixelGrid()
+
+    def on_pixel_grid_pointed(self, message: PixelGrid.Pointed) -> None:
+        assert message.control is self.grid
+        self.pointed.append(message.index)
 
     @property
     def grid(self) -> PixelGrid:
@@ -114,10 +124,106 @@ async def test_captions_stand_under_their_pictures_and_the_cursor_beside_one() -
         captions = ["".join(segment.text for segment in line) for line in lines(app.grid)]
         (_, row), _, (_, last) = places(app.grid.tiling, 3)
         rows = app.grid.tiling.tile.rows
-        assert captions[row + rows].startswith("seven 1")
-        assert captions[row + rows].count("写真") == app.grid.tiling.tile.columns // 4
-        assert captions[last + rows].startswith("▸nine 3")
+        assert captions[row + rows].startswith(" seven 1")
+        assert "写真写真写真写真写真写真写…" in captions[row + rows]  # 28 cells hold 13 letters and the sign
+        assert captions[last + rows].startswith(" ▸nine 3")
         assert all(cell_len(line) == 80 for line in captions)
+        (x, y), columns = places(app.grid.tiling, 3)[2], app.grid.tiling.tile.columns
+        assert {(line[x - 1], line[x + columns]) for line in captions[y : y + rows]} == {("▐", "▌")}
+
+
+@pytest.mark.parametrize(
+    ("caption", "most", "shown"),
+    [
+        ("seven", 5, "seven"),
+        ("seven", 4, "sev…"),
+        ("x" * 200, 9, "xxxxxxxx…"),
+        ("写真写真", 7, "写真写…"),
+        ("写真写真", 6, "写真…"),
+        ("写真", 1, ""),
+        ("e\u0301te\u0301", 3, "ete"),
+        ("👩\u200d👧👍🏽🇩🇪", 6, "👩👧👍"),
+        ("\u0301" * 200, 5, ""),
+        ("שלום", 8, "שלום"),
+        ("", 5, ""),
+        ("anything", 0, ""),
+    ],
+)
+def test_a_caption_is_cut_by_cells(caption: str, most: int, shown: str) -> None:
+    cells = arrange(Page(digits(0)), fit(0, (28, 28), (30, 4), ("half",)), (30, 4), 0, (NONE, NONE), greys=False)
+    write(cells, caption, 3, 1, most, 0xFFFFFF)
+    assert "".join(text for text, _, _ in row_runs(cells, 1)) == f"   {shown}".ljust(30 - cell_len(shown) + len(shown))
+    assert not (cells.fg[1, 3 + most :] != NONE).any()
+
+
+@pytest.mark.parametrize("x", [0, 6])
+def test_letters_that_run_leftward_are_isolated(x: int) -> None:
+    cells = arrange(Page(digits(0)), fit(0, (28, 28), (30, 1), ("half",)), (30, 1), 0, (NONE, NONE), greys=False)
+    write(cells, "שלום 7 مرحبا", x, 0, 30 - x, 0xFFFFFF)
+    text = "".join(char for char in paint(cells, np.ones((1, 30), dtype=bool), (0, 0), True) if not char.isascii() or char == " ")
+    before = " " * max(x, 1)
+    assert text.rstrip() == f"{before}\u2068שלום  مرحبا\u2069"
+
+
+async def test_the_page_with_the_cursor_is_shown_and_arrows_walk_over_all() -> None:
+    app = GridApp()
+    async with app.run_test(size=(80, 18)) as pilot:
+        grid, images = app.grid, digits(25)
+        grid.look = "octant"
+        grid.show(images, [f"number {k}" for k in range(25)], cursor=0)
+        seen = {(grid.first, grid.shown)}
+        for k in range(25):
+            assert grid.cursor == k and grid.first <= k < grid.first + grid.shown
+            x, y = places(grid.tiling, grid.shown)[k - grid.first]
+            assert grid.image_at(x, y) == k
+            assert f"▸number {k} " in "".join(line.text for line in lines(grid))
+            grid.point(grid.move(1, 0))
+            seen.add((grid.first, grid.shown))
+        assert seen == {(0, 10), (10, 10), (20, 5)}
+        assert grid.cursor == 24
+        grid.point(grid.move(0, -1))
+        assert grid.cursor == 19
+        await pilot.pause()
+
+
+async def test_a_click_says_which_picture() -> None:
+    app = GridApp()
+    async with app.run_test(size=(80, 18)) as pilot:
+        app.grid.look = "octant"
+        app.grid.show(digits(25), cursor=12)
+        await pilot.pause()
+        x, y = places(app.grid.tiling, 10)[3]
+        await pilot.click(PixelGrid, offset=(x + 2, y + 2))
+        await pilot.click(PixelGrid, offset=(79, 2))  # beside them
+        await pilot.pause()
+        assert app.pointed == [13]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 60), st.integers(0, 12), st.integers(20, 100), st.integers(6, 40), st.integers(0, 59))
+def test_moves_stay_among_the_pictures_and_go_back(count: int, classes: int, columns: int, rows: int, start: int) -> None:
+    layout = fit(count, (28, 28), (columns, rows), LOOKS[:4], classes=classes)
+    start %= count
+    for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        found = layout.moved(start, dx, dy, count)
+        assert 0 <= found < count
+        back = layout.moved(found, -dx, -dy, count)
+        assert back == start or found == start or not layout.classes or count % layout.classes
+    visited = {start}
+    while (following := layout.moved(start, 0, 1, count)) != start:
+        assert following not in visited
+        visited.add(following)
+        if layout.classes:
+            assert following % layout.classes % layout.across == start % layout.classes % layout.across
+        start = following
+
+
+def test_classes_without_room_for_columns_are_captions() -> None:
+    names = [f"class {k}" for k in range(100)]
+    layout = fit(100, (28, 28), (78, 20), LOOKS[:4], classes=100)
+    assert layout.room and not layout.classes
+    cells = arrange(Page(digits(100), headings=names, cursor=3), layout, (78, 20), 0, (1, 2), greys=False)
+    assert "class 1" in "".join(text for y in range(20) for text, _, _ in row_runs(cells, y))
 
 
 async def test_a_resize_fits_the_picture_anew() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.color import ColorSystem
 
-from tinydiff_tui.terminal.cells import NONE, NUMBERED, Cells, Colours, colour_of
+from tinydiff_tui.terminal.cells import MORE, NONE, NUMBERED, Cells, Colours, colour_of, text_of
 from tinydiff_tui.terminal.deferred import np
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _SHORT = {0x0A0A0A * k + 0x080808: 232 + k for k in range(24)} | {0xFFFFFF: 231}
 _WIDEST_GAP = 999
 # Where the parts of a cell's record are; bytes that a cell does not need are 0.
-_MOVE, _OPEN, _FRONT, _AND, _BACK, _CLOSE, _CHAR, _RECORD = 0, 10, 12, 28, 29, 45, 46, 50
+_MOVE, _OPEN, _FRONT, _AND, _BACK, _CLOSE, _CHAR, _RECORD = 0, 10, 12, 28, 29, 45, 46, 58
 
 
 def paint(cells: Cells, changed: NDArray[np.bool_], origin: tuple[int, int], truecolor: bool) -> str:
@@ -75,12 +75,19 @@ def _carried(fg: Colours, chars: NDArray[np.uint32]) -> Colours:
 
 
 def _utf8(chars: NDArray[np.uint32]) -> Bytes:
-    """Code points below 0x80 and from 0x800 on as UTF-8, (N, 4)."""
+    """What each cell writes, as UTF-8, (N, 12)."""
     end, third, second = 0x80 | chars & 0x3F, 0x80 | chars >> 6 & 0x3F, 0x80 | chars >> 12 & 0x3F
-    nothing = np.zeros_like(chars)
-    one, three = np.stack([chars, nothing, nothing, nothing], axis=1), np.stack([0xE0 | chars >> 12, third, end, nothing], axis=1)
-    four = np.stack([0xF0 | chars >> 18, second, third, end], axis=1)
-    return np.where(chars[:, None] < 0x80, one, np.where(chars[:, None] < 0x10000, three, four)).astype(np.uint8)
+    out = np.zeros((len(chars), _RECORD - _CHAR), dtype=np.uint8)
+    ascii_, long = chars < 0x80, chars >= 0x10000  # all others but a few have three bytes
+    out[:, 0] = np.where(ascii_, chars, np.where(long, 0xF0 | chars >> 18 & 7, 0xE0 | chars >> 12 & 0xF))
+    out[:, 1] = np.where(ascii_, 0, np.where(long, second, third))
+    out[:, 2] = np.where(ascii_, 0, np.where(long, third, end))
+    out[:, 3] = np.where(long, end, 0)
+    for k in np.flatnonzero(((chars >= 0x80) & (chars < 0x800)) | (chars >= MORE)).tolist():
+        written = text_of(int(chars[k])).encode()
+        out[k, : len(written)] = np.frombuffer(written, dtype=np.uint8)
+        out[k, len(written) :] = 0
+    return out
 
 
 def _codes(colours: Colours, front: bool, truecolor: bool) -> Bytes:

@@ -1,6 +1,7 @@
 """From uint8 pictures to terminal cells: pure functions over numpy arrays.
 
 A cell is a character with two colours. Colours are int32: 0xRRGGBB, NUMBERED | n for colour n of the terminal's 256, or NONE.
+The second cell of a wide letter is code point 0; what Unicode has no single code point for is numbered from MORE on.
 Importing this module does not touch numpy, which comes after the first paint.
 """
 
@@ -29,6 +30,9 @@ NONE = -1
 NUMBERED = 1 << 24
 ASCII_SHADES = " .:-=+*#%@"
 UPPER, LOWER = "▀", "▄"
+
+MORE = 1 << 21  # beyond Unicode: a cell of more than one code point
+ISOLATE, RELEASE = 1 * MORE, 2 * MORE  # a character followed by U+2068 or U+2069: what is between reorders nothing around it
 
 LUMA = (0.299, 0.587, 0.114)
 
@@ -102,13 +106,19 @@ def shade_cells(picture: Pixels) -> Cells:
     return Cells(chars, none, none)
 
 
+def text_of(code: int) -> str:
+    """What a cell writes."""
+    char = chr(code % MORE) if code % MORE else ""
+    return char + ("", "\u2068", "\u2069")[code // MORE]
+
+
 def row_runs(cells: Cells, row: int) -> list[Run]:
     """One row as (text, foreground, background), neighbours of one colour pair merged.
 
     A blank shows no foreground, so it takes that of the run before it where the background is the same.
     """
     fg, bg = cells.fg[row], cells.bg[row]
-    text = cells.chars[row].astype("<u4").tobytes().decode("utf-32-le")  # with \0 for the second cell of a wide letter
+    text = (cells.chars[row] % MORE).astype("<u4").tobytes().decode("utf-32-le")  # with \0 for the second cell of a wide letter
     cuts = np.flatnonzero((fg[1:] != fg[:-1]) | (bg[1:] != bg[:-1])) + 1
     bounds = [0, *cuts.tolist(), len(text)]
     runs: list[Run] = []

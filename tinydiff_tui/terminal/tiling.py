@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from rich.cells import cell_len, set_cell_size
-
 from tinydiff_tui.terminal.blocks import DOTS, block_cells
 from tinydiff_tui.terminal.cells import NONE, Cells, Pixels, half_cells, pack, shade_cells
 from tinydiff_tui.terminal.deferred import np
+from tinydiff_tui.terminal.labels import write
 
 LEAST_ROWS = 3  # of a tile; a smaller digit cannot be told from another
 
@@ -30,13 +29,15 @@ class Tile(NamedTuple):
 class Layout(NamedTuple):
     """Where the pictures of a page stand: `across` x `down` tiles a band, each under a line of its own for a caption or a gap.
 
-    With class columns a band has a heading, and picture k is of class k modulo `classes`; else there is one band.
+    With class columns a band has a heading, and picture k is of class k modulo `classes`; else there is one band. `margin`:
+    columns left free at the left.
     """
 
     tile: Tile
     across: int
     down: int
     classes: int = 0
+    margin: int = 0
 
     @property
     def bands(self) -> int:
@@ -45,6 +46,42 @@ class Layout(NamedTuple):
     @property
     def room(self) -> int:
         return (self.classes or self.across) * self.down
+
+    def page_of(self, index: int) -> int:
+        """The first picture of the page that holds this one."""
+        return index // self.room * self.room if self.room else 0
+
+    def moved(self, index: int, dx: int, dy: int, count: int) -> int:
+        """The picture so many places to the right in reading order and below, of `count`."""
+        if not self.room or not count:
+            return index
+        index = min(max(index + dx, 0), count - 1)
+        for _ in range(abs(dy)):
+            found = self._below(index, count) if dy > 0 else self._above(index, count)
+            index = index if found is None else found
+        return index
+
+    def _below(self, index: int, count: int) -> int | None:
+        if not self.classes:
+            same_row = index // self.across == (count - 1) // self.across
+            return None if same_row else min(index + self.across, count - 1)
+        label, first = index % self.classes, self.page_of(index)
+        ways = [index + self.classes] if index + self.classes < first + self.room else []
+        ways += [first + label + self.across] if label + self.across < self.classes else []
+        ways += [first + self.room + label % self.across]
+        return next((way for way in ways if way < count), None)
+
+    def _above(self, index: int, count: int) -> int | None:
+        if not self.classes:
+            return index - self.across if index >= self.across else None
+        label, first = index % self.classes, self.page_of(index)
+        if index - self.classes >= first:
+            return index - self.classes
+        if label >= self.across:  # the lowest of the band above
+            rows = range(self.down - 1, -1, -1)
+            return next(k for k in (first + row * self.classes + label - self.across for row in rows) if k < count)
+        lowest = range(label, self.classes, self.across)[-1]
+        return first - self.classes + lowest if first else None
 
 
 @lru_cache(maxsize=64)
@@ -72,10 +109,13 @@ def fit(
     count: int, side: tuple[int, int], size: tuple[int, int], looks: tuple[str, ...], *, density: int = 0, classes: int = 0
 ) -> Layout:
     """The layout of `count` pictures on size (columns, rows) of cells: the largest tiles that show all of them, else as many as
-    fit at their own resolution. `density` asks for so many sizes less (or, negative, more)."""
+    fit at their own resolution. `density` asks for so many sizes less (or, negative, more). Classes for which there is no room at
+    any size get no columns."""
     known, own = tiles(side, looks, size)
     count = max(count, 1)
     layouts = [_with(tile, count, size, classes) for tile in known]
+    if classes and not any(layout.room for layout in layouts):
+        layouts = [_with(tile, count, size, 0) for tile in known]
     whole = next((i for i, layout in enumerate(layouts) if layout.room >= count), None)
     chosen = min(own, len(layouts) - 1) if whole is None or whole > own else whole
     chosen = min(max(chosen + density, 0), len(layouts) - 1)
@@ -93,11 +133,12 @@ def _with(tile: Tile, count: int, size: tuple[int, int], classes: int) -> Layout
     if not across:
         return Layout(tile, 0, 0)
     if not classes:
-        return Layout(tile, across, min(height // (tile.rows + 1), -(-count // across)))
-    bands = -(-classes // across)
-    across = -(-classes // bands)  # bands of one length
-    down = (height - bands) // (bands * tile.rows)
-    return Layout(tile, across, max(0, min(down, -(-count // classes))), classes)
+        down = min(height // (tile.rows + 1), -(-count // across))
+    else:
+        bands = -(-classes // across)
+        across = -(-classes // bands)  # bands of one length
+        down = max(0, min((height - bands) // (bands * tile.rows), -(-count // classes)))
+    return Layout(tile, across, down, classes, int(across * (tile.columns + 1) <= width))
 
 
 class Page(NamedTuple):
@@ -110,7 +151,7 @@ class Page(NamedTuple):
 
 
 def places(layout: Layout, count: int) -> list[tuple[int, int]]:
-    """(column, row) of the cells where each of the pictures that fit begins."""
+    """(column, row) of the cells where each of the `count` pictures of a page begins, if they fit."""
     tile = layout.tile
     found = []
     for k in range(min(count, layout.room)):
@@ -121,35 +162,51 @@ def places(layout: Layout, count: int) -> list[tuple[int, int]]:
         else:
             row, column = divmod(k, layout.across)
             top = row * (tile.rows + 1)
-        found.append((column * (tile.columns + 1), top))
+        found.append((layout.margin + column * (tile.columns + 1), top))
     return found
 
 
-def arrange(page: Page, layout: Layout, size: tuple[int, int], background: int, ink: tuple[int, int], *, greys: bool) -> Cells:
-    """The cells of a page on exactly `size` cells. `ink`: the colours of captions and of the one under the cursor."""
+def arrange(
+    page: Page, layout: Layout, size: tuple[int, int], background: int, ink: tuple[int, int], *, greys: bool, first: int = 0
+) -> Cells:
+    """The pictures from `first` on as exactly `size` cells. `ink`: the colours of captions and of what is marked."""
     columns, rows = size
-    blank = NONE if layout.tile.look == "shade" else background
+    plain = layout.tile.look == "shade"
     cells = Cells(
         np.full((rows, columns), ord(" "), dtype=np.uint32),
         np.full((rows, columns), NONE, dtype=np.int32),
-        np.full((rows, columns), blank, dtype=np.int32),
+        np.full((rows, columns), NONE if plain else background, dtype=np.int32),
     )
     tile = layout.tile
-    at = places(layout, len(page.images))
-    for k, (x, y) in enumerate(at):
+    for k, (x, y) in enumerate(places(layout, len(page.images) - first), start=first):
         _put(cells, drawn(page.images[k], tile, greys=greys), x, y)
-        marked = k == page.cursor
+        marked = k == page.cursor and layout.room > 1
         if not layout.classes and layout.room > 1:
-            caption = page.captions[k] if k < len(page.captions) else ""
-            _write(cells, f"▸{caption}" if marked else caption, x, y + tile.rows, tile.columns, ink[marked])
-        elif marked:
-            _write(cells, "▸", x - 1 if x else 0, y + tile.rows // 2, 1, ink[1])
+            text = f"{'>' if plain else '▸'}{_caption(page, k)}" if marked else _caption(page, k)
+            write(cells, text, x, y + tile.rows, tile.columns, ink[marked], plain=plain)
+        if marked:
+            _mark(cells, tile, x, y, ink[1])
     for label, heading in enumerate(page.headings[: layout.classes]):
         band, column = divmod(label, layout.across)
-        centred = set_cell_size(heading, min(cell_len(heading), tile.columns))
-        left = column * (tile.columns + 1) + (tile.columns - cell_len(centred)) // 2
-        _write(cells, centred, left, band * (1 + layout.down * tile.rows), tile.columns, ink[0])
+        left, top = layout.margin + column * (tile.columns + 1), band * (1 + layout.down * tile.rows)
+        write(cells, heading, left, top, tile.columns, ink[0], plain=plain, centred=True)
     return cells
+
+
+def _caption(page: Page, k: int) -> str:
+    """What stands under picture k; its class where there was no room for columns of classes."""
+    if k < len(page.captions):
+        return page.captions[k]
+    return page.headings[k % len(page.headings)] if page.headings else ""
+
+
+def _mark(cells: Cells, tile: Tile, x: int, y: int, ink: int) -> None:
+    """A bar at either side of the picture under the cursor, in the columns that are free; seen without colours too."""
+    sides = ("|", "|") if tile.look == "shade" else ("▐", "▌")
+    for char, column in zip(sides, (x - 1, x + tile.columns), strict=True):
+        if 0 <= column < cells.shape[1]:
+            cells.chars[y : y + tile.rows, column] = ord(char)
+            cells.fg[y : y + tile.rows, column] = ink
 
 
 def drawn(image: Pixels, tile: Tile, *, greys: bool) -> Cells:
@@ -183,16 +240,3 @@ def _put(cells: Cells, part: Cells, x: int, y: int) -> None:
     cells.fg[rows, columns] = part.fg[:height, :width]
     kept = part.bg[:height, :width] == NONE
     cells.bg[rows, columns] = np.where(kept, cells.bg[rows, columns], part.bg[:height, :width])
-
-
-def _write(cells: Cells, text: str, x: int, y: int, most: int, ink: int) -> None:
-    """Write a text of at most so many cells; a letter of two cells leaves the second to itself (code point 0)."""
-    if not 0 <= y < cells.shape[0]:
-        return
-    for char in set_cell_size(text, min(cell_len(text), most)):
-        width = cell_len(char)
-        if width and x + width <= cells.shape[1]:
-            cells.chars[y, x : x + width] = 0
-            cells.chars[y, x] = ord(char)
-            cells.fg[y, x : x + width] = ink
-            x += width

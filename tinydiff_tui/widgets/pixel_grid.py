@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from textual import events
 from textual.geometry import Region
+from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
@@ -44,12 +45,25 @@ def changed_spans(changed: NDArray[np.bool_]) -> list[Region]:
 
 
 class PixelGrid(Widget):
-    """Images uint8 (N, H, W, C) as terminal cells. `shown` says how many of them are on the screen.
+    """Images uint8 (N, H, W, C) as terminal cells. `shown` says how many of them are on the screen, from index `first` on: the
+    page that holds the cursor.
 
     On a terminal the cells that changed are written straight to the line, as many as it has room for, and what Textual
     paints is what stands there already. While pictures follow each other quickly a pixel may be off by TOLERANCE, and on a slow
     line greys go by number; a picture that rests is exact.
     """
+
+    class Pointed(Message):
+        """A picture was clicked: its index among all that were given to `show`."""
+
+        def __init__(self, grid: PixelGrid, index: int) -> None:
+            super().__init__()
+            self.grid = grid
+            self.index = index
+
+        @property
+        def control(self) -> PixelGrid:
+            return self.grid
 
     DEFAULT_CSS = "PixelGrid { width: 1fr; height: 1fr; }"
 
@@ -61,6 +75,7 @@ class PixelGrid(Widget):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._page: Page | None = None
+        self.first = 0
         self.shown = 0
         self.zoomed: int | None = None
         self.tiling = Layout(Tile("half", 0, 0, (0, 0)), 0, 0)
@@ -78,11 +93,28 @@ class PixelGrid(Widget):
         self, images: Pixels, captions: Sequence[str] = (), *, headings: Sequence[str] = (), cursor: int | None = None
     ) -> None:
         """Show images in reading order, with a caption each; or with `headings` a column each, image k in column k modulo their
-        number. `cursor` marks one image. A zoomed index stays zoomed while it exists."""
+        number. `cursor` marks one image, and its page is shown. A zoomed index stays zoomed while it exists."""
         self._page = Page(images, captions, headings, cursor)
         if self.zoomed is not None and self.zoomed >= len(images):
             self.zoomed = None
         self._redraw()
+
+    @property
+    def cursor(self) -> int | None:
+        """The image that is marked."""
+        return None if self._page is None else self._page.cursor
+
+    def point(self, index: int | None) -> None:
+        """Mark another of the images, and show its page."""
+        if self._page is not None:
+            self._page = self._page._replace(cursor=index)
+            self._redraw()
+
+    def move(self, dx: int, dy: int) -> int:
+        """The image so many places to the right of the cursor (or the one that is zoomed) in reading order, and below; neither of
+        them moves."""
+        start = self.zoomed if self.zoomed is not None else self.first if self.cursor is None else self.cursor
+        return self.tiling.moved(start, dx, dy, len(self.images))
 
     def zoom(self, index: int | None) -> None:
         """Show one image alone, as large as whole pixels allow; None shows the page again."""
@@ -104,12 +136,18 @@ class PixelGrid(Widget):
         return LOOKS[: LOOKS.index(finest) + 1]
 
     def image_at(self, x: int, y: int) -> int | None:
-        """The index of the image whose tile covers a cell of the widget."""
+        """The index of the image whose tile, or the caption under it, covers a cell of the widget."""
         if self.zoomed is not None:
             return self.zoomed
         tile = self.tiling.tile
-        found = enumerate(places(self.tiling, len(self.images)))
-        return next((k for k, (left, top) in found if left <= x < left + tile.columns and top <= y <= top + tile.rows), None)
+        found = enumerate(places(self.tiling, self.shown), start=self.first)
+        depth = tile.rows + (not self.tiling.classes)
+        return next((k for k, (left, top) in found if left <= x < left + tile.columns and top <= y < top + depth), None)
+
+    def on_click(self, event: events.Click) -> None:
+        index = self.image_at(event.x, event.y)
+        if index is not None and index < len(self.images):
+            self.post_message(self.Pointed(self, index))
 
     def watch_density(self) -> None:
         self._redraw()
@@ -275,13 +313,15 @@ class PixelGrid(Widget):
         side = (page.images.shape[1], page.images.shape[2])
         density = self.density if len(page.images) > 1 else 0  # one alone is as large as it fits
         self.tiling = fit(len(page.images), side, size, self.looks, density=density, classes=len(page.headings))
-        self.shown = min(len(page.images), self.tiling.room)
-        ink, marked = self.rich_style.color, self.app.theme_variables.get("accent", "")
+        self.first = self.tiling.page_of(min(page.cursor or 0, max(len(page.images) - 1, 0)))
+        self.shown = min(len(page.images) - self.first, self.tiling.room)
+        ink, variables = self.rich_style.color, self.app.theme_variables
+        marked = variables.get("cursor") or variables.get("accent", "")
         colours = (_number(ink.get_truecolor().hex if ink else ""), _number(marked))
         plain = terminal_look(self) == "shades"
         return arrange(
             page, self.tiling, size, _number(self.background_colors[1].hex), (NONE, NONE) if plain else colours,
-            greys=by_number or terminal_look(self) == "greys",
+            greys=by_number or terminal_look(self) == "greys", first=self.first,
         )  # fmt: skip
 
 

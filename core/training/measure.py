@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.compute.device import choose_compute
+from core.compute.device import Compute, choose_compute
 from core.config import TrainConfig
 from core.data.datasets import ImageSet
 from core.network.unet import parameter_count
@@ -26,7 +26,7 @@ class Measured:
     parameters: int
     checkpoint_bytes: int
     step_seconds: float
-    compute: str
+    compute: Compute
 
 
 def measure(config: TrainConfig, shape: tuple[int, int, int], classes: int) -> Iterator[Measured | None]:
@@ -46,7 +46,7 @@ def measure(config: TrainConfig, shape: tuple[int, int, int], classes: int) -> I
         seconds.append(time.perf_counter() - began)
         yield None
     size = _bytes(state.content(config))
-    yield Measured(parameter_count(state.network), size, min(seconds[1:]), stepper.compute.describe())
+    yield Measured(parameter_count(state.network), size, min(seconds[1:]), stepper.compute)
 
 
 def _noise(config: TrainConfig, shape: tuple[int, int, int], classes: int) -> ImageSet:

@@ -13,7 +13,8 @@ from textual.widgets import Input, Select, Sparkline, Static
 from core.diffusion.process import Diffusion
 from core.runs.folder import RunDir, read_run
 from tests.tui.modes import ENDLESS, PATIENCE, at_mode, fill, left, start, train_screen, until
-from tinydiff_tui.jobs.training import LossCurve, Series
+from tinydiff_tui.jobs.series import Series
+from tinydiff_tui.jobs.training import LossCurve
 from tinydiff_tui.screens.panels import Ask
 from tinydiff_tui.text import duration
 from tinydiff_tui.widgets.dashboard import Dashboard

@@ -14,7 +14,8 @@ from core.errors import UserError
 from core.runs import pace
 from core.runs.folder import RunDir, RunInfo, find_runs
 from core.runs.metrics import MetricsReader
-from tinydiff_tui.jobs.training import LossCurve, Series
+from tinydiff_tui.jobs.series import Series
+from tinydiff_tui.jobs.training import LossCurve
 from tinydiff_tui.terminal.cells import Pixels
 from tinydiff_tui.text import ago, duration, number, printable, short_count
 

@@ -24,6 +24,7 @@ from tinydiff_tui.screens.panels import Ask, Explain, Help
 from tinydiff_tui.screens.runs import RunsScreen
 from tinydiff_tui.screens.sample import SampleScreen
 from tinydiff_tui.terminal.cells import Pixels
+from tinydiff_tui.widgets.box import Box
 from tinydiff_tui.widgets.key_bar import MODES
 from tinydiff_tui.widgets.loss_chart import LossChart, draw
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
@@ -394,7 +395,7 @@ async def test_a_training_that_fails_says_so_in_log_headline_and_keys(tmp_path: 
         await pilot.press("c")
         await until(pilot, lambda: screen.outcome == "failed")
         assert "failed at step" in screen.view.log[-1]
-        assert "failed" in str(screen.query_one("#headline", Static).content)
+        assert screen.query_one("#run", Box).state == "failed"
         actions = {active.binding.action for active in screen.active_bindings.values()}
         assert "new_run" in actions and not {"pause", "go_on", "stop", "checkpoint"} & actions
 

@@ -90,10 +90,13 @@ def kept(rows: Sequence[Row], row: Row, most: int = MOST_ROWS) -> tuple[Row, ...
 
 
 def spread(rows: Sequence[Row], most: int) -> tuple[Row, ...]:
-    """At most so many of the rows, evenly on a logarithmic clock, the newest always among them."""
-    if most <= 1:
-        return tuple(rows[-1:]) if most == 1 else ()
-    chosen: tuple[Row, ...] = ()
-    for row in rows:
-        chosen = kept(chosen, row, most)
-    return chosen
+    """At most so many of the rows, the first and the newest among them, as evenly as can be on a logarithmic clock."""
+    if len(rows) <= most or most < 2:
+        return tuple(rows[max(0, len(rows) - most) :])
+    clock = np.log([max(row.seconds, 1e-3) for row in rows])
+    wanted = np.linspace(clock[0], clock[-1], most)
+    chosen = {int(np.abs(clock - at).argmin()) for at in wanted}
+    for place in reversed(range(len(rows))):  # for those that were nearest to more than one
+        if len(chosen) < most:
+            chosen.add(place)
+    return tuple(rows[place] for place in sorted(chosen))

@@ -37,6 +37,7 @@ LR_STEP = 1.25
 PACE = 0.5  # a picture of the dashboard takes 25 ms of one core from a training that wants all of them
 PLAN_SECONDS = 0.4  # after the last change of the form
 LR = Binding.Group("lr")
+PAGES = Binding.Group("Boxes")
 LENGTHS = Binding.Group("Lengths")
 
 
@@ -65,8 +66,8 @@ class TrainScreen(ModeScreen):
         key("log", "log_scale", "Logarithmic or linear scale of the charts"),
         Binding("u", "unit", "x axis", tooltip="Charts over steps, images or time"),
         key("switch", "grid", "The same noises over time, or the samples that were drawn to be kept", label="Grid"),
-        key("next", "turn(1)", "The next boxes of the dashboard; there is no room for all", label="More"),
-        key("before", "turn(-1)", "The boxes of the dashboard before", show=False),
+        key("before", "turn(-1)", "The boxes of the dashboard before; there is no room for all", group=PAGES),
+        key("next", "turn(1)", "The next boxes of the dashboard; there is no room for all", group=PAGES),
         key("judge", "judge", "Have the data set's judge say in figures how good the newest checkpoint is"),
         key("new", "new_run", "Back to the form", label="New run"),
         key("open", "open_in_sample", "Draw images from this run"),

@@ -21,7 +21,7 @@ from tinydiff_tui.widgets.box import Box, Empty
 from tinydiff_tui.widgets.chart import Chart
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 from tinydiff_tui.widgets.sample_rows import SampleRows
-from tinydiff_tui.widgets.stats import EventLog, ProgressLine, figures
+from tinydiff_tui.widgets.stats import EventLog, ProgressLine, figures, fitting
 
 CHART_SECONDS = 0.5  # the curve of a whole run does not change faster to the eye
 UNITS = ("step", "images", "time")
@@ -30,6 +30,7 @@ BOXES = ("loss", "noise", "quality", "log", "samples")
 PAGES = (("loss", "samples"), ("noise", "quality"), ("samples",), ("log",))
 """Boxes that are seen together where there is no room for all of them."""
 COLOURS = {"running": "success", "paused": "warning", "failed": "error", "finished": "success", "stopped": "axis"}
+FRAME = 6  # columns of a box's width that its figures cannot have
 ENDED = ("failed", "finished", "stopped")
 QUARTERS = ("0 to ¼", "¼ to ½", "½ to ¾", "¾ to 1")
 NO_DISTANCE = "The judge was not asked yet: j asks it how far the samples are from real images."
@@ -130,7 +131,7 @@ class Dashboard(Vertical):
             others = [" + ".join(self.query_one(f"#{name}", Box).title for name in page) for page in PAGES]
             following = others[(self.page + 1) % len(PAGES)]
             self.query_one(f"#{seen[-1]}", Box).figures = f"] {following}"
-        self._chart()
+        self.call_after_refresh(self._chart)
 
     # --- what they show
 
@@ -156,7 +157,7 @@ class Dashboard(Vertical):
         if view is not None:
             title = f"{view.dataset} · {view.recipe}"
             box.title = set_cell_size(title, min(cell_len(title), max(8, width - 20))).rstrip()
-            box.figures = figures(view, width - 8)
+            box.figures = figures(view, width - FRAME)
         else:
             box.title, box.figures = "Training", ""
         colour, ended = COLOURS.get(standing.state, "axis"), standing.state in ENDED
@@ -231,22 +232,24 @@ class Dashboard(Vertical):
         self.query_one("#noise Chart", Chart).show(lines, frame)
         distances = self._over(view, view.distances)
         self.set_class(not len(distances.x), "-no-distance")
-        ends = distances.x[[0, -1]] if len(distances.x) else distances.x
-        floor = Curve(ends, np.full(len(ends), view.floor), "x0", "real images")
+        whole = self._over(view, Points(np.array([0.0, view.step]), np.full(2, view.floor)))
+        floor = Curve(whole.x, whole.y, "x0", "real images")
         shown = Curve(distances.x, distances.y, "x0-hat", "samples")
         self.query_one("#quality Chart", Chart).show([floor, shown], frame)
         self._tell(view)
 
     def _tell(self, view: TrainView) -> None:
         """The newest figures, in the frames of the charts."""
-        scale = "log" if self.log_scale else "linear"
-        held_out = f" · held out {view.held_out.y[-1]:.4f}" if len(view.held_out.y) else ""
-        quarters = " ".join(number(quarter, ".3f") for quarter in view.quartiles)
-        distance = f"distance {view.distances.y[-1]:.2f} · real images {view.floor:.2f}" if len(view.distances.y) else ""
-        said = {"loss": f"{number(view.loss)}{held_out} · {scale}", "noise": quarters, "quality": distance}
-        for name, text in said.items():
+        facts = {
+            "loss": [number(view.loss), *(f"held out {loss:.4f}" for loss in view.held_out.y[-1:])],
+            "noise": [" ".join(number(quarter, ".3f") for quarter in view.quartiles)],
+            "quality": [f"{far:.2f}, real images {view.floor:.2f}" for far in view.distances.y[-1:]],
+        }
+        facts["loss"].append("log" if self.log_scale else "linear")
+        for name, said in facts.items():
             if not self.paged or name != PAGES[self.page][-1]:
-                self.query_one(f"#{name}", Box).figures = text
+                box = self.query_one(f"#{name}", Box)
+                box.figures = fitting(said, box.region.width - FRAME)
 
     def _over(self, view: TrainView, points: Points) -> Points:
         """Values over steps as values over the unit of the x axis."""

@@ -80,10 +80,11 @@ class RowGrid(PixelGrid):
         size = (self.size.width, self.size.height)
         side = self._rows[-1].pictures.shape[1:3]
         known, own = tiles((side[0], side[1]), self.looks, size)
-        first = min(max(own + self.density, 0), len(known) - 1)
-        layouts = [_with(tile, across, size) for tile in known[first:]]
+        layouts = [_with(tile, across, size) for tile in known]
         enough = (min(LEAST_ACROSS, across), LEAST_DOWN)
-        return next((each for each in layouts if each.across >= enough[0] and each.down >= enough[1]), layouts[-1])
+        seen = (n for n, each in enumerate(layouts) if n >= own and each.across >= enough[0] and each.down >= enough[1])
+        chosen = min(max(next(seen, len(known) - 1) + self.density, 0), len(known) - 1)
+        return next((each for each in layouts[chosen:] if each.room), layouts[-1])
 
 
 def _with(tile: Tile, most: int, size: tuple[int, int]) -> Layout:

@@ -90,10 +90,8 @@ class EventLog(Static):
     def render(self) -> Text:
         """The end of the log, the time of each line faint."""
         axis = self.app.theme_variables["axis"]
-        text = Text(no_wrap=True, end="")
-        for i, line in enumerate(self.lines[-max(1, self.size.height) :]):
-            piece = Text(("\n" if i else "") + line, no_wrap=True)
-            piece.stylize(axis, 0, 8 + (i > 0))
-            piece.truncate(self.size.width + (1 if i else 0), overflow="ellipsis")
-            text.append(piece)
-        return text
+        lines = [Text(line, no_wrap=True) for line in self.lines[-max(1, self.size.height) :]]
+        for line in lines:
+            line.stylize(axis, 0, len("00:00:00"))
+            line.truncate(max(1, self.size.width), overflow="ellipsis")
+        return Text("\n", end="", no_wrap=True).join(lines)

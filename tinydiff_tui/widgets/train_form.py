@@ -23,7 +23,7 @@ from tinydiff_tui.widgets.form import Form
 
 FIELDS = {f.name: f for f in dataclasses.fields(TrainConfig)}
 OPEN = ("Data", "Model", "Time", "Batch")
-"""The groups that are unfolded at first."""
+"""The groups that are unfolded at first, where there is no room for all of them."""
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "1 minute": {"budget": "1m", "epochs": None},
     "10 minutes": {"budget": "10m", "epochs": None},
@@ -80,7 +80,7 @@ class TrainForm(Box):
             for group in GROUPS:
                 fields = [FieldRow(field) for field in FIELDS.values() if field.metadata["group"] == group]
                 if fields:
-                    yield FieldGroup(group, *fields, folded=group not in OPEN)
+                    yield FieldGroup(group, *fields, folded=group not in OPEN and not self.screen.has_class("-tall"))
         yield Static("", id="problem", markup=False)
 
     def show_all(self, shown: bool) -> None:

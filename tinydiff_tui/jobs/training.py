@@ -313,7 +313,7 @@ def event_line(event: object, folder: Path) -> str:
         case Noted():
             line = event.text
         case Distance():
-            line = f"distance {event.distance:.2f} at step {event.step:,} (real images {event.floor:.2f}), in {event.took:.0f} s"
+            line = f"step {event.step:,}: distance {event.distance:.2f}, real images {event.floor:.2f}"
         case Finished():
             line = f"finished in {event.seconds:.0f} s: {event.path.relative_to(folder)}"
     return line

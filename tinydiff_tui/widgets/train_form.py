@@ -3,10 +3,11 @@
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Button, Input, Select, Static
@@ -69,6 +70,8 @@ class TrainForm(Box):
             super().__init__()
             self.problem = problem
 
+    BINDINGS: ClassVar[list[BindingType]] = Form.BINDINGS
+
     def __init__(self) -> None:
         super().__init__(title="Recipe")
         self.resolved: dict[str, str] = {}
@@ -82,6 +85,9 @@ class TrainForm(Box):
                 if fields:
                     yield FieldGroup(group, *fields, folded=group not in OPEN and not self.screen.has_class("-tall"))
         yield Static("", id="problem", markup=False)
+
+    def action_go_to(self, place: int) -> None:
+        self.query_one(Form).action_go_to(place)
 
     def show_all(self, shown: bool) -> None:
         """Unfold every group, or fold those that are rarely changed."""

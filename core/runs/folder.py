@@ -304,9 +304,17 @@ def holds_file(path: Path) -> bool:
     return any((folder / "run.json").exists() and path.relative_to(folder).parts[0] in _OWN for folder in path.parents[:2])
 
 
-def find_runs(root: Path) -> list[RunInfo | UserError]:
+class UnreadableRun(UserError):
+    """Why the run in a folder cannot be read."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(why)
+        self.path = path
+
+
+def find_runs(root: Path) -> list[RunInfo | UnreadableRun]:
     """Every run below `root`, newest first; an unreadable one stands in the list as its error."""
-    found: list[RunInfo | UserError] = []
+    found: list[RunInfo | UnreadableRun] = []
     for folder, subfolders, files in os.walk(root):
         level = len(Path(folder).relative_to(root).parts)
         subfolders[:] = [] if level >= _DEEPEST else sorted(d for d in subfolders if not d.startswith("."))
@@ -315,7 +323,7 @@ def find_runs(root: Path) -> list[RunInfo | UserError]:
             try:
                 found.append(read_run(Path(folder)))
             except UserError as error:
-                found.append(error)
+                found.append(UnreadableRun(Path(folder), str(error)))
     return sorted(found, key=lambda run: -run.started if isinstance(run, RunInfo) else 0.0)
 
 

@@ -22,8 +22,8 @@ from core.runs.resume import saved_config
 from core.training.events import Noted, Step
 from core.training.trainer import Trainer
 from tinydiff_tui.cli import run as command
-from tinydiff_tui.jobs.runs import newest_samples
 from tinydiff_tui.jobs.sampling import checkpoints
+from tinydiff_tui.jobs.sheets import newest_samples
 
 Config = Callable[..., TrainConfig]
 FLAGS = ["--model", "tiny", "--batch-size", "8", "--threads", "1", "--device", "cpu", "--precision", "fp32",

@@ -18,6 +18,7 @@ from tinydiff_tui.app.palette import BindingCommands
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.screens.data import DataScreen
 from tinydiff_tui.screens.noise import NoiseScreen
+from tinydiff_tui.screens.note import Note
 from tinydiff_tui.screens.panels import Ask, key_groups
 from tinydiff_tui.screens.runs import RunsScreen
 from tinydiff_tui.screens.sample import SampleScreen
@@ -25,12 +26,17 @@ from tinydiff_tui.screens.train import TrainScreen
 from tinydiff_tui.screens.verdict import Verdict
 from tinydiff_tui.widgets.dashboard import Dashboard
 from tinydiff_tui.widgets.key_bar import MODES, key_text
-from tinydiff_tui.widgets.loss_chart import LossChart
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 from tinydiff_tui.widgets.scrubber import Scrubber
 from tinydiff_tui.widgets.train_form import PRESETS
 
 pytestmark = pytest.mark.usefixtures("small_glyphs")
+
+
+def bindings(kind: type[Any]) -> list[Binding]:
+    """What a screen or the app declares itself, not what Textual or every mode does."""
+    own = [base for base in kind.__mro__ if base.__module__.startswith("tinydiff_tui") and base is not ModeScreen]
+    return [binding for base in own for binding in vars(base).get("BINDINGS", []) if isinstance(binding, Binding)]
 
 
 class Driver:
@@ -43,7 +49,7 @@ class Driver:
 
     def key_of(self, action: str) -> str:
         """The first key of an action, looked up in its declaration."""
-        declared: list[Binding] = [*type(self.app.screen).BINDINGS, *type(self.app).BINDINGS]
+        declared = [*bindings(type(self.app.screen)), *bindings(type(self.app))]
         return next(binding.key for binding in declared if binding.action == action).split(",")[0]
 
     async def __call__(self, action: str, changes: Callable[[], object]) -> None:
@@ -214,16 +220,31 @@ async def test_actions_of_runs(tmp_path: Path, tiny_run: Path) -> None:
         await drive("ask('stop')", lambda: screen.rows[0].cells[0] == "stopped")
         shutil.copytree(tiny_run, tmp_path / "late")
         await drive("refresh", lambda: len(screen.rows))
-        await drive("log_scale", lambda: screen.query_one(LossChart).log_scale)
+        await drive("log_scale", lambda: screen.views.log_scale)
+        for action in ("view(1)", "view(-1)"):
+            await drive(action, lambda: screen.views.view)
+        await drive("zoom", lambda: screen.has_class("-zoomed"))
+        await drive("zoom", lambda: screen.has_class("-zoomed"))
+        for action in ("sort(1)", "sort(-1)"):
+            await drive(action, lambda: screen.sort)
+        await drive("filter", lambda: pilot.app.focused)
+        await pilot.press(*"outputs")
+        await drive("leave", lambda: len(screen.shown))
         await drive("mark", lambda: len(screen.marked))
+        await drive("compare", lambda: screen.comparison is not None and not screen.drawing)
+        await drive("save", lambda: len(list(tmp_path.glob("same_noises*.png"))))
+        for action, panel in (("note", Note), ("judge", Verdict)):
+            await drive(action, lambda panel=panel: isinstance(pilot.app.screen, panel))  # type: ignore[misc]
+            await pilot.press("escape")
+            await until(pilot, lambda: pilot.app.screen is screen)
         await drive("delete", lambda: pilot.app.screen)
         assert isinstance(pilot.app.screen, Ask)
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is screen)
         await drive("resume", lambda: train.outcome == "" and train.view is not None)
-        await pilot.press("X")
+        await drive.pilot.press(drive.key_of("stop"))
         await until(pilot, lambda: train.outcome == "stopped")
         await pilot.press("5")
         await until(pilot, lambda: pilot.app.current_mode == "runs")
         await drive("open", lambda: pilot.app.current_mode)
-        assert drive.done == {b.action for b in RunsScreen.BINDINGS if isinstance(b, Binding)}
+        assert drive.done == {binding.action for binding in bindings(RunsScreen)}

@@ -17,16 +17,17 @@ from textual.widgets import DataTable, Input, Select, Static
 from core.runs.metrics import MetricsReader
 from tests.tui.modes import at_mode, fill, until
 from tinydiff_tui.app.app import TinydiffApp
-from tinydiff_tui.jobs.runs import RunList, read_samples
-from tinydiff_tui.jobs.training import LossCurve
+from tinydiff_tui.jobs.runs import RunList
+from tinydiff_tui.jobs.sheets import read_samples
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.screens.panels import Ask, Explain, Help
 from tinydiff_tui.screens.runs import RunsScreen
 from tinydiff_tui.screens.sample import SampleScreen
 from tinydiff_tui.terminal.cells import Pixels
+from tinydiff_tui.widgets.axes import Curve, Frame, draw
 from tinydiff_tui.widgets.box import Box
+from tinydiff_tui.widgets.chart import Chart
 from tinydiff_tui.widgets.key_bar import MODES
-from tinydiff_tui.widgets.loss_chart import LossChart, draw
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 
 EVIL = "[/]\x1b]0;owned\x07\x1b[6n[b]\u202e"
@@ -90,7 +91,7 @@ async def test_names_are_no_markup_and_no_commands(mode: str, evil_folder: Path,
         if mode == "runs":
             screen = app.screen
             await until(pilot, lambda: isinstance(screen, RunsScreen) and len(screen.rows) == 2)
-            await pilot.press("space", "down", "space")
+            await pilot.press("m", "down", "m")
             await pilot.press("d")
             await until(pilot, lambda: isinstance(app.screen, Ask))
             assert not FORBIDDEN & set(drawn(app))
@@ -267,11 +268,11 @@ def test_a_long_run_is_read_in_parts_and_once(tmp_path: Path, tiny_run: Path, mo
 @pytest.mark.parametrize("log_scale", [False, True])
 @pytest.mark.filterwarnings("error")
 def test_every_curve_can_be_drawn(loss: float, steps: tuple[int, ...], log_scale: bool) -> None:
-    curve = LossCurve("a", np.array(steps, dtype=float), np.array([loss, 1.0, np.nan]))
-    other = LossCurve("b", np.array(steps, dtype=float), np.array([loss] * 3))
-    for curves in ([curve], [curve, other], [other]):
-        rows = draw(curves, 60, 12, log_scale)
-        assert 0 < len(rows) <= 12
+    one = Curve(np.array(steps, dtype=float), np.array([loss, 1.0, np.nan]), "loss", "a")
+    other = Curve(np.array(steps, dtype=float), np.array([loss] * 3), "held", "b", dots=True)
+    for curves in ([one], [one, other], [other]):
+        rows = draw(curves, 60, 12, Frame(log=log_scale))
+        assert len(rows) in ((12,) if one in curves else (0, 12))
         assert all(sum(len(text) for text, _ in row) <= 60 for row in rows)
 
 
@@ -282,11 +283,11 @@ async def test_looking_again_at_a_run_that_was_overwritten_elsewhere(tmp_path: P
     async with at_mode("runs", tmp_path) as pilot:
         screen = pilot.app.screen
         assert isinstance(screen, RunsScreen)
-        chart = screen.query_one(LossChart)
-        await until(pilot, lambda: bool(chart.curves) and len(chart.curves[0].steps) == 199)
+        chart = screen.query_one(Chart)
+        await until(pilot, lambda: bool(chart.curves) and len(chart.curves[0].x) == 199)
         file.write_text(lines((7, 1.7e308), (3, 0.5), (2**53, -1.0)))
         await pilot.press("R", "l")
-        await until(pilot, lambda: len(chart.curves[0].steps) < 199)
+        await until(pilot, lambda: len(chart.curves[0].x) < 199)
         await answers(pilot)
 
 
@@ -407,7 +408,7 @@ async def test_samples_do_not_stay_under_another_runs_name(tmp_path: Path, tiny_
     async with at_mode("runs", tmp_path, (200, 60)) as pilot:
         screen = pilot.app.screen
         assert isinstance(screen, RunsScreen)
-        grid = screen.query_one(PixelGrid)
+        grid = screen.query_one("#samples", PixelGrid)
         table = screen.query_one(DataTable)
         await until(pilot, lambda: len(screen.rows) == 2)
         places = {row.name: place for place, row in enumerate(screen.rows)}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from core.config import TrainConfig
 from core.runs.metrics import MetricsReader
-from tinydiff_tui.jobs.series import Points, Row, Series, Values, kept
+from tinydiff_tui.jobs.series import Points, Row, Series, kept
 from tinydiff_tui.terminal.cells import Pixels
 from tinydiff_tui.text import for_app, printable
 
@@ -27,15 +27,6 @@ if TYPE_CHECKING:
     from tinydiff_tui.jobs.quality import Quality
 
 HEADLINE = 10  # steps that the loss and its quarters are means of, as in a line of metrics
-
-
-@dataclass(frozen=True)
-class LossCurve:
-    """Losses (n,) at steps (n,); what is not finite is left out."""
-
-    name: str
-    steps: Values
-    losses: Values
 
 
 @dataclass(frozen=True)

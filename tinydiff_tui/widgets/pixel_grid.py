@@ -304,9 +304,9 @@ class PixelGrid(Widget):
             _fill(seen, region, region.intersection(other).intersection(its_clip), False)
         return ((region.x, region.y), seen) if seen.shape == (self.size.height, self.size.width) else None
 
-    def laid_out(self, page: Page) -> Layout:
-        """Where the pictures of a page stand."""
-        side, size = (page.images.shape[1], page.images.shape[2]), (self.size.width, self.size.height)
+    def laid_out(self, page: Page, size: tuple[int, int]) -> Layout:
+        """Where the pictures of a page stand on so many cells."""
+        side = (page.images.shape[1], page.images.shape[2])
         density = self.density if len(page.images) > 1 else 0  # one alone is as large as it fits
         return fit(len(page.images), side, size, self.looks, density=density, classes=len(page.headings))
 
@@ -316,7 +316,7 @@ class PixelGrid(Widget):
         if self.zoomed is not None:
             page = Page(page.images[self.zoomed : self.zoomed + 1])
         size = (self.size.width, self.size.height)
-        self.tiling = self.laid_out(page)
+        self.tiling = self.laid_out(page, size)
         self.first = self.tiling.page_of(min(page.cursor or 0, max(len(page.images) - 1, 0)))
         self.shown = min(len(page.images) - self.first, self.tiling.room)
         ink, variables = self.rich_style.color, self.app.theme_variables

@@ -72,7 +72,7 @@ class RowGrid(PixelGrid):
         self._steps.show({middle + n * layout.tile.rows: short_count(row.step) for n, row in enumerate(chosen)})
         super()._redraw()
 
-    def laid_out(self, page: Page) -> Layout:
+    def laid_out(self, page: Page, size: tuple[int, int]) -> Layout:
         return self._best(self._rows[-1].pictures.shape[0])
 
     def _best(self, across: int) -> Layout:

@@ -282,7 +282,7 @@ def test_runs_are_sorted_the_best_first_and_those_without_a_value_last(column: s
 
 @pytest.mark.parametrize(
     ("words", "found"),
-    [("", "bAc"), ("b mnist", "b"), ("MNIST", "b"), ("finished", "bc"), ("warm", "A"), ("tiny  flow", "bA"), ("fast", "c"), ("zzz", "")],  # noqa: E501
+    [("", "bAc"), ("b mnist", "b"), ("MNIST", "b"), ("finished", "bc"), ("warm", "A"), ("tiny  flow", "bA"), ("fast", "c"), ("zzz", "")],
 )  # fmt: skip
 def test_the_filter_looks_at_name_data_set_model_note_and_status(words: str, found: str) -> None:
     assert [row.name for row in arranged(ROWS, words, "age", back=False) if row.info] == list(found)

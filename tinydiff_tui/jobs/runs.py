@@ -14,7 +14,7 @@ from core.runs import pace
 from core.runs.folder import RunDir, RunInfo, UnreadableRun, find_runs
 from core.runs.metrics import MetricsReader
 from core.runs.remarks import Verdict, best, read_note, read_verdicts
-from tinydiff_tui.jobs.training import LossCurve, Series, mean
+from tinydiff_tui.jobs.series import LossCurve, Series, mean
 from tinydiff_tui.text import ago, duration, number, printable, short_count
 
 MOST_LINES = 20_000  # of metrics that are read before what is known by then is shown

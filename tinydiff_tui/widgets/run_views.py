@@ -12,7 +12,7 @@ from textual.widgets import Static
 from core.names import DATASETS
 from core.plots import smooth
 from tinydiff_tui.jobs.runs import RunRow, short_names
-from tinydiff_tui.jobs.training import LossCurve
+from tinydiff_tui.jobs.series import LossCurve
 from tinydiff_tui.terminal.cells import Pixels
 from tinydiff_tui.text import duration, number
 from tinydiff_tui.widgets.axes import MOST_NAME, Curve, Frame

@@ -239,6 +239,10 @@ def test_sheets_are_cut_as_they_were_tiled_and_foreign_files_are_none(tmp_path: 
     Image.fromarray(images.grid(pictures, 5)).save(tmp_path / "plain.png")  # of another program, or of an older version
     found = read_samples(tmp_path / "plain.png")
     assert found is not None and np.array_equal(found, pictures)
+    doubled = images.grid(pictures, 5).repeat(2, 0).repeat(2, 1)
+    Image.fromarray(doubled).save(tmp_path / "before.png")  # as files were written that do not say so
+    found = read_samples(tmp_path / "before.png")
+    assert found is not None and np.array_equal(found, pictures)
     for name in ("torn", "text", "huge"):
         assert read_samples(tmp_path / f"{name}.png") is None
     assert newest_samples(tmp_path) is None
@@ -385,6 +389,17 @@ async def test_the_best_verdict_and_the_note_of_another_process_appear(folder: P
         await until(pilot, lambda: any(row.note == "from elsewhere" for row in screen.rows))
         assert "2.25" in [str(cell) for cell in screen.table.get_row_at(screen.table.cursor_row)]
         assert "distance 2.25, where real images have 0.5: 256 images, unipc 6, step 12" in about(screen)
+
+
+async def test_the_distance_that_was_told_in_training_stands_in_till_a_judge_is_asked(folder: Path) -> None:
+    with (folder / "one" / "metrics.jsonl").open("a") as metrics:
+        for step, distance in ((20, 8.5), (30, 4.25), (40, 6.0)):
+            metrics.write(json.dumps({"step": step, "loss": 0.25, "distance": distance}) + "\n")
+    runs = RunList(folder)
+    row = next(row for row in runs.read() if row.name == "one")
+    assert row.distance == 4.25 and row.cells[2] == "4.25"
+    keep_verdict(RunDir(folder / "one").final, dataclasses.replace(VERDICT, distance=5.0))
+    assert next(row for row in runs.read() if row.name == "one").distance == 5.0
 
 
 # --- the same noises

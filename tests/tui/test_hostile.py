@@ -83,7 +83,7 @@ def evil_folder(tmp_path: Path, tiny_run: Path) -> Path:
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_names_are_no_markup_and_no_commands(mode: str, evil_folder: Path, parsed: list[str]) -> None:
-    async with at_mode(mode, evil_folder, (160, 50)) as pilot:
+    async with at_mode(mode, evil_folder, (150, 50)) as pilot:
         app = pilot.app
         assert isinstance(app, TinydiffApp)
         app.notify(EVIL)

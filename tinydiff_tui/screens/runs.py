@@ -52,7 +52,7 @@ class RunsScreen(RunActions):
     RunsScreen #runs { height: auto; max-height: 42%; }
     RunsScreen.-low #runs { max-height: 55%; }
     RunsScreen RunViews { height: 1fr; }
-    RunsScreen #filter { display: none; height: 1; border: none; padding: 0; background: $panel; }
+    RunsScreen #filter { display: none; }
     RunsScreen #runs Empty { display: none; height: 3; }
     RunsScreen.-none #runs Empty { display: block; }
     RunsScreen.-none RunTable { display: none; }
@@ -77,7 +77,7 @@ class RunsScreen(RunActions):
 
     def compose_mode(self) -> ComposeResult:
         with Box(title="runs", id="runs"):
-            yield Input(placeholder="words to find; enter keeps them, escape shows all runs", id="filter")
+            yield Input(placeholder="words to find; enter keeps them, escape shows all runs", id="filter", compact=True)
             yield RunTable()
             yield Empty("looking for runs …")
         yield RunViews()

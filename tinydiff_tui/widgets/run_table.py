@@ -19,7 +19,7 @@ COLOURS = ("x0", "loss", "x0-hat", "epsilon", "x-t", "held")
 FAILED = ("crashed", "diverged")
 _NUMBERS = ("loss", "distance", "step", "trained", "age")
 _MOST = {"run": 28, "note": 60, "data set": 24}
-_NARROW_NAME = 16
+_NARROW_NAME = 14
 
 
 class RunTable(DataTable[Text]):

@@ -72,10 +72,12 @@ async def test_an_empty_folder_says_what_to_do(tmp_path: Path) -> None:
     async with at_mode("runs", tmp_path) as pilot:
         screen = runs_screen(pilot)
         nothing = screen.query_one("#runs Empty", Empty)
-        await until(pilot, lambda: "train one (3)" in nothing.text)
+        await until(pilot, lambda: "n trains one" in nothing.text)
         assert nothing.size.height > 10 and not screen.views.display and str(tmp_path) in nothing.text
         await pilot.press(*"morxdlgjNwz[]R><X", "space", "slash", "escape")
         assert pilot.app.screen is screen
+        await pilot.press("n")
+        await until(pilot, lambda: pilot.app.current_mode == "train")
 
 
 async def test_good_and_unreadable_runs_are_listed_without_what_could_break_the_screen(folder: Path) -> None:

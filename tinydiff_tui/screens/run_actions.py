@@ -39,6 +39,7 @@ class RunActions(ModeScreen):
         key("sample", "ask('sample')", "Have a live run draw samples of its averaged weights"),
         key("stop", "ask('stop')", "Have a live run stop and save", label="Stop+save"),
         key("save", "save", "Save the rows of the same noises as a PNG"),
+        key("new", "new_run", "Train another run, in Train", label="New run"),
     ]
 
     def __init__(self) -> None:
@@ -101,9 +102,9 @@ class RunActions(ModeScreen):
         return row.info.checkpoint
 
     def engine_loaded(self) -> None:
-        if self._waiting is not None:
-            self._waiting()
-            self._waiting = None
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and self is self.app.screen:  # whoever went on wants it no more
+            waiting()
 
     def _ready(self, action: Callable[[], None]) -> bool:
         """Whether the engine is there; else the action is done as soon as it is."""
@@ -150,6 +151,12 @@ class RunActions(ModeScreen):
             yield text
 
         self.app.jobs.start("note", write, self, lambda kept: kept)
+
+    async def action_new_run(self) -> None:
+        await self.app.switch_mode("train")
+        train = self.app.train_screen
+        if train is not None and train.check_action("new_run", ()):
+            train.action_new_run()
 
     async def action_resume(self) -> None:
         row = self.chosen

@@ -159,7 +159,7 @@ class RunsScreen(RunActions):
         self._show()
 
     def _how_to_begin(self) -> str:
-        return f"No run below {printable(str(self.app.cwd))} yet: train one (3), and it stands here from its first step on."
+        return f"There is no run below {printable(str(self.app.cwd))} yet: n trains one, which stands here at once."
 
     def point_at(self, folder: Path) -> None:
         """Put the cursor on the run in this folder, as soon as it is in the list."""

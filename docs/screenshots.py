@@ -49,7 +49,7 @@ async def main(folder: Path) -> None:
         await until(pilot, lambda: not app.jobs.running("sample"))
         shoot(app, "sample")
         await pilot.press("home")
-        frames = []
+        frames: list[str] = []
         while not frames or app.screen.query_one(Trajectory).index:  # type: ignore[attr-defined]
             frames.append(app.export_screenshot(title="tinydiff-tui: digits out of noise"))
             await pilot.press("right")
@@ -93,7 +93,8 @@ def moving(frames: list[str]) -> str:
         before = f"0%,{begin - 0.01:.2f}%{{visibility:hidden}}" if k else ""
         after = f"{end:.2f}%,100%{{visibility:hidden}}" if end < 100 else ""
         rules.append(f"@keyframes f{k}{{{before}{begin:.2f}%,{end - 0.01:.2f}%{{visibility:visible}}{after}}}")
-        groups.append(f'<g style="animation:f{k} {whole:.1f}s step-end infinite">{frame[frame.index(">") + 1 : frame.rindex("</svg>")]}</g>')
+        inside = frame[frame.index(">") + 1 : frame.rindex("</svg>")]
+        groups.append(f'<g style="animation:f{k} {whole:.1f}s step-end infinite">{inside}</g>')
     return f"{opening}<style>{''.join(rules)}</style>{''.join(groups)}</svg>"
 
 

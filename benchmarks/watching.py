@@ -79,10 +79,10 @@ def dashboard(folder: Path, latencies: dict[str, list[float]]) -> Iterator[Termi
 def press_keys(terminal: Terminal, latencies: dict[str, list[float]]) -> None:
     """Keys in a training's dashboard, then, the training stopped, in a sampling."""
     for _ in range(60):
-        latencies["training"].append(latency(terminal, "l", b"log loss"))
+        latencies["training"].append(latency(terminal, "l", b"linear"))
         terminal.send("l")
-        terminal.until(lambda: "log loss" not in terminal.text)
-    terminal.send("x")
+        terminal.until(lambda: "linear" not in terminal.text)
+    terminal.send("X")
     terminal.until("o Open in Sample")
     terminal.send("4")
     terminal.until("g draws")

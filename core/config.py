@@ -118,6 +118,9 @@ class TrainConfig:
     save_interval: int = setting(5, "keep a checkpoint every N epochs and at the end; 0 never", group="Saving", low=0)
     checkpoint_seconds: float = setting(60.0, "write the resume point every N seconds", group="Saving", low=1.0)
     keep_last: int = setting(0, "keep only the newest N epoch checkpoints; 0 keeps all", group="Saving", low=0)
+    judge_seconds: float = setting(
+        0.0, "every so many seconds have the data set's judge say how good samples are; 0 never", group="Saving", low=0.0
+    )
     on_nan: str = setting(
         "stop",
         "when the loss diverges: stop, or go back to the last checkpoint with half the lr",

@@ -42,8 +42,11 @@ def thinned(points: Iterable[tuple[int, float]], most: int = 4000) -> tuple[list
     return steps, losses
 
 
-def save_loss_plot(path: Path, steps: Sequence[int], losses: Sequence[float], title: str) -> None:
-    """Plot raw and smoothed loss against the step, on a log scale, as PNG. No setting of the user's matplotlib has a say."""
+def save_loss_plot(
+    path: Path, steps: Sequence[int], losses: Sequence[float], title: str, held_out: Sequence[tuple[int, float]] = ()
+) -> None:
+    """Plot raw and smoothed loss against the step, and the (step, loss) of images held out, on a log scale, as PNG. No setting of
+    the user's matplotlib has a say."""
     with _plain_matplotlib():
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -53,9 +56,11 @@ def save_loss_plot(path: Path, steps: Sequence[int], losses: Sequence[float], ti
         axes = figure.add_subplot()
         axes.plot(steps, losses, color="0.75", linewidth=0.8, marker="" if len(losses) > 1 else ".", label="raw")
         axes.plot(steps, smooth(losses, len(losses) / 25), color="tab:blue", linewidth=1.8, label="smoothed")
-        axes.set(xlabel="step", ylabel="training loss")
+        if held_out:
+            axes.plot(*zip(*held_out, strict=True), color="tab:cyan", linewidth=1.4, marker=".", label="held out")
+        axes.set(xlabel="step", ylabel="loss" if held_out else "training loss")
         axes.set_title(printable(title), parse_math=False)  # a data set may be called $x$
-        if all(loss > 0 for loss in losses):
+        if all(loss > 0 for loss in [*losses, *(loss for _, loss in held_out)]):
             axes.set_yscale("log")
         plain_ticks(axes)
         axes.grid(alpha=0.3)

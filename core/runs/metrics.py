@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MOST_LINE = 1 << 20
 """Bytes of a line of metrics.jsonl; ours take about 200."""
+_NUMBERS = ("loss", "grad_norm", "lr", "seconds", "held_out", "distance")
+"""Of a line; the last two stand in few of them."""
 _MOST_LOSS = 3.4e38  # what float32 holds
 
 
@@ -100,10 +102,11 @@ def whole_entry(line: bytes) -> dict[str, Any] | None:
 
 def _clean(entry: dict[str, Any]) -> dict[str, Any]:
     clean = {name: entry[name] for name in ("step", "epoch", "images") if is_count(entry.get(name))}
-    clean |= {name: float(entry[name]) for name in ("loss", "grad_norm", "lr", "seconds") if is_number(entry.get(name))}
-    quartiles = entry.get("quartiles")
-    if isinstance(quartiles, list) and len(quartiles) == 4:
-        clean["quartiles"] = [float(q) if is_number(q) else None for q in quartiles]
+    clean |= {name: float(entry[name]) for name in _NUMBERS if is_number(entry.get(name))}
+    for name in ("quartiles", "held_out_quartiles"):
+        quartiles = entry.get(name)
+        if isinstance(quartiles, list) and len(quartiles) == 4:
+            clean[name] = [float(q) if is_number(q) else None for q in quartiles]
     return clean
 
 

@@ -24,9 +24,10 @@ from tinydiff_tui.screens.runs import RunsScreen
 from tinydiff_tui.screens.sample import SampleScreen
 from tinydiff_tui.screens.train import TrainScreen
 from tinydiff_tui.screens.verdict import Verdict
+from tinydiff_tui.widgets.dashboard import Dashboard
 from tinydiff_tui.widgets.key_bar import MODES, key_text
-from tinydiff_tui.widgets.loss_chart import LossChart
 from tinydiff_tui.widgets.scrubber import Scrubber
+from tinydiff_tui.widgets.train_form import PRESETS
 
 pytestmark = pytest.mark.usefixtures("small_glyphs")
 
@@ -171,20 +172,33 @@ async def test_actions_of_train(tmp_path: Path) -> None:
         form = await fill(drive.pilot, epochs=ENDLESS)
         screen.set_focus(form.row("lr").query_one(Input))
         await drive("leave_field", lambda: drive.app.focused)
-        await drive("advanced", lambda: form.has_class("-advanced"))
+        await drive("fields", lambda: form.shows_all)
+        for preset in PRESETS:
+            await drive(f"preset('{preset}')", lambda: (form.row("budget").read(), form.row("epochs").read()))
+        await fill(drive.pilot, epochs=ENDLESS)
+        form.row("budget").write(None)
+        await drive.pilot.pause()
         await drive("start", lambda: screen.view is not None and screen.view.step > 2)
         run = RunDir(tmp_path / "outputs")
         await drive("scale_lr(1)", lambda: screen.training.trainer.state.lr_factor)
         await drive("scale_lr(-1)", lambda: screen.training.trainer.state.lr_factor)
-        await drive("log_scale", lambda: screen.query_one(LossChart).log_scale)
+        board = screen.query_one(Dashboard)
+        await drive("log_scale", lambda: board.log_scale)
+        await drive("unit", lambda: board.unit)
+        await drive("grid", lambda: board.has_class("-grid"))
+        await drive("turn(1)", lambda: board.page)
+        await drive("turn(-1)", lambda: board.page)
         await drive("checkpoint", lambda: sum("checkpoints/last.pt" in line for line in screen.view.log))
         await drive("sample", lambda: screen.view.pictures is not None)
         await drive("pause", lambda: read_run(run.path).status)
         await drive("go_on", lambda: read_run(run.path).status)
-        await drive("judge", lambda: isinstance(drive.app.screen, Verdict))
+        await drive("judge_now", lambda: isinstance(drive.app.screen, Ask))
         await drive.pilot.press("escape")
         await until(drive.pilot, lambda: drive.app.screen is screen)
         await drive("stop", lambda: screen.outcome)
+        await drive("judge", lambda: isinstance(drive.app.screen, Verdict))
+        await drive.pilot.press("escape")
+        await until(drive.pilot, lambda: drive.app.screen is screen)
         await drive("new_run", lambda: screen.has_class("-running"))
         await drive("back", lambda: screen.has_class("-running"))
         await drive("new_run", lambda: screen.has_class("-running"))
@@ -236,6 +250,10 @@ async def test_actions_of_runs(tmp_path: Path, tiny_run: Path) -> None:
         await drive("resume", lambda: train.outcome == "" and train.view is not None)
         await drive.pilot.press(drive.key_of("stop"))
         await until(pilot, lambda: train.outcome == "stopped")
+        await pilot.press("5")
+        await until(pilot, lambda: pilot.app.current_mode == "runs")
+        await drive("new_run", lambda: pilot.app.current_mode)
+        assert not train.has_class("-running")  # the form, and not the run that was stopped
         await pilot.press("5")
         await until(pilot, lambda: pilot.app.current_mode == "runs")
         await drive("open", lambda: pilot.app.current_mode)

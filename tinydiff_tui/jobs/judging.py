@@ -53,7 +53,7 @@ def judging(
     options.check(model.config, model.label_count)
     options = options.resolve(model.config, model.label_count)
     read: list[str] = []
-    ready = yield from _fetched(model.config.dataset, data_root(data_dir, model.config.data_dir), compute, read)
+    ready = yield from fetched(model.config.dataset, data_root(data_dir, model.config.data_dir), compute, read)
     title = f"{options.num_images} images, {options.sampler}, {options.steps} evaluations, {compute.describe()}"
     finished = []
     source = source_pictures(model, options, data_dir, read.append)
@@ -71,7 +71,7 @@ def judging(
     yield report
 
 
-def _fetched(dataset: str, root: Path | None, compute: Compute, read: list[str]) -> Generator[Stage, None, Ready]:
+def fetched(dataset: str, root: Path | None, compute: Compute, read: list[str]) -> Generator[Stage, None, Ready]:
     """The judge of a data set. Where it must be trained, the first steps tell how long that takes, and the person is asked."""
     missing = f"{dataset} has no judge here yet"
     first = 0

@@ -45,4 +45,14 @@ def read_samples(path: Path) -> Pixels | None:
             pixels = np.asarray(picture) if saved is None else saved.picture
     except Exception:  # what Pillow says of a file that lies has no end of names
         return None
-    return cut(pixels.reshape(*pixels.shape[:2], -1))
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    if saved is None and _is_doubled(pixels):
+        pixels = pixels[::2, ::2]
+    return cut(pixels)
+
+
+def _is_doubled(pixels: Pixels) -> bool:
+    """Whether every pixel was drawn two wide and high, as they were in files that do not say so."""
+    if pixels.shape[0] % 2 or pixels.shape[1] % 2:
+        return False
+    return all(bool((pixels[y::2, x::2] == pixels[::2, ::2]).all()) for y, x in ((0, 1), (1, 0), (1, 1)))

@@ -195,7 +195,9 @@ def _span(curves: Sequence[Curve], frame: Frame) -> tuple[float, float]:
 def _labels(marks: Sequence[float], log: bool) -> list[str]:
     if log:
         values = [10**mark for mark in marks]
-        return [number_label(value, 10 ** math.floor(math.log10(value) + 1e-9)) for value in values]
+        gaps = [b - a for a, b in pairwise(values)] or values
+        near = [min(value, *gaps[max(k - 1, 0) : k + 1]) for k, value in enumerate(values)]  # what tells it from its neighbours
+        return [number_label(value, 10 ** math.floor(math.log10(gap) + 1e-9)) for value, gap in zip(values, near, strict=True)]
     step = marks[1] - marks[0] if len(marks) > 1 else abs(marks[0]) or 1.0
     return [number_label(mark, step) for mark in marks]
 
@@ -255,7 +257,7 @@ def _body(
 def _x_axis(box: _Box, margin: int, room: int, unit: str, rows: int) -> Iterator[Row]:
     """The axis with its ticks, where it has two rows, and their labels; behind the last one the unit, where there is room."""
     timed = unit == "time"
-    marks = (clock_ticks if timed else ticks)(box.left, box.right, max(3, box.columns // 12))
+    marks = (clock_ticks if timed else ticks)(box.left, box.right, max(3, box.columns // 10))
     step = marks[1] - marks[0] if len(marks) > 1 else 1.0
     labels = [(clock_label if timed else number_label)(mark, step) for mark in marks]
     places = [box.column(mark) for mark in marks]

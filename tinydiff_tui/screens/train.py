@@ -471,5 +471,7 @@ class TrainScreen(ModeScreen):
             "networks": listed(NETWORKS),
         }
         if self.view is not None:
-            values |= {"step": f"{self.view.step:,}", "loss": number(self.view.loss), "lr": f"{self.view.lr:.2e}"}
+            view = self.view
+            values |= {"step": f"{view.step:,}", "loss": number(view.loss), "lr": f"{view.lr:.2e}"}
+            values["floor"] = number(view.floor, ".2f")
         return values

@@ -198,9 +198,9 @@ class Training:
             case Sampling():
                 self._phase = "sampling"
                 self._pictures = event.frame.frame.x
-                self._pictures_title = f"denoising {event.frame.done}/{event.frame.evaluations}"
+                self._pictures_title = f"Denoising {event.frame.done}/{event.frame.evaluations}"
             case Samples():
-                self._pictures, self._pictures_title = event.images, f"samples, epoch {event.epoch} (EMA)"
+                self._pictures, self._pictures_title = event.images, f"Samples, epoch {event.epoch} (EMA)"
             case Preview():
                 self._rows = kept(self._rows, Row(event.step, event.seconds, to_uint8(event.images)))
             case HeldOut():

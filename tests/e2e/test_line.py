@@ -17,6 +17,7 @@ PIECES: list[bytes] = [
     *(b"\x1b", b"\x1b[", b"\x1bO", b"\x1b]", b"\x1bP", b"\x1b[12;", b"\x1b[<", b"\x1b[200~", b"\x1b[201~", b"\x1b[M"),
     *(b"\x1b[999999999A", b"\x1b[1;999999999C", b"\x1b[55296u", b"\x1b[<99999999;1;1M", b"\x1b[" + b"9" * 3000 + b"u"),
     *(b"\x1b[24;80R", b"\x1b[?62;4c", b"\x1b[0n", b"\x1b[48;0;0;0;0t", b"\x1b[48;9999;9999;1;1t", b"\x1b[?2048;2$y", b"\x1b[?1u"),
+    *(b"\x1b_Gi=31;OK\x1b\\", b"\x1b_Gi=31;", b"\x1bP>|kitty(0.36)\x1b\\", b"\x1b[2;2R", b"\x1b[?62;4"),
     *(b"\x1b]11;rgb:ffff/0000/dddd\x1b\\", b"\x1b]10;?\x07", b"\x1bP>|term\x1b\\", b"\x1b[I", b"\x1b[O"),
     *(b"\r\r", b"\x10\r\r", b"\x10explain\r\r", b"d\r\r", b"\x1b[<0;1;1M\x1b[<0;1;1m" * 2, b"\x1b[<64;9;9M", b"\x1b[<0;40;12M"),
     *(b"1", b"2", b"3", b"4", b"5", b"?", b"e", b"\t", b"\x1b[A", b"\x1b[H", b"\x1b[F", b"[/]", b"~", b":", b"$", b"\xc3\xa9"),

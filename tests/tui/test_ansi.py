@@ -19,7 +19,8 @@ from tinydiff_tui.terminal import cells as px
 from tinydiff_tui.terminal.ansi import paint, row_text
 from tinydiff_tui.terminal.buffer import ScreenBuffer
 from tinydiff_tui.terminal.writer import Pace, TerminalWriter
-from tinydiff_tui.widgets.pixel_grid import TOLERANCE, PixelGrid
+from tinydiff_tui.widgets.cell_view import TOLERANCE
+from tinydiff_tui.widgets.pixel_grid import PixelGrid
 
 LEVELS = st.sampled_from([0, 8, 18, 127, 128, 238, 255]) | st.integers(0, 255)
 FILMS = st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3])).flatmap(
@@ -302,3 +303,23 @@ async def test_a_picture_that_comes_to_rest_without_room_waits_for_some(terminal
         await pilot.pause()
         await finished(app)
         assert np.array_equal(shown(app), intended(grid))
+
+
+@settings(deadline=None)
+@given(FILMS)
+def test_greys_by_number_are_near_in_motion_and_exact_when_told(film: np.ndarray) -> None:
+    film = film[..., :1]
+    rows, columns = (film.shape[1] + 1) // 2, film.shape[2]
+    screen, buffer = Screen(20, 12), ScreenBuffer(rows, columns, 0)
+    for picture in film:
+        wanted = drawing(picture)
+        changed = buffer.moved(wanted, TOLERANCE, 10**9, greys=True)
+        screen.write(paint(wanted, changed, (0, 0), True, greys=True))
+        buffer.take(changed, wanted, rough=True)
+        off = np.abs(screen.pixels(0, 0, columns, rows).astype(int) - pixels_of(wanted))
+        assert off.max() <= 9 + TOLERANCE  # half the way between black and the first grey, or white and the last, and what waits
+    left = buffer.differing(wanted)
+    screen.write(paint(wanted, left, (0, 0), True))
+    buffer.take(left, wanted)
+    assert np.array_equal(screen.pixels(0, 0, columns, rows), pixels_of(wanted))
+    assert not buffer.differing(wanted).any()

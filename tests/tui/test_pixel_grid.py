@@ -16,8 +16,10 @@ from tinydiff_tui.terminal.cells import LOWER, NONE, UPPER, row_runs
 from tinydiff_tui.terminal.labels import write
 from tinydiff_tui.terminal.support import LOOKS, finest_look
 from tinydiff_tui.terminal.tiling import Page, Tile, arrange, fit, places
-from tinydiff_tui.widgets.curve import Curve
-from tinydiff_tui.widgets.pixel_grid import PixelGrid, changed_spans
+from tinydiff_tui.widgets.axes import Curve, Frame
+from tinydiff_tui.widgets.cell_view import changed_spans
+from tinydiff_tui.widgets.chart import Chart
+from tinydiff_tui.widgets.pixel_grid import PixelGrid
 from tinydiff_tui.widgets.scrubber import Scrubber
 
 
@@ -93,7 +95,7 @@ async def test_fidelity_comes_before_count_and_density_is_a_key() -> None:
         app.grid.density = 2
         assert app.grid.tiling.tile.rows == 5 and app.grid.shown == 16
         app.grid.density = -1
-        assert app.grid.tiling.tile.look == "sextant"
+        assert app.grid.tiling.tile == Tile("half", 28, 14, (28, 28))  # never stretched where there are octants
         app.grid.density, app.grid.look = 0, "half"
         assert app.grid.tiling.tile == Tile("half", 28, 14, (28, 28))
         assert app.grid.shown == 2
@@ -150,7 +152,7 @@ async def test_captions_stand_under_their_pictures_and_the_cursor_beside_one() -
     ],
 )
 def test_a_caption_is_cut_by_cells(caption: str, most: int, shown: str) -> None:
-    cells = arrange(Page(digits(0)), fit(0, (28, 28), (30, 4), ("half",)), (30, 4), 0, (NONE, NONE), greys=False)
+    cells = arrange(Page(digits(0)), fit(0, (28, 28), (30, 4), ("half",)), (30, 4), 0, (NONE, NONE))
     write(cells, caption, 3, 1, most, 0xFFFFFF)
     assert "".join(text for text, _, _ in row_runs(cells, 1)) == f"   {shown}".ljust(30 - cell_len(shown) + len(shown))
     assert not (cells.fg[1, 3 + most :] != NONE).any()
@@ -158,7 +160,7 @@ def test_a_caption_is_cut_by_cells(caption: str, most: int, shown: str) -> None:
 
 @pytest.mark.parametrize("x", [0, 6])
 def test_letters_that_run_leftward_are_isolated(x: int) -> None:
-    cells = arrange(Page(digits(0)), fit(0, (28, 28), (30, 1), ("half",)), (30, 1), 0, (NONE, NONE), greys=False)
+    cells = arrange(Page(digits(0)), fit(0, (28, 28), (30, 1), ("half",)), (30, 1), 0, (NONE, NONE))
     write(cells, "שלום 7 مرحبا", x, 0, 30 - x, 0xFFFFFF)
     text = "".join(char for char in paint(cells, np.ones((1, 30), dtype=bool), (0, 0), True) if not char.isascii() or char == " ")
     before = " " * max(x, 1)
@@ -222,7 +224,7 @@ def test_classes_without_room_for_columns_are_captions() -> None:
     names = [f"class {k}" for k in range(100)]
     layout = fit(100, (28, 28), (78, 20), LOOKS[:4], classes=100)
     assert layout.room and not layout.classes
-    cells = arrange(Page(digits(100), headings=names, cursor=3), layout, (78, 20), 0, (1, 2), greys=False)
+    cells = arrange(Page(digits(100), headings=names, cursor=3), layout, (78, 20), 0, (1, 2))
     assert "class 1" in "".join(text for y in range(20) for text, _, _ in row_runs(cells, y))
 
 
@@ -235,7 +237,10 @@ async def test_a_resize_fits_the_picture_anew() -> None:
         await pilot.resize_terminal(60, 30)
         await pilot.pause()
         assert app.grid._wanted is not None and app.grid._wanted.shape == (30, 60)
-        assert (app.grid.tiling.tile.look, app.grid.shown) == ("quadrant", 6)
+        assert (app.grid.tiling.tile.look, app.grid.shown) == (
+            "half",
+            4,
+        )  # quadrants show no more of a picture that is not squeezed
 
 
 async def test_zoom_shows_one_image_in_whole_pixels() -> None:
@@ -285,7 +290,7 @@ SHAPES = st.tuples(st.integers(1, 64), st.integers(1, 64), st.sampled_from([1, 3
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(0, 30), SHAPES, st.integers(1, 120), st.integers(1, 50),
-    st.sampled_from([("shade",), LOOKS[:1], LOOKS[:2], LOOKS]), st.integers(-2, 3), st.integers(0, 12),
+    st.sampled_from([("shade",), LOOKS[:1], LOOKS[:2], LOOKS[:4]]), st.integers(-2, 3), st.integers(0, 12),
 )  # fmt: skip
 def test_any_page_fills_exactly_its_room(
     count: int, shape: tuple[int, int, int], columns: int, rows: int, looks: tuple[str, ...], density: int, classes: int
@@ -293,7 +298,7 @@ def test_any_page_fills_exactly_its_room(
     images = digits(count, *shape)
     layout = fit(count, shape[:2], (columns, rows), looks, density=density, classes=classes)
     page = Page(images, [str(k) for k in range(count)], [f"c{k}" for k in range(classes)], 0)
-    cells = arrange(page, layout, (columns, rows), 0, (NONE, NONE), greys=False)
+    cells = arrange(page, layout, (columns, rows), 0, (NONE, NONE))
     assert cells.shape == (rows, columns)
     for x, y in places(layout, count):
         assert x + layout.tile.columns <= columns and y + layout.tile.rows <= rows
@@ -316,7 +321,9 @@ async def test_any_size_and_nothing_to_show(size: tuple[int, int]) -> None:
     [
         ({"TERM": "xterm-256color"}, "quadrant"),
         ({"TERM": "xterm-kitty"}, "octant"),
-        ({"TERM": "tmux-256color", "KITTY_WINDOW_ID": "1"}, "octant"),
+        ({"TERM": "xterm-256color", "KITTY_WINDOW_ID": "1"}, "octant"),
+        ({"TERM": "tmux-256color", "KITTY_WINDOW_ID": "1", "TMUX": "x"}, "sextant"),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "ghostty"}, "octant"),
         ({"TERM": "xterm-256color", "VTE_VERSION": "7600"}, "sextant"),
         ({"TERM": "xterm-256color", "VTE_VERSION": "5200"}, "quadrant"),
         ({"TERM": "xterm-256color", "KONSOLE_VERSION": "nonsense"}, "quadrant"),
@@ -357,23 +364,38 @@ async def test_greys_by_number_with_256_colours(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("plain", [False, True])
-async def test_slider_and_curve_without_unicode(monkeypatch: pytest.MonkeyPatch, plain: bool) -> None:
-    for module in ("scrubber", "curve"):
+async def test_slider_and_chart_without_unicode(monkeypatch: pytest.MonkeyPatch, plain: bool) -> None:
+    for module in ("scrubber", "axes"):
         monkeypatch.setattr(f"tinydiff_tui.widgets.{module}.ascii_only", lambda: plain)
     app = ControlsApp()
-    async with app.run_test(size=(40, 10)) as pilot:
-        slider, curve = app.query_one(Scrubber), app.query_one(Curve)
+    async with app.run_test(size=(40, 12)) as pilot:
+        slider, chart = app.query_one(Scrubber), app.query_one(Chart)
         slider.label, slider.maximum, slider.value, slider.marks = "t", 99, 150, (50,)
         assert slider.value == 99
-        curve.show("f", np.array([0.0, np.inf, -np.inf, 0.5]), 3, 0.0, 1.0)
+        chart.show([Curve(np.arange(4.0), np.array([0.0, np.inf, -np.inf, 0.5]), "loss")], Frame("t", cursor=2))
         await pilot.pause()
-        text = slider.render().plain + curve.render().plain
+        text = slider.render().plain + "".join(chart.render_line(y).text for y in range(chart.size.height))
         assert text.isascii() == plain
         assert len(slider.render().plain) == 40
         await pilot.click(Scrubber, offset=(20, 0))
 
 
+async def test_a_slider_of_two_lines_names_its_marks() -> None:
+    app = ControlsApp()
+    async with app.run_test(size=(60, 12)) as pilot:
+        slider = app.query_one(Scrubber)
+        slider.label, slider.maximum, slider.value, slider.marks = "t", 999, 200, (0, 10, 200, 600, 999)
+        slider.styles.height = 2
+        await pilot.pause()
+        line, numbers = slider.render().plain.splitlines()
+        assert line.startswith("t 200 ") and line.endswith(" 999") and len(line) == 60
+        assert numbers.split() == ["0", "200", "600", "999"]  # 10 has no room beside 0
+        for mark in (200, 600):
+            at = numbers.index(str(mark))
+            assert set(line[at : at + 3]) & {"●", "┿"}
+
+
 class ControlsApp(App[None]):
     def compose(self) -> ComposeResult:
         yield Scrubber()
-        yield Curve()
+        yield Chart()

@@ -31,7 +31,8 @@ from tinydiff_tui.jobs.signals import heeded
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.terminal.deferred import np
 from tinydiff_tui.terminal.gate import Gate
-from tinydiff_tui.terminal.support import LOOKS, finest_look
+from tinydiff_tui.terminal.known import coarser
+from tinydiff_tui.terminal.support import LOOKS
 from tinydiff_tui.text import for_app, printable
 from tinydiff_tui.widgets.key_bar import ModeBar
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
@@ -107,6 +108,8 @@ class TinydiffApp(App[None]):
         self.engine_ready = False
         self.engine_error = ""
         self.dataset = default_dataset(data_dir)
+        self.image = 0
+        """The image of the data set on which Data's cursor stands, and which Noise shows."""
         self.trained: dict[Path, int | None] = {}
         """The folders of the runs that were started here and the processes of the detached ones, for the summary after exit."""
         self.failure = ""
@@ -169,7 +172,7 @@ class TinydiffApp(App[None]):
 
     def choose_dataset(self, name: str) -> None:
         """Make a data set the one of Data, Noise and Train."""
-        self.dataset = name
+        self.dataset, self.image = name, 0
         if self.train_screen is not None:
             self.train_screen.dataset_chosen(name)
 
@@ -330,9 +333,10 @@ class TinydiffApp(App[None]):
         self._show_pictures_anew()
 
     def action_next_look(self) -> None:
-        self.look = LOOKS[(LOOKS.index(self.look or finest_look()) + 1) % len(LOOKS)]
+        self.look = coarser(self, self.look)
         save_settings(look=self.look)
-        self.notify(f"pictures are drawn with {self.look} blocks now", timeout=2)
+        drawn = "in the terminal's own pixels where they rest" if self.look == "pixels" else f"with {self.look} blocks"
+        self.notify(f"pictures are drawn {drawn} now", timeout=2)
         self._show_pictures_anew()
 
     def _show_pictures_anew(self) -> None:

@@ -63,7 +63,7 @@ class ModeScreen(Screen[None]):
         Binding("shift+tab", "app.focus_previous", "Focus previous", show=False, system=True, priority=True),
         key("denser", "app.density(1)", "Smaller pictures, more of them; remembered", show=False),
         key("sparser", "app.density(-1)", "Larger pictures, fewer of them; remembered", show=False),
-        key("look", "app.next_look", "What pictures are drawn with: half-blocks, quadrants, sextants, octants", show=False),
+        key("look", "app.next_look", "What pictures are drawn with: the next coarser; remembered", show=False),
     ]
     AUTO_FOCUS = ""  # so that the keys of the modes work at once
 

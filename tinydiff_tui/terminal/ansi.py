@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.color import ColorSystem
 
-from tinydiff_tui.terminal.cells import MORE, NONE, NUMBERED, Cells, Colours, colour_of, text_of
+from tinydiff_tui.terminal.cells import MORE, NONE, NUMBERED, Cells, Colours, colour_of, numbered, text_of
 from tinydiff_tui.terminal.deferred import np
 
 if TYPE_CHECKING:
@@ -20,18 +20,19 @@ if TYPE_CHECKING:
 _SHORT = {0x0A0A0A * k + 0x080808: 232 + k for k in range(24)} | {0xFFFFFF: 231}
 _WIDEST_GAP = 999
 # Where the parts of a cell's record are; bytes that a cell does not need are 0.
-_MOVE, _OPEN, _FRONT, _AND, _BACK, _CLOSE, _CHAR, _RECORD = 0, 10, 12, 28, 29, 45, 46, 58
+_MOVE, _OPEN, _FRONT, _AND, _BACK, _CLOSE, _CHAR, _RECORD = 0, 10, 12, 28, 29, 45, 46, 62
 
 
-def paint(cells: Cells, changed: NDArray[np.bool_], origin: tuple[int, int], truecolor: bool) -> str:
+def paint(cells: Cells, changed: NDArray[np.bool_], origin: tuple[int, int], truecolor: bool, *, greys: bool = False) -> str:
     """The sequence that draws the `changed` cells (rows, columns); cell (0, 0) is at `origin` (column, row) of the screen.
+    With `greys`, greys go by number.
 
     Leaves the cursor as it was, and no style.
     """
     rows, columns = np.nonzero(changed)
     if not len(rows):
         return ""
-    record = _records(cells.chars[changed], cells.fg[changed], cells.bg[changed], truecolor)
+    record = _records(cells.chars[changed], cells.fg[changed], cells.bg[changed], truecolor, greys)
     gaps = np.clip(np.diff(columns, prepend=-1) - 1, 0, _WIDEST_GAP)
     record[:, _MOVE:_OPEN] = _forward()[gaps]
     starts = np.flatnonzero(np.diff(rows, prepend=-1))
@@ -40,14 +41,16 @@ def paint(cells: Cells, changed: NDArray[np.bool_], origin: tuple[int, int], tru
     return f"\x1b7\x1b[m{_text(record)}\x1b[m\x1b8"
 
 
-def row_text(cells: Cells, row: int, start: int, end: int, truecolor: bool) -> str:
+def row_text(cells: Cells, row: int, start: int, end: int, truecolor: bool, *, greys: bool = False) -> str:
     """Columns start to end of a row, for a cursor that is there already; needs no style and leaves none."""
     part = slice(start, end)
-    return _text(_records(cells.chars[row, part], cells.fg[row, part], cells.bg[row, part], truecolor)) + "\x1b[m"
+    return _text(_records(cells.chars[row, part], cells.fg[row, part], cells.bg[row, part], truecolor, greys)) + "\x1b[m"
 
 
-def _records(chars: NDArray[np.uint32], fg: Colours, bg: Colours, truecolor: bool) -> Bytes:
+def _records(chars: NDArray[np.uint32], fg: Colours, bg: Colours, truecolor: bool, greys: bool) -> Bytes:
     """A row of bytes for each of the cells (N,), which follow each other, without moves."""
+    if greys:
+        chars, fg, bg = numbered(Cells(chars, fg, bg))
     fg = _carried(fg, chars)
     new_fg, new_bg = np.diff(fg, prepend=np.int32(NONE)) != 0, np.diff(bg, prepend=np.int32(NONE)) != 0
     record = np.zeros((len(chars), _RECORD), dtype=np.uint8)
@@ -75,7 +78,7 @@ def _carried(fg: Colours, chars: NDArray[np.uint32]) -> Colours:
 
 
 def _utf8(chars: NDArray[np.uint32]) -> Bytes:
-    """What each cell writes, as UTF-8, (N, 12)."""
+    """What each cell writes, as UTF-8, (N, 16)."""
     end, third, second = 0x80 | chars & 0x3F, 0x80 | chars >> 6 & 0x3F, 0x80 | chars >> 12 & 0x3F
     out = np.zeros((len(chars), _RECORD - _CHAR), dtype=np.uint8)
     ascii_, long = chars < 0x80, chars >= 0x10000  # all others but a few have three bytes

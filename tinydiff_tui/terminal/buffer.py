@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from tinydiff_tui.terminal.cells import LOWER, NONE, NUMBERED, UPPER, Cells, Colours
+from tinydiff_tui.terminal.cells import LOWER, NONE, NUMBERED, UPPER, Cells, Colours, numbered
 from tinydiff_tui.terminal.deferred import np
 
 if TYPE_CHECKING:
@@ -26,26 +26,39 @@ class ScreenBuffer:
             np.full((rows, columns), background, dtype=np.int32),
         )
         self.known = np.zeros((rows, columns), dtype=np.bool_)
+        self.rough = np.zeros((rows, columns), dtype=np.bool_)
+        """Whose greys were painted by number, and so only about as they are."""
 
     def differing(self, wanted: Cells) -> Mask:
         """The cells that are not exactly those wanted."""
-        shown = self.cells
-        changed = ~self.known | (shown.chars != wanted.chars) | (shown.fg != wanted.fg) | (shown.bg != wanted.bg)
-        return _whole_letters(changed, wanted)
+        return _whole_letters(~self.known | self.rough | _unlike(self.cells, wanted), wanted)
 
-    def moved(self, wanted: Cells, tolerance: int, most: int) -> Mask:
-        """The cells of which a pixel is off by more than `tolerance`; of more than about `most`, the worst of them."""
+    def moved(self, wanted: Cells, tolerance: int, most: int, *, greys: bool = False) -> Mask:
+        """The cells of which a pixel is off by more than `tolerance`; of more than about `most`, the worst of them. With `greys`,
+        those whose greys have other numbers."""
         off = _off(self.cells, wanted)
         count = off.size
         if most < count:
             tolerance = max(tolerance, min(ALL - 1, int(np.partition(off, count - most, axis=None)[count - most])))
-        return _whole_letters(~self.known | ((off > tolerance) & self.differing(wanted)), wanted)
+        far = off > tolerance
+        if greys:
+            at = np.flatnonzero(far)
+            far.flat[at] = _unlike(
+                *(numbered(Cells(c.chars.take(at), c.fg.take(at), c.bg.take(at))) for c in (self.cells, wanted))
+            )
+        return _whole_letters(~self.known | far, wanted)
 
-    def take(self, painted: Mask, wanted: Cells) -> None:
-        """These cells are on the screen now."""
+    def take(self, painted: Mask, wanted: Cells, *, rough: bool = False) -> None:
+        """These cells are on the screen now; roughly, if their greys went by number."""
         for name in ("chars", "fg", "bg"):
             np.copyto(getattr(self.cells, name), getattr(wanted, name), where=painted)
         self.known |= painted
+        self.rough = self.rough | painted if rough else self.rough & ~painted
+
+
+def _unlike(a: Cells, b: Cells) -> Mask:
+    different: Mask = (a.chars != b.chars) | (a.fg != b.fg) | (a.bg != b.bg)
+    return different
 
 
 def _whole_letters(changed: Mask, wanted: Cells) -> Mask:

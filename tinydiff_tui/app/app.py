@@ -179,7 +179,7 @@ class TinydiffApp(App[None]):
     def tell_training(self, state: str, progress: str) -> None:
         """Show in the bar of every mode how the training that runs here stands; an empty state takes it away."""
         self.training = (state, progress)
-        for bar in self.screen.query(ModeBar):
+        for bar in self.screen.query_children(ModeBar):
             bar.tell(state, progress)
 
     def remember_run(self, folder: Path, process: int | None = None) -> None:

@@ -315,7 +315,9 @@ class TrainScreen(ModeScreen):
         """Every mode shows how far the run is."""
         if self.view is not None and not self.outcome:
             share = self.view.step / max(1, self.view.total_steps)
-            self.app.tell_training(self.state, f"{share:.0%} · {duration(self.view.eta_seconds)} left")
+            told = (self.state, f"{share:.0%} · {duration(self.view.eta_seconds)} left")
+            if told != self.app.training:
+                self.app.tell_training(*told)
 
     @property
     def paused(self) -> bool:

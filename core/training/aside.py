@@ -140,17 +140,21 @@ class Aside:
         return self._previews.due(self._trained(), self._guess(PREVIEWS * EVALUATIONS * (2 if self.config.conditional else 1)))
 
     def preview(self, model: Model) -> Preview:
-        """The first PREVIEWS noises of the run's seed as pictures, by a sampler that adds no noise of its own."""
-        steps = min(EVALUATIONS, model.config.timesteps)
-        options = SampleConfig(num_images=PREVIEWS, sampler="unipc", steps=steps, seed=model.config.seed)
+        """The first PREVIEWS noises of the run's seed as pictures, in the time there is for it."""
         began = self._settled()
         try:
-            *_, last = generate(model, options, self.stepper.compute)
-            pictures = last.frame.x.cpu()
+            return self.drawn(model)
         finally:
             now = self._settled()
             self._previews.done(now, now - began)
-        return Preview(self.state.step, self.state.seconds, pictures, tuple(classes_drawn(model, options)))
+
+    def drawn(self, model: Model) -> Preview:
+        """The same at any time, before the first step too: by a sampler that adds no noise of its own."""
+        steps = min(EVALUATIONS, model.config.timesteps)
+        options = SampleConfig(num_images=PREVIEWS, sampler="unipc", steps=steps, seed=model.config.seed)
+        *_, last = generate(model, options, self.stepper.compute)
+        labels = tuple(classes_drawn(model, options))
+        return Preview(self.state.step, self.state.seconds, last.frame.x.cpu(), labels)
 
     def _settled(self) -> float:
         """The seconds trained, when all that is queued on the device is done."""

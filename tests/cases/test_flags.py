@@ -20,6 +20,7 @@ from core.files import user_path
 from core.runs.folder import RunDir, read_run
 from tests.conftest import TINY
 from tinydiff_tui import cli
+from tinydiff_tui.app.themes import THEMES
 from tinydiff_tui.cli import parse
 from tinydiff_tui.commands.options import given as given_flags
 from tinydiff_tui.jobs.starting import train_flags
@@ -88,6 +89,9 @@ def test_flags_do_not_depend_on_the_data_that_is_there(tmp_path: Path, monkeypat
 
 
 class FormOf(App[None]):
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return THEMES[0].variables
+
     def compose(self) -> ComposeResult:
         yield TrainForm()
 

@@ -137,7 +137,7 @@ async def test_the_plan_is_that_of_the_run(tmp_path: Path) -> None:
         shown = screen.query_one("#lines", Static)
         await until(pilot, lambda: "images/s" in str(shown.content) and "42 = 7 epochs of 6" in str(shown.content))
         config = placed(form.read(), tmp_path, None)
-        *_, plan = screen.planner.plan(config, busy=True)  # it is measured already
+        *_, plan = screen.query_one(PlanBox).planner.plan(config, busy=True)  # it is measured already
         trainer = Trainer(config)
         assert (plan.steps, plan.steps_per_epoch) == (trainer.total_steps, trainer.steps_per_epoch)
         assert plan.parameters == parameter_count(trainer.state.network)
@@ -148,8 +148,8 @@ async def test_the_plan_is_that_of_the_run(tmp_path: Path) -> None:
         list(trainer)
         whole = sum(path.stat().st_size for path in (tmp_path / "outputs").rglob("*.pt"))
         assert plan.disk_bytes == pytest.approx(whole, rel=0.2)
+        screen.query_one(PlanBox).rest()
         screen.plan_soon()
-        screen._planned = None
         await until(pilot, lambda: "holds a run: finished, step 42 of 42" in str(shown.content))
         await fill(pilot, batch_size="97")
         await until(pilot, lambda: "larger than glyphs" in str(shown.content))

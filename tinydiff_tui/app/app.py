@@ -179,8 +179,9 @@ class TinydiffApp(App[None]):
     def tell_training(self, state: str, progress: str) -> None:
         """Show in the bar of every mode how the training that runs here stands; an empty state takes it away."""
         self.training = (state, progress)
-        for bar in self.screen.query(ModeBar):
-            bar.tell(state, progress)
+        for mode in self.mode_screens():  # also while the app is left, when no screen is current any more
+            for bar in mode.query_children(ModeBar):
+                bar.tell(state, progress)
 
     def remember_run(self, folder: Path, process: int | None = None) -> None:
         """Put a run that was started here into the summary after exit, last."""

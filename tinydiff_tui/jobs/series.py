@@ -102,11 +102,16 @@ def kept(rows: Sequence[Row], row: Row, most: int = MOST_ROWS) -> tuple[Row, ...
     return (*rows[:least], *rows[least + 1 :])
 
 
+def _clock(rows: Sequence[Row]) -> Values:
+    """Logarithmic, from two seconds before the start on."""
+    return np.array([math.log(row.seconds + 2) for row in rows])
+
+
 def spread(rows: Sequence[Row], most: int) -> tuple[Row, ...]:
     """At most so many of the rows, the first and the newest among them, as evenly as can be on a logarithmic clock."""
     if len(rows) <= most or most < 2:
         return tuple(rows[max(0, len(rows) - most) :])
-    clock = np.log([max(row.seconds, 1e-3) for row in rows])
+    clock = _clock(rows)
     wanted = np.linspace(clock[0], clock[-1], most)
     chosen = {int(np.abs(clock - at).argmin()) for at in wanted}
     for place in reversed(range(len(rows))):  # for those that were nearest to more than one

@@ -111,6 +111,7 @@ class Training:
             self._restore(trainer)
         else:
             self._say(f"started in {trainer.run.path.name}")
+        self._look_before(trainer)
         events = iter(trainer)
         try:
             for event in events:
@@ -126,6 +127,13 @@ class Training:
             events.close()
             if self.finished is None and self._phase != "failed":
                 self._say(f"stopped after step {trainer.step:,}: {trainer.run.last.name}")
+
+    def _look_before(self, trainer: "Trainer") -> None:
+        """What the noises become before the first step. It is no training, and the pictures that follow find everything warm."""
+        try:
+            self._see(trainer.aside.drawn(trainer.model()))
+        except Exception as error:  # a by-product
+            self._say(f"no picture of the start: {error}")
 
     def rests(self) -> bool:
         """Whether the run is paused or waits for an answer; answers on the way what was asked through its folder. For the job's
@@ -198,9 +206,9 @@ class Training:
             case Sampling():
                 self._phase = "sampling"
                 self._pictures = event.frame.frame.x
-                self._pictures_title = f"denoising {event.frame.done}/{event.frame.evaluations}"
+                self._pictures_title = f"Denoising {event.frame.done}/{event.frame.evaluations}"
             case Samples():
-                self._pictures, self._pictures_title = event.images, f"samples, epoch {event.epoch} (EMA)"
+                self._pictures, self._pictures_title = event.images, f"Samples, epoch {event.epoch} (EMA)"
             case Preview():
                 self._rows = kept(self._rows, Row(event.step, event.seconds, to_uint8(event.images)))
             case HeldOut():

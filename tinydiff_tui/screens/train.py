@@ -9,7 +9,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.timer import Timer
 
 from core.config import SampleConfig, TrainConfig
 from core.errors import UserError
@@ -17,7 +16,6 @@ from core.names import NETWORKS, OBJECTIVES
 from core.runs.folder import RunDir, read_run
 from tinydiff_tui.jobs.detach import start_detached
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
-from tinydiff_tui.jobs.plan import Plan, Planner
 from tinydiff_tui.jobs.starting import changes, check_data, placed, resumed, train_flags
 from tinydiff_tui.jobs.training import Training, TrainView
 from tinydiff_tui.screens.base import ModeScreen, listed
@@ -35,7 +33,6 @@ WHILE_RUNNING = frozenset(("checkpoint", "sample", "stop", "scale_lr", "judge_no
 AFTER = frozenset(("new_run", "open_in_sample", "judge"))
 LR_STEP = 1.25
 PACE = 0.5  # a picture of the dashboard takes 25 ms of one core from a training that wants all of them
-PLAN_SECONDS = 0.4  # after the last change of the form
 LR = Binding.Group("lr")
 PAGES = Binding.Group("Boxes")
 LENGTHS = Binding.Group("Lengths")
@@ -89,16 +86,12 @@ class TrainScreen(ModeScreen):
         self.view: TrainView | None = None
         self.config = TrainConfig.of()
         self.outcome = ""
-        self.planner = Planner()
         self._keys_of = ""
-        self._plan_timer: Timer | None = None
-        self._planned: TrainConfig | None = None
-        self._plan_again = False
 
     def compose_mode(self) -> ComposeResult:
         with Container(id="form"):
             yield TrainForm()
-            yield PlanBox()
+            yield PlanBox(self.app.jobs)
         yield Dashboard()
 
     # --- the form
@@ -112,49 +105,22 @@ class TrainScreen(ModeScreen):
     def engine_loaded(self) -> None:
         self.query_one(TrainForm).changed()
 
-    # --- the plan
-
     @on(TrainForm.Changed)
     def plan_soon(self) -> None:
         """Make the plan anew when the form rests."""
-        if self._plan_timer is not None:
-            self._plan_timer.stop()
-        self._plan_timer = self.set_timer(PLAN_SECONDS, self._plan)
+        if self.app.engine_ready and not self.has_class("-running"):
+            self.query_one(PlanBox).consider(self._asked_for)
 
-    def _plan(self) -> None:
-        box = self.query_one(PlanBox)
-        if not self.app.engine_ready or self.has_class("-running"):
-            return
-        try:
-            config = placed(self.query_one(TrainForm).read(), self.app.cwd, self.app.data_dir)
-        except UserError as error:
-            box.say(str(error))
-            return
-        if config == self._planned:
-            return
-        self.app.jobs.stop("plan")
-        busy = self.app.jobs.running("train")
-        job = self.app.jobs.start("plan", lambda: self.planner.plan(config, busy=busy), self, lambda plan: plan)
-        self._plan_again = job is None
-        if job is not None:
-            self._planned = config
+    def _asked_for(self) -> TrainConfig:
+        """What the form asks for, in the app's folders. Raises UserError."""
+        return placed(self.query_one(TrainForm).read(), self.app.cwd, self.app.data_dir)
 
-    def _show_plan(self, plan: object, *, measuring: bool) -> None:
-        if not isinstance(plan, Plan) or self._planned is None or self.has_class("-running"):
-            return
-        self.query_one(PlanBox).show(plan, self._planned, measuring=measuring and not plan.steps)
-        if plan.device:
-            given = {"device": plan.device, "precision": plan.precision, "threads": str(plan.threads)}
-            self.query_one(TrainForm).resolve({name: f"auto, {value}" for name, value in given.items()})
-
-    def _plan_ended(self, message: JobFinished) -> None:
-        if message.error:
-            self.query_one(PlanBox).say(message.error)
-        else:
-            self._show_plan(message.snapshot, measuring=False)
-        if self._plan_again:
-            self._plan_again, self._planned = False, None
-            self._plan()
+    @on(PlanBox.Measured)
+    def measured(self, message: PlanBox.Measured) -> None:
+        """Say in the form what is chosen by measuring."""
+        plan = message.plan
+        chosen = {"device": plan.device, "precision": plan.precision, "threads": str(plan.threads)}
+        self.query_one(TrainForm).resolve({name: f"auto, {value}" for name, value in chosen.items()})
 
     def dataset_chosen(self, name: str) -> None:
         """The data set was chosen in another mode."""
@@ -185,7 +151,7 @@ class TrainScreen(ModeScreen):
         try:
             if not self.app.engine_ready:
                 raise UserError(self.app.engine_error or "the engine is still loading; try again in a moment")
-            config = placed(form.read(), self.app.cwd, self.app.data_dir)
+            config = self._asked_for()
             check_data(config)
         except UserError as error:
             form.say(str(error))
@@ -211,8 +177,7 @@ class TrainScreen(ModeScreen):
 
     def begin(self, config: TrainConfig, *, resume: bool = False, overwrite: bool = False) -> None:
         """Start the one training job."""
-        self.app.jobs.stop("plan")
-        self._planned = None
+        self.query_one(PlanBox).rest()
         training = Training(config, resume=resume, overwrite=overwrite)
         if self.app.jobs.start("train", lambda: iter(training), self, training.snapshot, training.rests, PACE) is None:
             self.notify("a training runs already; stop it first (X)", severity="warning")
@@ -269,9 +234,7 @@ class TrainScreen(ModeScreen):
             self.begin(config, resume=True)
 
     def on_job_update(self, message: JobUpdate) -> None:
-        if message.name == "plan":
-            self._show_plan(message.snapshot, measuring=True)
-        elif message.name == "train" and isinstance(message.snapshot, TrainView):
+        if message.name == "train" and isinstance(message.snapshot, TrainView):
             asked_before = self.view is not None and self.view.question
             self.view = message.snapshot
             self._tell_all()
@@ -288,8 +251,6 @@ class TrainScreen(ModeScreen):
                 await self._detached(*message.snapshot)
         elif message.name == "train":
             self._ended(message)
-        elif message.name == "plan":
-            self._plan_ended(message)
 
     def _ask_person(self, question: str) -> None:
         """What the run waits for."""
@@ -354,7 +315,9 @@ class TrainScreen(ModeScreen):
         """Every mode shows how far the run is."""
         if self.view is not None and not self.outcome:
             share = self.view.step / max(1, self.view.total_steps)
-            self.app.tell_training(self.state, f"{share:.0%} · {duration(self.view.eta_seconds)} left")
+            told = (self.state, f"{share:.0%} · {duration(self.view.eta_seconds)} left")
+            if told != self.app.training:
+                self.app.tell_training(*told)
 
     @property
     def paused(self) -> bool:
@@ -471,5 +434,7 @@ class TrainScreen(ModeScreen):
             "networks": listed(NETWORKS),
         }
         if self.view is not None:
-            values |= {"step": f"{self.view.step:,}", "loss": number(self.view.loss), "lr": f"{self.view.lr:.2e}"}
+            view = self.view
+            values |= {"step": f"{view.step:,}", "loss": number(view.loss), "lr": f"{view.lr:.2e}"}
+            values["floor"] = number(view.floor, ".2f")
         return values

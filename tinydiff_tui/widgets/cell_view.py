@@ -169,7 +169,7 @@ class CellView(Widget):
 
     def _place(self) -> tuple[tuple[int, int], Mask] | None:
         """Where cell (0, 0) is on the screen, and which cells no other widget hides; None when another screen is on top."""
-        if self.screen is not self.app.screen:
+        if self.app.screen_stack[-1:] != [self.screen]:  # none is there while the app is left
             return None
         visible = self.screen._compositor.visible_widgets  # front to back
         if self not in visible:

@@ -26,7 +26,14 @@ from tinydiff_tui.widgets.stats import EventLog, ProgressLine, figures, fitting
 CHART_SECONDS = 0.5  # the curve of a whole run does not change faster to the eye
 UNITS = ("step", "images", "time")
 """Of the x axis of every chart."""
-BOXES = ("loss", "noise", "quality", "log", "samples")
+TITLES = {
+    "loss": "Loss",
+    "noise": "Loss by noise level t/T",
+    "quality": "Quality",
+    "log": "Log",
+    "samples": "The same noises",
+}
+BOXES = tuple(TITLES)
 PAGES = (("loss", "samples"), ("noise", "quality"), ("samples",), ("log",))
 """Boxes that are seen together where there is no room for all of them."""
 COLOURS = {"running": "success", "paused": "warning", "failed": "error", "finished": "success", "stopped": "axis"}
@@ -88,16 +95,16 @@ class Dashboard(Vertical):
             yield Static("", id="problem", markup=False)
         with Horizontal(id="middle"):
             with Vertical(id="left"):
-                with Box(title="Loss", id="loss"):
+                with Box(title=TITLES["loss"], id="loss"):
                     yield Chart("no step yet")
-                with Box(title="Loss by noise level t/T", id="noise"):
+                with Box(title=TITLES["noise"], id="noise"):
                     yield Chart("no step yet")
-                with Box(title="Quality", id="quality"):
+                with Box(title=TITLES["quality"], id="quality"):
                     yield Chart()
                     yield Empty(NO_DISTANCE)
-                with Box(title="Log", id="log"):
+                with Box(title=TITLES["log"], id="log"):
                     yield EventLog()
-            with Box(title="The same noises", id="samples"):
+            with Box(title=TITLES["samples"], id="samples"):
                 yield SampleRows()
                 yield PixelGrid(id="grid")
                 yield Empty(NO_SAMPLES)
@@ -128,9 +135,8 @@ class Dashboard(Vertical):
             self.query_one(f"#{name}").display = name in seen
         self.query_one("#left").display = any(name != "samples" for name in seen)
         if paged:
-            others = [" + ".join(self.query_one(f"#{name}", Box).title for name in page) for page in PAGES]
-            following = others[(self.page + 1) % len(PAGES)]
-            self.query_one(f"#{seen[-1]}", Box).figures = f"] {following}"
+            following = PAGES[(self.page + 1) % len(PAGES)]
+            self.query_one(f"#{seen[-1]}", Box).figures = f"] {', '.join(TITLES[name].lower() for name in following)}"
         self.call_after_refresh(self._chart)
 
     # --- what they show
@@ -196,7 +202,7 @@ class Dashboard(Vertical):
         if self.has_class("-grid"):
             box.title = view.pictures_title or "Samples: none drawn yet, s draws some"
         else:
-            box.title = f"The same noises at {len(rows)} moments" if len(rows) > 1 else "The same noises"
+            box.title = f"{TITLES['samples']} at {len(rows)} moments" if len(rows) > 1 else TITLES["samples"]
         if not self.paged:
             box.figures = f"newest at step {rows[-1].step:,}, {duration(rows[-1].seconds)} trained" if rows else ""
 

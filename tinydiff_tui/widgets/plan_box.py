@@ -1,20 +1,28 @@
 """What a run would be, beside the form that it is made from."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.message import Message
+from textual.timer import Timer
 from textual.widgets import Static
 
 from core.config import TrainConfig
-from tinydiff_tui.jobs.plan import Plan
+from core.errors import UserError
+from tinydiff_tui.jobs.jobs import Jobs
+from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
+from tinydiff_tui.jobs.plan import Plan, Planner
 from tinydiff_tui.text import duration, for_app, printable, short_count
 from tinydiff_tui.widgets.axes import Curve, Frame
 from tinydiff_tui.widgets.box import Box
 from tinydiff_tui.widgets.chart import Chart
 
+REST_SECONDS = 0.4  # without another change of the form
 NAME = 11  # columns of the name of a line
 
 
@@ -32,6 +40,22 @@ class PlanBox(Vertical):
     .-low PlanBox #levels { display: none; }
     """
 
+    class Measured(Message):
+        """A plan for which steps were timed."""
+
+        def __init__(self, plan: Plan) -> None:
+            super().__init__()
+            self.plan = plan
+
+    def __init__(self, jobs: Jobs) -> None:
+        super().__init__()
+        self.planner = Planner()
+        self._jobs = jobs
+        self._timer: Timer | None = None
+        self._config: TrainConfig | None = None
+        """What the plan on the screen, or the one that is being made, is of."""
+        self._again: Callable[[], TrainConfig] | None = None
+
     def compose(self) -> ComposeResult:
         with Box(title="Plan", id="plan"):
             yield Static("", id="lines", markup=False)
@@ -39,6 +63,54 @@ class PlanBox(Vertical):
             yield Chart("over the steps of the run", id="rate-chart")
         with Box(title="Noise", id="levels"):
             yield Chart("how much of the image and of the noise is in x_t", id="level-chart")
+
+    def consider(self, asked_for: Callable[[], TrainConfig]) -> None:
+        """Make a plan of what is asked for once no other has been asked for a while; it may raise UserError."""
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(REST_SECONDS, partial(self._plan, asked_for))
+
+    def rest(self) -> None:
+        """No plan any more, for a run begins."""
+        if self._timer is not None:
+            self._timer.stop()
+        self._jobs.stop("plan")
+        self._config = self._again = None
+
+    def _plan(self, asked_for: Callable[[], TrainConfig]) -> None:
+        try:
+            config = asked_for()
+        except UserError as error:
+            self._config = None
+            self.say(str(error))
+            return
+        if config == self._config and self._again is None:
+            return
+        self._jobs.stop("plan")
+        busy = self._jobs.running("train")
+        job = self._jobs.start("plan", lambda: self.planner.plan(config, busy=busy), self, lambda plan: plan)
+        self._again = asked_for if job is None else None  # when the one before has ended
+        if job is not None:
+            self._config = config
+
+    def on_job_update(self, message: JobUpdate) -> None:
+        message.stop()
+        self._take(message.snapshot, measuring=True)
+
+    def on_job_finished(self, message: JobFinished) -> None:
+        message.stop()
+        if self._again is not None:
+            self._plan(self._again)
+        elif message.error and self._config is not None:
+            self.say(message.error)
+        else:
+            self._take(message.snapshot, measuring=False)
+
+    def _take(self, plan: object, *, measuring: bool) -> None:
+        if isinstance(plan, Plan) and self._config is not None:
+            self.show(plan, self._config, measuring=measuring and not plan.steps)
+            if plan.device:
+                self.post_message(self.Measured(plan))
 
     def say(self, sentence: str) -> None:
         """Why there is no plan."""

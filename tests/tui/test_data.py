@@ -191,11 +191,11 @@ async def test_a_low_screen_shows_the_other_boxes_by_a_key(tmp_path: Path) -> No
     async with at_mode("data", tmp_path) as pilot:
         screen = await ready(pilot)
         assert not grid(screen, "every").region and not screen.query_one(Histogram).region
-        await pilot.press("g")
+        await pilot.press("b")
         await until(pilot, lambda: bool(grid(screen, "every").region))
         assert screen.query_one(Histogram).region and not grid(screen, "images").region
         assert grid(screen, "every").shown == 10
-        await pilot.press("g")
+        await pilot.press("b")
         await until(pilot, lambda: bool(grid(screen, "images").region))
         await pilot.resize_terminal(120, 40)
         await until(pilot, lambda: bool(grid(screen, "every").region))
@@ -362,7 +362,7 @@ async def test_download_can_be_cancelled(tmp_path: Path, mirror: type[_Mirror]) 
 async def test_nothing_is_cut_off(tmp_path: Path, size: tuple[int, int]) -> None:
     async with at_mode("data", tmp_path, size=size) as pilot:
         screen = await ready(pilot)
-        for key in ("", "g", "g", "z"):
+        for key in ("", "b", "b", "z"):
             await pilot.press(*([key] if key else []))
             await pilot.pause()
             boxes = [box for box in screen.query(Box) if box.region]

@@ -242,10 +242,10 @@ async def test_a_low_screen_shows_the_charts_by_a_key(tmp_path: Path) -> None:
     async with at_mode("noise", tmp_path) as pilot:
         screen = await ready(pilot)
         assert screen.query_one(Film).region and not screen.query_one("#snr").region
-        await pilot.press("g")
+        await pilot.press("b")
         await until(pilot, lambda: bool(screen.query_one("#snr").region))
         assert not screen.query_one(Film).region
-        await pilot.press("g")
+        await pilot.press("b")
         await until(pilot, lambda: bool(screen.query_one(Film).region))
 
 
@@ -277,7 +277,7 @@ async def test_the_strip_is_saved_under_a_new_name_each_time(tmp_path: Path) -> 
 async def test_nothing_is_cut_off(tmp_path: Path, size: tuple[int, int]) -> None:
     async with at_mode("noise", tmp_path, size=size) as pilot:
         screen = await ready(pilot)
-        for key in ("", "g", "z", "z", "g"):
+        for key in ("", "b", "z", "z", "b"):
             await pilot.press(*([key] if key else []))
             await pilot.pause()
             boxes = [box for box in screen.query(Box) if box.region]

@@ -58,9 +58,7 @@ class DataScreen(ModeScreen):
         Binding("C", "next_class(-1)", "Class before", tooltip="Show only the class before", group=CLASS),
         key("zoom", "zoom", "Show the picture as large as it fits, or the page again"),
         key("new", "examples", "Another picture of every class", label="Others"),
-        Binding(
-            "g", "more", "More", tooltip="The boxes for which there is no room: pixel values, one of every class; or the page"
-        ),
+        key("boxes", "more", "The boxes for which there is no room: pixel values, one of every class; or the page"),
         Binding("f", "folder", "Folder", tooltip="Open a folder of your own images"),
         Binding("D", "download", "Download", tooltip="Download the data set that the list points at"),
         key("stop", "cancel", "Cancel the download", label="Cancel"),

@@ -29,6 +29,7 @@ KEYS = {
     "open": Key("o", "Open in Sample"),
     "new": Key("n", "New"),
     "note": Key("N", "Note"),
+    "boxes": Key("b", "Boxes"),
     "sample": Key("s", "Sample now"),
     "checkpoint": Key("c", "Checkpoint"),
     "judge": Key("j", "Judge"),

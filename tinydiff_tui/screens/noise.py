@@ -54,9 +54,7 @@ class NoiseScreen(ModeScreen):
         Binding("s", "schedule", "Schedule", tooltip="Next noise schedule, with the same noise"),
         key("new", "noise", "Draw new noise", label="New noise"),
         key("zoom", "zoom", "Show x_t alone, as large as it fits, or all again"),
-        Binding(
-            "g", "more", "More", tooltip="The boxes for which there is no room: the curves of the schedules; or the film strip"
-        ),
+        key("boxes", "more", "The boxes for which there is no room: the curves of the schedules; or the film strip"),
         key("save", "save", "Write the image at all marks as a PNG"),
         key("leave", "leave", "Leave the picture that is shown alone"),
     ]

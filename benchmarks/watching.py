@@ -85,12 +85,12 @@ def press_keys(terminal: Terminal, latencies: dict[str, list[float]]) -> None:
     terminal.send("x")
     terminal.until("o Open in Sample")
     terminal.send("4")
-    terminal.until("g generates")
+    terminal.until("g draws")
     terminal.send("\t\t\t\t", "300", "\r")  # so many steps, which last as long as the keys do
-    terminal.until("at t = ")
+    terminal.until("film of")
     while (found := re.search(r" (\d+)/(\d+) evaluations", terminal.text)) and int(found[1]) < 0.7 * int(found[2]):
-        latencies["sampling"].append(latency(terminal, "v", b"predicted x0"))
-        latencies["sampling"].append(latency(terminal, "v", b"x_t at t"))
+        latencies["sampling"].append(latency(terminal, "x", b"\xc2\xb7 predicted"))
+        latencies["sampling"].append(latency(terminal, "x", b"\xc2\xb7 x_t"))
 
 
 def latency(terminal: Terminal, key: str, answer: bytes) -> float:

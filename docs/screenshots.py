@@ -1,6 +1,7 @@
 """Screenshots of every mode, from the real app on a real run: python docs/screenshots.py FOLDER
 
-FOLDER holds at least one finished run that `tinydiff-tui train` made. Writes docs/{data,noise,train,sample,runs}.svg.
+FOLDER holds at least one finished run that `tinydiff-tui train` made. Writes docs/{data,noise,train,sample,runs}.svg, and
+docs/denoising.svg, which moves: the same screen after every network evaluation.
 """
 
 import asyncio
@@ -16,9 +17,11 @@ from textual.pilot import Pilot
 
 from tinydiff_tui.app.app import TinydiffApp
 from tinydiff_tui.widgets.train_form import TrainForm
+from tinydiff_tui.widgets.trajectory import Trajectory
 
 DOCS = Path(__file__).resolve().parent
 SIZE = (120, 40)
+FRAME_SECONDS, LAST_SECONDS = 0.6, 2.5
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
@@ -45,6 +48,13 @@ async def main(folder: Path) -> None:
         await pilot.press("g")
         await until(pilot, lambda: not app.jobs.running("sample"))
         shoot(app, "sample")
+        await pilot.press("home")
+        frames: list[str] = []
+        while not frames or app.screen.query_one(Trajectory).index:  # type: ignore[attr-defined]
+            frames.append(app.export_screenshot(title="tinydiff-tui: digits out of noise"))
+            await pilot.press("right")
+            await until(pilot, lambda: True)
+        (DOCS / "denoising.svg").write_text(moving(frames))
         await pilot.press("5")
         await pilot.pause(3)
         shoot(app, "runs")
@@ -71,6 +81,21 @@ async def start_training(pilot: Pilot[None], folder: Path) -> None:
 
 def shoot(app: TinydiffApp, name: str) -> None:
     (DOCS / f"{name}.svg").write_text(app.export_screenshot(title=f"tinydiff-tui: {name}"))
+
+
+def moving(frames: list[str]) -> str:
+    """Pictures (SVG, of one size) as one that shows them in turn, again and again, the last one longest."""
+    whole = FRAME_SECONDS * (len(frames) - 1) + LAST_SECONDS
+    opening = frames[0][: frames[0].index(">") + 1]
+    rules, groups = [], []
+    for k, frame in enumerate(frames):
+        begin, end = 100 * k * FRAME_SECONDS / whole, 100 * (k + 1) * FRAME_SECONDS / whole if k < len(frames) - 1 else 100
+        before = f"0%,{begin - 0.01:.2f}%{{visibility:hidden}}" if k else ""
+        after = f"{end:.2f}%,100%{{visibility:hidden}}" if end < 100 else ""
+        rules.append(f"@keyframes f{k}{{{before}{begin:.2f}%,{end - 0.01:.2f}%{{visibility:visible}}{after}}}")
+        inside = frame[frame.index(">") + 1 : frame.rindex("</svg>")]
+        groups.append(f'<g style="animation:f{k} {whole:.1f}s step-end infinite">{inside}</g>')
+    return f"{opening}<style>{''.join(rules)}</style>{''.join(groups)}</svg>"
 
 
 if __name__ == "__main__":

@@ -147,11 +147,11 @@ def test_from_data_to_samples_with_keys_only_at_80x24(start: Start, tmp_path: Pa
         assert losses[-1] < losses[0]
 
         app.send("4")
-        app.until("g generates")
+        app.until("g draws outputs")
         assert f"step {step:,}" in app.text
         check(app, "4")
         app.send("g")
-        app.until(lambda: re.search(r"16 images in 20 network evaluations", app.text))
+        app.until(lambda: "✓ finished" in app.text and "ddpm · 20 evaluations" in app.text)
         assert blocks(app) > 300 and "frame 20 " in app.text
         check(app, "4")
 
@@ -177,12 +177,18 @@ def test_every_mode_uses_the_room_of_200x60_with_mnist(start: Start, tmp_path: P
     with start(columns=200, rows=60, TINYDIFF_DATA_DIR=data) as app:
         app.until(lambda: "● mnist" in app.text and "1–15 of 60,000" in app.text)
         engine_loaded(app)
-        for mode, marker in {"1": "of 60,000", "2": "x_t = ", "3": "more fields", "4": "g generates", "5": "finished"}.items():
+        for mode, marker in {
+            "1": "of 60,000",
+            "2": "x_t = ",
+            "3": "more fields",
+            "4": "g draws outputs",
+            "5": "finished",
+        }.items():
             app.send(mode)
             app.until(marker)
             if mode == "4":
                 app.send("g")
-                app.until("network evaluations")
+                app.until("✓ finished")
             if mode != "3":  # the form is as long as its explanations
                 app.until(lambda: max(len(line.rstrip()) for line in app.lines[1:-3]) > 150)
                 app.until(lambda: bool("".join(app.lines[40:56]).strip()))

@@ -25,7 +25,6 @@ from tinydiff_tui.screens.train import TrainScreen
 from tinydiff_tui.screens.verdict import Verdict
 from tinydiff_tui.widgets.key_bar import MODES, key_text
 from tinydiff_tui.widgets.loss_chart import LossChart
-from tinydiff_tui.widgets.pixel_grid import PixelGrid
 from tinydiff_tui.widgets.scrubber import Scrubber
 
 pytestmark = pytest.mark.usefixtures("small_glyphs")
@@ -95,23 +94,24 @@ async def test_actions_of_the_app(tmp_path: Path) -> None:
 
 async def test_actions_of_data(tmp_path: Path) -> None:
     async with driving("data", tmp_path, DataScreen) as (drive, screen):
-        await until(drive.pilot, lambda: screen.opened is not None)
-        for action in ("page(1)", "page(-1)", "page(1)", "page(0)", "last_page"):
-            await drive(action, lambda: screen.first)
+        await until(drive.pilot, lambda: screen.browser.index is not None)
+        browser = screen.browser
+        for action in ("move(1,0)", "move(0,1)", "move(-1,0)", "move(0,-1)", "page(1)", "page(-1)", "go(-1)", "go(0)"):
+            await drive(action, lambda: browser.index)
         for action in ("next_class(1)", "next_class(-1)"):
-            await drive(action, lambda: screen.label)
-        await drive("look", lambda: screen.query_one(PixelGrid).mode)
-        await drive("zoom", lambda: screen.zoomed)
-        await drive("leave", lambda: screen.zoomed)
+            await drive(action, lambda: browser.label)
+        await drive("examples", lambda: tuple(browser.every))
+        await drive("more", lambda: screen.has_class("-more"))
+        await drive("more", lambda: screen.has_class("-more"))
+        await drive("zoom", lambda: screen.has_class("-zoomed"))
+        await drive("leave", lambda: screen.has_class("-zoomed"))
         await drive("folder", lambda: drive.app.focused)
         assert isinstance(drive.app.focused, Input)
         await drive("leave", lambda: drive.app.focused)
         await drive("download", status(screen))  # glyphs need none
-        await drive.pilot.press("down")
-        screen.set_focus(None)
-        await drive("open", lambda: "mnist is not in" in str(status(screen)()))
         assert callable(test_data.test_download_can_be_cancelled)
         drive.done.add("cancel")
+        await drive("add_noise", lambda: drive.app.current_mode)
 
 
 async def test_actions_of_noise(tmp_path: Path) -> None:
@@ -123,6 +123,9 @@ async def test_actions_of_noise(tmp_path: Path) -> None:
         await drive("schedule", lambda: screen.schedule)
         for action in ("image(1)", "image(-1)"):
             await drive(action, lambda: screen.index)
+        await drive("more", lambda: screen.has_class("-more"))
+        await drive("zoom", lambda: screen.has_class("-zoomed"))
+        await drive("leave", lambda: screen.has_class("-zoomed"))
         await drive("noise", lambda: screen.seed)
         await drive("save", status(screen))
         assert list(tmp_path.glob("*.png"))
@@ -132,21 +135,24 @@ async def test_actions_of_sample(tmp_path: Path, tiny_run: Path) -> None:
     shutil.copytree(tiny_run, tmp_path / "outputs")
     async with driving("sample", tmp_path, SampleScreen) as (drive, screen):
         await until(drive.pilot, lambda: screen.facts is not None)
-        await drive("options", lambda: screen.has_class("-full"))
-        await drive("options", lambda: screen.has_class("-full"))
+        await drive("options", lambda: screen.has_class("-folded"))
+        await drive("options", lambda: screen.has_class("-folded"))
+        await drive("options", lambda: screen.has_class("-folded"))
         screen.set_focus(screen.query_one("#steps", Input))
         await drive("leave_field", lambda: drive.app.focused)
         screen.query_one("#num_images", Input).value = "4000"
         await drive("generate", lambda: screen.drawn is not None)
-        await drive("cancel", lambda: "cancelled after" in str(status(screen)()))
-        screen.query_one("#num_images", Input).value = "4"
-        await drive("generate", lambda: "4 images in" in str(status(screen)()))
+        await drive("cancel", lambda: "stopped after" in str(status(screen)()))
+        screen.query_one("#num_images", Input).value = "8"
+        box = screen.trajectory.box("pictures")
+        await drive("generate", lambda: box.state == "finished")
+        await drive("new_seed", lambda: box.state == "finished" and screen.drawn.options.seed)
         for action in ("move(-1)", "move(1)", "go(0)", "go(100000)", "replay"):
             await drive(action, picture(screen))
         await drive("kind", lambda: screen.trajectory.kind)
+        for action in ("pick(1)", "pick(-1)", "pick_row(1)", "pick_row(-1)"):
+            await drive(action, lambda: screen.trajectory.cursor)
         await drive("zoom", lambda: screen.trajectory.grid.zoomed)
-        for action in ("pick(1)", "pick(-1)"):
-            await drive(action, lambda: screen.trajectory.grid.zoomed)
         await drive("save_png", lambda: len(list(tmp_path.glob("outputs/*sampled*.png"))))
         await until(drive.pilot, lambda: not drive.app.jobs.running("save"))
         await drive("save_gif", lambda: len(list(tmp_path.glob("outputs/*sampled*.gif"))))

@@ -16,8 +16,9 @@ from tinydiff_tui.terminal.cells import LOWER, NONE, UPPER, row_runs
 from tinydiff_tui.terminal.labels import write
 from tinydiff_tui.terminal.support import LOOKS, finest_look
 from tinydiff_tui.terminal.tiling import Page, Tile, arrange, fit, places
+from tinydiff_tui.widgets.axes import Curve, Frame
 from tinydiff_tui.widgets.cell_view import changed_spans
-from tinydiff_tui.widgets.curve import Curve
+from tinydiff_tui.widgets.chart import Chart
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 from tinydiff_tui.widgets.scrubber import Scrubber
 
@@ -236,7 +237,10 @@ async def test_a_resize_fits_the_picture_anew() -> None:
         await pilot.resize_terminal(60, 30)
         await pilot.pause()
         assert app.grid._wanted is not None and app.grid._wanted.shape == (30, 60)
-        assert (app.grid.tiling.tile.look, app.grid.shown) == ("quadrant", 6)
+        assert (app.grid.tiling.tile.look, app.grid.shown) == (
+            "half",
+            4,
+        )  # quadrants show no more of a picture that is not squeezed
 
 
 async def test_zoom_shows_one_image_in_whole_pixels() -> None:
@@ -360,23 +364,38 @@ async def test_greys_by_number_with_256_colours(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("plain", [False, True])
-async def test_slider_and_curve_without_unicode(monkeypatch: pytest.MonkeyPatch, plain: bool) -> None:
-    for module in ("scrubber", "curve"):
+async def test_slider_and_chart_without_unicode(monkeypatch: pytest.MonkeyPatch, plain: bool) -> None:
+    for module in ("scrubber", "axes"):
         monkeypatch.setattr(f"tinydiff_tui.widgets.{module}.ascii_only", lambda: plain)
     app = ControlsApp()
-    async with app.run_test(size=(40, 10)) as pilot:
-        slider, curve = app.query_one(Scrubber), app.query_one(Curve)
+    async with app.run_test(size=(40, 12)) as pilot:
+        slider, chart = app.query_one(Scrubber), app.query_one(Chart)
         slider.label, slider.maximum, slider.value, slider.marks = "t", 99, 150, (50,)
         assert slider.value == 99
-        curve.show("f", np.array([0.0, np.inf, -np.inf, 0.5]), 3, 0.0, 1.0)
+        chart.show([Curve(np.arange(4.0), np.array([0.0, np.inf, -np.inf, 0.5]), "loss")], Frame("t", cursor=2))
         await pilot.pause()
-        text = slider.render().plain + curve.render().plain
+        text = slider.render().plain + "".join(chart.render_line(y).text for y in range(chart.size.height))
         assert text.isascii() == plain
         assert len(slider.render().plain) == 40
         await pilot.click(Scrubber, offset=(20, 0))
 
 
+async def test_a_slider_of_two_lines_names_its_marks() -> None:
+    app = ControlsApp()
+    async with app.run_test(size=(60, 12)) as pilot:
+        slider = app.query_one(Scrubber)
+        slider.label, slider.maximum, slider.value, slider.marks = "t", 999, 200, (0, 10, 200, 600, 999)
+        slider.styles.height = 2
+        await pilot.pause()
+        line, numbers = slider.render().plain.splitlines()
+        assert line.startswith("t 200 ") and line.endswith(" 999") and len(line) == 60
+        assert numbers.split() == ["0", "200", "600", "999"]  # 10 has no room beside 0
+        for mark in (200, 600):
+            at = numbers.index(str(mark))
+            assert set(line[at : at + 3]) & {"●", "┿"}
+
+
 class ControlsApp(App[None]):
     def compose(self) -> ComposeResult:
         yield Scrubber()
-        yield Curve()
+        yield Chart()

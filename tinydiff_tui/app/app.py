@@ -108,6 +108,8 @@ class TinydiffApp(App[None]):
         self.engine_ready = False
         self.engine_error = ""
         self.dataset = default_dataset(data_dir)
+        self.image = 0
+        """The image of the data set on which Data's cursor stands, and which Noise shows."""
         self.trained: dict[Path, int | None] = {}
         """The folders of the runs that were started here and the processes of the detached ones, for the summary after exit."""
         self.failure = ""
@@ -170,7 +172,7 @@ class TinydiffApp(App[None]):
 
     def choose_dataset(self, name: str) -> None:
         """Make a data set the one of Data, Noise and Train."""
-        self.dataset = name
+        self.dataset, self.image = name, 0
         if self.train_screen is not None:
             self.train_screen.dataset_chosen(name)
 

@@ -84,6 +84,14 @@ class Layout(NamedTuple):
         return first - self.classes + lowest if first else None
 
 
+def alone(side: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """(columns, rows) of one picture of side (height, width) as large as whole pixels go on so many cells; all of them where its
+    own resolution has no room."""
+    height, width = side
+    times = min(size[0] // max(width, 1), size[1] * 2 // max(height, 1))
+    return (times * width, -(-times * height // 2)) if times else size
+
+
 @lru_cache(maxsize=64)
 def tiles(side: tuple[int, int], looks: tuple[str, ...], size: tuple[int, int]) -> tuple[tuple[Tile, ...], int]:
     """Every way to draw a picture of side (height, width), from large to small, and the index of the last at its own resolution.
@@ -96,7 +104,12 @@ def tiles(side: tuple[int, int], looks: tuple[str, ...], size: tuple[int, int]) 
     found = [Tile(first, width * k, -(-height * k // 2), (width * k, height * k)) for k in range(most, 0, -1)]
     for look in finer:
         across, down = DOTS[look]
-        found.append(Tile(look, -(-width // across), -(-height // down), (width, height)))
+        rows = -(-height // down)
+        if down == 2 * across:  # square dots, one a pixel
+            found.append(Tile(look, -(-width // across), rows, (width, height)))
+        elif rows < found[-1].rows:  # as wide as it must be not to look squeezed; of quadrants that is a half-block's size
+            columns = max(1, round(rows * 2 * width / height))
+            found.append(Tile(look, columns, rows, (columns * across, rows * down)))
     own = len(found) - 1
     across, down = DOTS.get(looks[-1], (1, 2))
     for rows in range(found[-1].rows - 1, LEAST_ROWS - 1, -1):
@@ -106,11 +119,18 @@ def tiles(side: tuple[int, int], looks: tuple[str, ...], size: tuple[int, int]) 
 
 
 def fit(
-    count: int, side: tuple[int, int], size: tuple[int, int], looks: tuple[str, ...], *, density: int = 0, classes: int = 0
+    count: int,
+    side: tuple[int, int],
+    size: tuple[int, int],
+    looks: tuple[str, ...],
+    *,
+    density: int = 0,
+    classes: int = 0,
+    least: int = 1,
 ) -> Layout:
     """The layout of `count` pictures on size (columns, rows) of cells: the largest tiles that show all of them, else as many as
-    fit at their own resolution. `density` asks for so many sizes less (or, negative, more). Classes for which there is no room at
-    any size get no columns."""
+    fit at their own resolution, but `least` at any. `density` asks for so many sizes less (or, negative, more). Classes for which
+    there is no room at any size get no columns."""
     known, own = tiles(side, looks, size)
     count = max(count, 1)
     layouts = [_with(tile, count, size, classes) for tile in known]
@@ -118,9 +138,9 @@ def fit(
         layouts = [_with(tile, count, size, 0) for tile in known]
     whole = next((i for i, layout in enumerate(layouts) if layout.room >= count), None)
     chosen = min(own, len(layouts) - 1) if whole is None or whole > own else whole
-    chosen = min(max(chosen + density, 0), len(layouts) - 1)
-    while chosen < len(layouts) - 1 and not layouts[chosen].room:
-        chosen += 1
+    for wanted, step in ((min(least, count), density), (1, 0)):
+        chosen = next((i for i in range(chosen, len(layouts)) if layouts[i].room >= wanted), len(layouts) - 1)
+        chosen = min(max(chosen + step, 0), len(layouts) - 1)
     return layouts[chosen]
 
 
@@ -128,7 +148,7 @@ def _with(tile: Tile, count: int, size: tuple[int, int], classes: int) -> Layout
     """As many of these tiles as fit and are needed."""
     width, height = size
     if count == 1:  # alone it needs no line of its own
-        return Layout(tile, int(tile.columns <= width), int(tile.rows <= height))
+        return Layout(tile, int(tile.columns <= width), int(tile.rows <= height), margin=max(0, width - tile.columns) // 2)
     across = min((width + 1) // (tile.columns + 1), classes or count)
     if not across:
         return Layout(tile, 0, 0)

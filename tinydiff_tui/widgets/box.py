@@ -87,4 +87,4 @@ class Empty(Widget):
                 lines[-1] += f" {word}"
             else:
                 lines.append(set_cell_size(word, min(cell_len(word), width)))
-        return Content("\n".join(f" {line} " for line in lines))
+        return Content("\n".join(f" {line} ".replace(" ", "\N{NO-BREAK SPACE}") for line in lines))  # which are not hatched

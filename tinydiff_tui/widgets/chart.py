@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -27,10 +27,15 @@ class Chart(Widget):
         self._drawn: tuple[Size, list[Strip]] | None = None
 
     def show(self, curves: Sequence[Curve], frame: Frame | None = None) -> None:
-        """Draw these curves from now on."""
+        """Draw these curves from now on; only the rows that change are painted."""
         self.curves, self.frame = tuple(curves), frame or self.frame
-        self._drawn = None
-        self.refresh()
+        before, self._drawn = self._drawn, None
+        if before is None or before[0] != self.size:
+            self.refresh()
+        else:
+            changed = [y for y, (old, new) in enumerate(zip(before[1], self._strips, strict=True)) if old != new]
+            if changed:
+                self.refresh(*(Region(0, y, self.size.width, 1) for y in changed))
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
@@ -38,6 +43,11 @@ class Chart(Widget):
 
     def render_line(self, y: int) -> Strip:
         """One row of the chart."""
+        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
+
+    @property
+    def _strips(self) -> list[Strip]:
+        """The rows as they are now."""
         if self._drawn is None or self._drawn[0] != self.size:
             base, (width, height) = self.rich_style, self.size
             rows = draw(self.curves, width, height, self.frame)
@@ -46,7 +56,7 @@ class Chart(Widget):
             rows += [[] for _ in range(height - len(rows))]
             strips = [Strip(Segment(text, base + self._style(name)) for text, name in row) for row in rows]
             self._drawn = (self.size, [strip.adjust_cell_length(width, base) for strip in strips])
-        return self._drawn[1][y] if y < len(self._drawn[1]) else Strip.blank(self.size.width, self.rich_style)
+        return self._drawn[1]
 
     def _style(self, name: str) -> Style:
         """A colour of the theme by its name, or a colour as it is."""

@@ -24,7 +24,16 @@ RIGHT = (
 """The keys that always work: as many as fit."""
 
 
-class ModeBar(Static):
+class Bar(Static):
+    """A line of words that can be clicked, in colours of its own."""
+
+    @property
+    def link_style(self) -> Style:
+        """Nothing on top of a word's own style."""
+        return Style()
+
+
+class ModeBar(Bar):
     """1 Data  2 Noise  …, with the present mode marked, and the keys that always work."""
 
     DEFAULT_CSS = "ModeBar { height: 1; background: $panel; color: $foreground; }"
@@ -59,7 +68,7 @@ class ModeBar(Static):
         return text
 
 
-class KeyBar(Static):
+class KeyBar(Bar):
     """The shown bindings of the focused widget and the screen, on as many lines as they need, at most three."""
 
     DEFAULT_CSS = "KeyBar { height: auto; max-height: 3; background: $panel; color: $axis; }"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import ClassVar
 
 from textual import events
 from textual.message import Message
@@ -45,6 +46,8 @@ class PixelGrid(CellView):
             return self.grid
 
     DEFAULT_CSS = "PixelGrid { width: 1fr; height: 1fr; }"
+    LEAST: ClassVar[int] = 1
+    """So many pictures are shown even where they have to be drawn below their own resolution."""
 
     density: reactive[int] = reactive(0, init=False)
     """How many sizes smaller than what fidelity asks for (negative: larger)."""
@@ -248,7 +251,9 @@ class PixelGrid(CellView):
         size = (self.size.width, self.size.height)
         side = (page.images.shape[1], page.images.shape[2])
         density = self.density if len(page.images) > 1 else 0  # one alone is as large as it fits
-        self.tiling = fit(len(page.images), side, size, self.looks, density=density, classes=len(page.headings))
+        self.tiling = fit(
+            len(page.images), side, size, self.looks, density=density, classes=len(page.headings), least=self.LEAST
+        )  # fmt: skip
         self.first = self.tiling.page_of(min(page.cursor or 0, max(len(page.images) - 1, 0)))
         self.shown = min(len(page.images) - self.first, self.tiling.room)
         ink, variables = self.rich_style.color, self.app.theme_variables

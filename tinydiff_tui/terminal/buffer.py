@@ -29,9 +29,11 @@ class ScreenBuffer:
         self.rough = np.zeros((rows, columns), dtype=np.bool_)
         """Whose greys were painted by number, and so only about as they are."""
 
-    def differing(self, wanted: Cells) -> Mask:
-        """The cells that are not exactly those wanted."""
+    def differing(self, wanted: Cells, *, greys: bool = False) -> Mask:
+        """The cells that are not exactly those wanted; with `greys`, those whose greys have other numbers."""
         shown = self.cells
+        if greys:
+            return _whole_letters(~self.known | _Pixels(shown, wanted).renumbered(), wanted)
         changed = ~self.known | self.rough | (shown.chars != wanted.chars) | (shown.fg != wanted.fg) | (shown.bg != wanted.bg)
         return _whole_letters(changed, wanted)
 

@@ -265,7 +265,7 @@ async def test_a_widget_on_top_is_not_painted_over(terminal: type[Terminal]) -> 
         await app.query_one("#over").remove()
         await pilot.pause()
         await finished(app)
-        assert np.array_equal(shown(app)[:30, :40, :1], images[0] ^ 128)
+        assert np.array_equal(shown(app)[:30, grid.tiling.margin : grid.tiling.margin + 40, :1], images[0] ^ 128)
 
 
 async def test_in_motion_the_widget_is_nearly_right_until_it_rests(terminal: type[Terminal]) -> None:
@@ -280,10 +280,10 @@ async def test_in_motion_the_widget_is_nearly_right_until_it_rests(terminal: typ
         grid.show(images)
         grid.show(images + TOLERANCE)
         assert grid._moving
-        assert (shown(app)[:30, :40] == 100).all()
+        assert (shown(app)[:30, grid.tiling.margin : grid.tiling.margin + 40] == 100).all()
         grid._settle()
         await finished(app)
-        assert (shown(app)[:30, :40] == 100 + TOLERANCE).all()
+        assert (shown(app)[:30, grid.tiling.margin : grid.tiling.margin + 40] == 100 + TOLERANCE).all()
 
 
 @pytest.mark.parametrize("side", ["width", "height"])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _SHORT = {0x0A0A0A * k + 0x080808: 232 + k for k in range(24)} | {0xFFFFFF: 231}
 _WIDEST_GAP = 999
 # Where the parts of a cell's record are; bytes that a cell does not need are 0.
-_MOVE, _OPEN, _FRONT, _AND, _BACK, _CLOSE, _CHAR, _RECORD = 0, 10, 12, 28, 29, 45, 46, 62
+_MOVE, _OPEN, _FRONT, _AND, _BACK, _CLOSE, _CHAR = 0, 10, 12, 28, 29, 45, 46
 
 
 def paint(cells: Cells, changed: NDArray[np.bool_], origin: tuple[int, int], truecolor: bool, *, greys: bool = False) -> str:
@@ -53,14 +53,15 @@ def _records(chars: NDArray[np.uint32], fg: Colours, bg: Colours, truecolor: boo
         chars, fg, bg = numbered(Cells(chars, fg, bg))
     fg = _carried(fg, chars)
     new_fg, new_bg = np.diff(fg, prepend=np.int32(NONE)) != 0, np.diff(bg, prepend=np.int32(NONE)) != 0
-    record = np.zeros((len(chars), _RECORD), dtype=np.uint8)
+    text = _utf8(chars)
+    record = np.zeros((len(chars), _CHAR + text.shape[1]), dtype=np.uint8)
     any_new = new_fg | new_bg
     record[any_new, _OPEN:_FRONT] = (0x1B, ord("["))
     record[:, _FRONT:_AND] = _codes(fg, True, truecolor) * new_fg[:, None]
     record[:, _AND] = (new_fg & new_bg) * ord(";")
     record[:, _BACK:_CLOSE] = _codes(bg, False, truecolor) * new_bg[:, None]
     record[:, _CLOSE] = any_new * ord("m")
-    record[:, _CHAR:] = _utf8(chars)
+    record[:, _CHAR:] = text
     return record
 
 
@@ -78,9 +79,9 @@ def _carried(fg: Colours, chars: NDArray[np.uint32]) -> Colours:
 
 
 def _utf8(chars: NDArray[np.uint32]) -> Bytes:
-    """What each cell writes, as UTF-8, (N, 16)."""
+    """What each cell writes, as UTF-8, (N, 4), or (N, 16) where some are more than a character."""
     end, third, second = 0x80 | chars & 0x3F, 0x80 | chars >> 6 & 0x3F, 0x80 | chars >> 12 & 0x3F
-    out = np.zeros((len(chars), _RECORD - _CHAR), dtype=np.uint8)
+    out = np.zeros((len(chars), 16 if (chars >= MORE).any() else 4), dtype=np.uint8)
     ascii_, long = chars < 0x80, chars >= 0x10000  # all others but a few have three bytes
     out[:, 0] = np.where(ascii_, chars, np.where(long, 0xF0 | chars >> 18 & 7, 0xE0 | chars >> 12 & 0xF))
     out[:, 1] = np.where(ascii_, 0, np.where(long, second, third))

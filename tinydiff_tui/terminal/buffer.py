@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from tinydiff_tui.terminal.cells import LOWER, NONE, NUMBERED, UPPER, Cells, Colours, numbers
+from tinydiff_tui.terminal.cells import LOWER, NONE, UPPER, Cells, Colours, numbers
 from tinydiff_tui.terminal.deferred import np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Mask = NDArray[np.bool_]
-    Differences = NDArray[np.int32]
+    Differences = NDArray[np.uint8]
 else:
     Mask = Differences = object
 
@@ -29,9 +29,11 @@ class ScreenBuffer:
         self.rough = np.zeros((rows, columns), dtype=np.bool_)
         """Whose greys were painted by number, and so only about as they are."""
 
-    def differing(self, wanted: Cells) -> Mask:
-        """The cells that are not exactly those wanted."""
+    def differing(self, wanted: Cells, *, greys: bool = False) -> Mask:
+        """The cells that are not exactly those wanted; with `greys`, those whose greys have other numbers."""
         shown = self.cells
+        if greys:
+            return _whole_letters(~self.known | _Pixels(shown, wanted).renumbered(), wanted)
         changed = ~self.known | self.rough | (shown.chars != wanted.chars) | (shown.fg != wanted.fg) | (shown.bg != wanted.bg)
         return _whole_letters(changed, wanted)
 
@@ -81,9 +83,9 @@ class _Pixels:
     def off(self) -> Differences:
         """By how much the worst pixel of each cell differs, 0 to 255."""
         (upper, lower), (other_upper, other_lower) = self.pairs
-        off = np.maximum(_distance(upper, other_upper), _distance(lower, other_lower))
-        different: Differences = np.where(self.both | self.alike, off, ALL).astype(np.int32)
-        return different
+        off: Differences = np.maximum(_distance(upper, other_upper), _distance(lower, other_lower))
+        off[~(self.both | self.alike)] = ALL
+        return off
 
     def renumbered(self) -> Mask:
         """The cells that differ where greys go by number."""
@@ -99,9 +101,9 @@ def _halves(cells: Cells) -> Mask:
 
 def _distance(a: Colours, b: Colours) -> Differences:
     """The largest difference of red, green or blue; ALL between a colour and a numbered one or none."""
-    plain = (a >= 0) & (b >= 0) & (a < NUMBERED) & (b < NUMBERED)
-    channels = [np.abs((a >> shift & 0xFF) - (b >> shift & 0xFF)) for shift in (0, 8, 16)]
-    far: Differences = np.where(plain, np.maximum(np.maximum(*channels[:2]), channels[2]), np.where(a == b, 0, ALL)).astype(
-        np.int32
-    )
+    first, second = (c.astype("<i4", copy=False).view(np.uint8).reshape(*c.shape, 4) for c in (a, b))  # blue, green, red, kind
+    apart = np.maximum(first, second) - np.minimum(first, second)
+    far: Differences = np.maximum(np.maximum(apart[..., 0], apart[..., 1]), apart[..., 2])
+    special = (first[..., 3] | second[..., 3]) != 0
+    far[special] = np.where(a[special] == b[special], 0, ALL)
     return far

@@ -99,7 +99,7 @@ def tiles(side: tuple[int, int], looks: tuple[str, ...], size: tuple[int, int]) 
     `looks` are those that the terminal can draw, the coarsest (half or shade) first; `size` bounds the largest.
     """
     height, width = side
-    first, *finer = looks if "octant" not in looks else (looks[0], "octant")  # whose dots are square; others stretch a picture
+    first, *finer = looks if "octant" not in looks else (looks[0], "octant")  # whose dots are square
     most = max(1, min(size[0] // max(width, 1), size[1] * 2 // max(height, 1)))
     found = [Tile(first, width * k, -(-height * k // 2), (width * k, height * k)) for k in range(most, 0, -1)]
     for look in finer:

@@ -142,7 +142,7 @@ class CellView(Widget):
             most = int(writer.pace.rate * FRAME_SECONDS / (GREY_BYTES if greys else CELL_BYTES))
             changed = self._buffer.moved(wanted, TOLERANCE, most, greys=greys)
         else:
-            changed = self._buffer.differing(wanted)
+            changed = self._buffer.differing(wanted, greys=self._has_numbers)
         origin, seen = place
         self._buffer.take(changed & ~seen, wanted)  # Textual paints them when they come to light
         changed &= seen

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from core.errors import printable
 from core.files import atomic_write
@@ -53,7 +54,7 @@ def save_loss_plot(
         figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
-        axes.plot(steps, losses, color="0.75", linewidth=0.8, label="raw")
+        axes.plot(steps, losses, color="0.75", linewidth=0.8, marker="" if len(losses) > 1 else ".", label="raw")
         axes.plot(steps, smooth(losses, len(losses) / 25), color="tab:blue", linewidth=1.8, label="smoothed")
         if held_out:
             axes.plot(*zip(*held_out, strict=True), color="tab:cyan", linewidth=1.4, marker=".", label="held out")
@@ -61,10 +62,33 @@ def save_loss_plot(
         axes.set_title(printable(title), parse_math=False)  # a data set may be called $x$
         if all(loss > 0 for loss in [*losses, *(loss for _, loss in held_out)]):
             axes.set_yscale("log")
-        axes.grid(alpha=0.3, which="both")
+        plain_ticks(axes)
+        axes.grid(alpha=0.3)
         axes.legend()
         with atomic_write(path) as file:
             figure.savefig(file, format="png")
+
+
+def plain_ticks(axes: Any) -> None:
+    """Plain numbers at 1, 2 and 5 of each decade, or at steps of 1, 2 or 5 where less than one is shown."""
+    from matplotlib import ticker
+
+    class Number(ticker.Formatter):
+        """As short as tells neighbours apart."""
+
+        def __call__(self, value: float, _: int | None = None) -> str:
+            return f"{value:,.0f}" if abs(value) >= 10 and value == round(value) else f"{value:.6g}"
+
+    across = ticker.MaxNLocator(nbins=8, steps=(1, 2, 5, 10), integer=True, min_n_ticks=1)
+    up: ticker.Locator = ticker.MaxNLocator(nbins=8, steps=(1, 2, 5, 10))
+    low, high = axes.dataLim.intervaly
+    if axes.get_yscale() == "log" and high > 5 * low:
+        up = ticker.LogLocator(subs=(1, 2, 5))
+        axes.set_ylim(bottom=max((tick for tick in up.tick_values(low, high) if tick <= low), default=low))
+    for axis, locator in ((axes.xaxis, across), (axes.yaxis, up)):
+        axis.set_major_locator(locator)
+        axis.set_major_formatter(Number())
+        axis.set_minor_locator(ticker.NullLocator())
 
 
 @contextmanager

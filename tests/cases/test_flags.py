@@ -153,7 +153,7 @@ def test_a_detached_run_has_the_config_that_was_seen_wherever_it_starts(tmp_path
 REFUSED = {
     "an abbreviation that respawned for ever": (["train", "--det"], "unrecognized arguments: --det"),
     "of a value": (["train", "--epoch", "3"], "unrecognized arguments: --epoch 3"),
-    "of another command": (["sample", "--check", "a.pt"], "arguments are required: --checkpoint"),
+    "of another command": (["sample", "--check", "a.pt"], "unrecognized arguments: --check a.pt"),
     "with an equals sign": (["train", "--batch=3"], "unrecognized arguments: --batch=3"),
     "too many digits": (["train", "--epochs", "9" * 5000], "--epochs: 99999999999999999999… is too large a number"),
     "too many for Python": (["visualize", "--num-images", "1" * 10_000], "--num-images: 11111111111111111111… is too large"),

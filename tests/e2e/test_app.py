@@ -17,7 +17,7 @@ import pytest
 from core.runs.folder import RunDir, read_run
 from tests.e2e.terminal import Terminal
 
-KEY_BARS = {"1": "⏎ Open", "2": "] Mark", "3": "Start", "4": "g Generate", "5": "o Open in Sample"}
+KEY_BARS = {"1": "⏎ Open", "2": "] Mark", "3": "Start", "4": "g Generate", "5": "n New run"}
 """Key of a mode -> what its line of keys holds."""
 MODES = dict(zip(KEY_BARS, ("data", "noise", "train", "sample", "runs"), strict=True))
 ENTER, ESCAPE, TAB, CTRL_C, CTRL_S = "\r", "\x1b", "\t", "\x03", "\x13"
@@ -156,7 +156,7 @@ def test_from_data_to_samples_with_keys_only_at_80x24(start: Start, tmp_path: Pa
         check(app, "4")
 
         app.send("5")
-        app.until(lambda: re.search(r"outputs +stopped +glyphs +tiny", app.text))
+        app.until(lambda: re.search(r"outputs +■ stopped +\d", app.text))
         check(app, "5")
 
         app.send("q")
@@ -256,7 +256,7 @@ def test_a_run_outlives_the_app_that_it_was_started_in(start: Start, tmp_path: P
         app.until(lambda: re.search(r"outputs +running +glyphs +tiny", app.text))
         app.until("x Stop+save")
         app.send("x")
-        app.until(lambda: re.search(r"outputs +stopped +glyphs +tiny", app.text))
+        app.until(lambda: re.search(r"outputs +■ stopped +\d", app.text))
         app.send("q")
         assert app.end() == 0
     assert check_stopped(run.path) > step > 0
@@ -337,10 +337,10 @@ def test_an_unreadable_run_stands_among_the_good_ones(start: Start, tmp_path: Pa
     with start() as app:
         app.until(KEY_BARS["1"])
         app.send("5")
-        app.until(lambda: all(re.search(rf"{name} +finished", app.text) for name in ("good", "fine")))
-        assert re.search(r"bad.run\.json.* unreadable", app.text) or "cannot be read" in app.text, app.text
+        app.until(lambda: all(re.search(rf"{name} +✓ finished", app.text) for name in ("good", "fine")))
+        assert re.search(r"bad +✗ unreadable", app.text), app.text
         check(app, "5")
-        app.send(*"jorld l", "\x1b[A", "\x1b[A", "r", " ", "\x1b[B", " ")
+        app.send("\x1b[F", *"jorld lgmN", " ", "\x1b[B", " ")  # on the last, which is the unreadable one
         app.until(KEY_BARS["5"])
         app.send("q")
         assert app.end() == 0 and app.restored

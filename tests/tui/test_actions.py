@@ -252,5 +252,9 @@ async def test_actions_of_runs(tmp_path: Path, tiny_run: Path) -> None:
         await until(pilot, lambda: train.outcome == "stopped")
         await pilot.press("5")
         await until(pilot, lambda: pilot.app.current_mode == "runs")
+        await drive("new_run", lambda: pilot.app.current_mode)
+        assert not train.has_class("-running")  # the form, and not the run that was stopped
+        await pilot.press("5")
+        await until(pilot, lambda: pilot.app.current_mode == "runs")
         await drive("open", lambda: pilot.app.current_mode)
         assert drive.done == {binding.action for binding in bindings(RunsScreen)}

@@ -18,6 +18,7 @@ from core.runs.remarks import read_verdicts
 from tests.tui.modes import at_mode, start, until
 from tests.tui.test_sample import ready
 from tinydiff_tui.cli import run
+from tinydiff_tui.screens.runs import RunsScreen
 from tinydiff_tui.screens.verdict import IMAGES, Verdict
 
 pytestmark = pytest.mark.usefixtures("hasty_judge")
@@ -76,6 +77,20 @@ async def test_train_judges_its_newest_checkpoint_and_escape_stops_the_judge(
         await pilot.press("escape")
         await until(pilot, lambda: not pilot.app.jobs.running("judge"))  # type: ignore[attr-defined]
         assert not read_verdicts(RunDir(tmp_path / "outputs"))
+
+
+async def test_what_the_judge_says_in_runs_stands_in_the_table(tmp_path: Path, tiny_run: Path) -> None:
+    shutil.copytree(tiny_run, tmp_path / "outputs")
+    async with at_mode("runs", tmp_path) as pilot:
+        screen = pilot.app.screen
+        assert isinstance(screen, RunsScreen)
+        await until(pilot, lambda: len(screen.shown) == 1)
+        await pilot.press("j")
+        await until(pilot, lambda: "Inception" in said(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: screen.shown[0].verdict is not None)
+        (kept,) = read_verdicts(RunDir(tmp_path / "outputs"))
+        assert f"{kept.distance:.2f}" in [str(cell) for cell in screen.table.get_row_at(0)]
 
 
 async def test_no_judge_is_trained_that_was_not_wanted(tmp_path: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

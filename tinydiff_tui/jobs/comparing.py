@@ -19,8 +19,6 @@ from tinydiff_tui.terminal.cells import Pixels
 
 COUNT = 10
 """Noises that every run draws, one a column."""
-_BACKGROUND, _INK = 32, (230, 230, 230)
-_MARGIN, _TOP = 120, 14  # pixels of a sheet that its labels take
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class Comparison:
         """All rows as uint8 (rows, COUNT, H, W, C), of one size and one number of channels; what is not there is dark."""
         sizes = [row.pictures.shape[1:] for row in self.rows if row.pictures is not None]
         height, width, channels = (max(sides) for sides in zip(*sizes, strict=True)) if sizes else (1, 1, 1)
-        whole = np.full((len(self.rows), COUNT, height, width, channels), _BACKGROUND, dtype=np.uint8)
+        whole = np.full((len(self.rows), COUNT, height, width, channels), images.BACKGROUND, dtype=np.uint8)
         for place, row in zip(whole, self.rows, strict=True):
             if row.pictures is not None:
                 h, w = row.pictures.shape[1:3]
@@ -150,24 +148,8 @@ def _modified(path: Path) -> int:
 
 def save_sheet(path: Path, comparison: Comparison) -> Iterator[Path]:
     """Write the rows as PNG, the name of its run before each and the heading above each column, as an iterator of one."""
-    from PIL import Image, ImageDraw
-
     pictures = comparison.pictures
     sheet = images.grid(pictures.reshape(-1, *pictures.shape[2:]), COUNT)
-    height, width = (side + images.GAP for side in pictures.shape[2:4])
-    canvas = Image.new("RGB", (_MARGIN + sheet.shape[1], _TOP + sheet.shape[0]), (_BACKGROUND,) * 3)
-    canvas.paste(images.to_pil(sheet), (_MARGIN, _TOP))
-    draw = ImageDraw.Draw(canvas)
-    for row, drawn in enumerate(comparison.rows):
-        text = f"{_plain(drawn.name)}\n{drawn.how}" if height > _TOP else _plain(drawn.name)
-        draw.text((4, _TOP + row * height + 2), text, fill=_INK, font_size=9)
-    for column, heading in enumerate(comparison.headings):
-        most = max(1, width // 6)
-        draw.text((_MARGIN + column * width + 2, 2), _plain(heading)[:most], fill=_INK, font_size=9)
-    images.save_png(path, np.asarray(canvas))
+    rows = [f"{row.name}\n{row.how}" for row in comparison.rows]
+    images.save_png(path, sheet, headings=comparison.headings, rows=rows)
     yield path
-
-
-def _plain(text: str) -> str:
-    """A text in the letters that every font has, as long as the margin is wide."""
-    return text.encode("ascii", "replace").decode()[-_MARGIN // 6 :]

@@ -102,9 +102,4 @@ class Noising:
 
     def save_strip(self, path: Path, schedule: str) -> None:
         """Write x_t at the marks, side by side under their t, as PNG."""
-        row = self.film(schedule)
-        scale = max(1, 64 // row.shape[1])
-        picture = images.grid(row, len(MARKS)).repeat(scale, axis=0).repeat(scale, axis=1)
-        step = (row.shape[2] + images.GAP) * scale
-        columns = [images.GAP * scale + i * step for i in range(len(MARKS))]
-        images.save_png(path, images.label_row(picture, [f"t={t}" for t in MARKS], columns), scale=1)
+        images.save_png(path, images.grid(self.film(schedule), len(MARKS)), headings=[f"t={t}" for t in MARKS])

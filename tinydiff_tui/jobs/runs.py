@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from core.errors import UserError
 from core.runs import pace
 from core.runs.folder import RunDir, RunInfo, UnreadableRun, find_runs
@@ -25,7 +27,7 @@ class RunRow:
     """One line of the list; `info` is None for a run that cannot be read, and `error` says why.
 
     `loss` is the mean of the last lines of metrics, `seconds` the time spent on training; both are nan while unknown. `verdict`
-    is the judge's best.
+    is the judge's best, `nearest` the least distance that a judge told while the run was trained.
     """
 
     key: str
@@ -36,6 +38,7 @@ class RunRow:
     loss: float = math.nan
     seconds: float = math.nan
     verdict: Verdict | None = None
+    nearest: float = math.nan
     note: str = ""
     curve: LossCurve | None = None
     held_out: LossCurve | None = None
@@ -45,6 +48,11 @@ class RunRow:
     @property
     def status(self) -> str:
         return self.info.status if self.info else "unreadable"
+
+    @property
+    def distance(self) -> float:
+        """What the judge says of the run where it was asked, else what it said while the run was trained."""
+        return self.verdict.distance if self.verdict else self.nearest
 
     @property
     def live(self) -> bool:
@@ -59,17 +67,17 @@ class RunRow:
         return (
             self.status,
             number(self.loss),
-            number(self.verdict.distance, ".2f") if self.verdict else "–",
+            number(self.distance, ".2f"),
             f"{short_count(self.step)}/{short_count(self.info.total_steps)}",
             duration(self.seconds),
+            ago(time.time() - self.info.started),
             printable(config.dataset),
             f"{config.model} {config.objective}",
             self.note,
-            ago(time.time() - self.info.started),
         )
 
 
-COLUMNS = ("run", "status", "loss", "distance", "step", "trained", "data set", "model", "note", "age")
+COLUMNS = ("run", "status", "loss", "distance", "step", "trained", "age", "data set", "model", "note")
 FALLING = frozenset(("step", "trained"))
 """Columns whose largest value comes first."""
 _STATUSES = ("running", "paused", "stopped", "finished", "crashed", "diverged")
@@ -89,7 +97,7 @@ def arranged(rows: Sequence[RunRow], text: str, column: str, *, back: bool) -> t
 
 def _words_of(row: RunRow) -> str:
     """What a filter looks at: name, status, data set, model and note."""
-    status, *_, dataset, model, note, _ = row.cells
+    status, *_, dataset, model, note = row.cells
     return "\n".join((row.name, status, dataset, model, note)).casefold()
 
 
@@ -97,8 +105,7 @@ def _value(row: RunRow, column: str) -> object:
     """What a row is sorted by; None where it has no such thing."""
     info = row.info
     assert info is not None
-    distance = row.verdict.distance if row.verdict else math.nan
-    numbers = {"loss": row.loss, "distance": distance, "step": row.step, "trained": row.seconds, "age": -info.started}
+    numbers = {"loss": row.loss, "distance": row.distance, "step": row.step, "trained": row.seconds, "age": -info.started}
     if column in numbers:
         return None if math.isnan(numbers[column]) else numbers[column]
     if column == "status":
@@ -140,6 +147,7 @@ class _Followed:
     series: Series = field(default_factory=Series)
     held_out: Series = field(default_factory=Series)
     lately: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=pace.LINES))
+    nearest: float = math.nan
     remarked: tuple[object, ...] = ()
     verdict: Verdict | None = None
     note: str = ""
@@ -205,6 +213,7 @@ class RunList:
             loss=mean([entry["loss"] for entry in lately]),
             seconds=_seconds(lately[-1]) if lately else math.nan,
             verdict=followed.verdict,
+            nearest=followed.nearest,
             note=followed.note,
             curve=followed.series.curve(name),
             held_out=followed.held_out.curve(name),
@@ -220,6 +229,8 @@ class RunList:
             followed.series.add(entry["step"], [entry["loss"]])
             if "held_out" in entry:
                 followed.held_out.add(entry["step"], [entry["held_out"]])
+            if "distance" in entry:
+                followed.nearest = float(np.fmin(followed.nearest, entry["distance"]))  # nan is none
             followed.lately.append(entry)
             self._lines_left -= 1
             if self._lines_left <= 0:

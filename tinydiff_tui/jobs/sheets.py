@@ -7,7 +7,6 @@ import numpy as np
 from tinydiff_tui.terminal.cells import Pixels
 
 MOST_PIXELS = 1 << 24
-MOST_SCALE = 16  # pixels that one of a sample is drawn wide in a PNG
 BACKGROUND = 32  # of the gaps, as core.images.grid leaves them
 
 
@@ -36,21 +35,24 @@ def read_samples(path: Path) -> Pixels | None:
     """The images of a PNG that core.images.save_png wrote; None for a file that is none, or is too large."""
     from PIL import Image
 
+    from core.images import saved_picture
+
     try:
         with Image.open(path, formats=["PNG"]) as picture:
             if picture.width * picture.height > MOST_PIXELS or picture.mode not in ("L", "RGB"):
                 return None
-            pixels = np.asarray(picture)
+            saved = saved_picture(picture)
+            pixels = np.asarray(picture) if saved is None else saved.picture
     except Exception:  # what Pillow says of a file that lies has no end of names
         return None
     pixels = pixels.reshape(*pixels.shape[:2], -1)
-    scale = next(scale for scale in range(MOST_SCALE, 0, -1) if _enlarged(pixels, scale))
-    return cut(pixels[::scale, ::scale])
+    if saved is None and _is_doubled(pixels):
+        pixels = pixels[::2, ::2]
+    return cut(pixels)
 
 
-def _enlarged(pixels: Pixels, scale: int) -> bool:
-    """Whether every pixel of a smaller picture was drawn so many pixels wide and high."""
-    if pixels.shape[0] % scale or pixels.shape[1] % scale:
+def _is_doubled(pixels: Pixels) -> bool:
+    """Whether every pixel was drawn two wide and high, as they were in files that do not say so."""
+    if pixels.shape[0] % 2 or pixels.shape[1] % 2:
         return False
-    blocks = pixels.reshape(pixels.shape[0] // scale, scale, pixels.shape[1] // scale, scale, -1)
-    return bool((blocks == blocks[:, :1, :, :1]).all())
+    return all(bool((pixels[y::2, x::2] == pixels[::2, ::2]).all()) for y, x in ((0, 1), (1, 0), (1, 1)))

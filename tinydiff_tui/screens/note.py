@@ -13,8 +13,6 @@ from tinydiff_tui.text import printable
 class Note(Panel):
     """The note on a run, to be changed; enter gives it to `keep`, escape leaves it as it was."""
 
-    DEFAULT_CSS = "Note Input { border: none; padding: 0; height: 1; background: $panel; }"
-
     def __init__(self, name: str, text: str, keep: Callable[[str], object]) -> None:
         super().__init__()
         self.keep = keep
@@ -23,7 +21,7 @@ class Note(Panel):
 
     def compose(self) -> ComposeResult:
         with self.frame(f"Note on {printable(self.run_name)}", "enter keeps it · escape leaves it as it was"):
-            yield Input(self.text, max_length=MOST_NOTE, placeholder="what this run is about")
+            yield Input(self.text, max_length=MOST_NOTE, placeholder="what this run is about", compact=True)
 
     def on_mount(self) -> None:
         self.query_one(Input).focus()

@@ -1,6 +1,6 @@
 """What is done to the run under the cursor, or by the marked ones: judged, annotated, resumed, deleted, drawn from."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -39,6 +39,7 @@ class RunActions(ModeScreen):
         key("sample", "ask('sample')", "Have a live run draw samples of its averaged weights"),
         key("stop", "ask('stop')", "Have a live run stop and save", label="Stop+save"),
         key("save", "save", "Save the rows of the same noises as a PNG"),
+        key("new", "new_run", "Train another run, in Train", label="New run"),
     ]
 
     def __init__(self) -> None:
@@ -46,6 +47,7 @@ class RunActions(ModeScreen):
         self.comparison: Comparison | None = None
         """What was last drawn of the same noises."""
         self._known: dict[tuple[Path, int, int], DrawnRow] = {}
+        self._waiting: Callable[[], None] | None = None
 
     @property
     def chosen(self) -> RunRow | None:
@@ -87,7 +89,7 @@ class RunActions(ModeScreen):
             await self.app.open_in_sample(checkpoint)
 
     def action_judge(self) -> None:
-        if (checkpoint := self._checkpoint()) is not None and self._ready():
+        if (checkpoint := self._checkpoint()) is not None and self._ready(self.action_judge):
             self.app.push_screen(Verdict(checkpoint, SampleConfig(num_images=IMAGES)), lambda _: self.look())
 
     def _checkpoint(self) -> Path | None:
@@ -99,14 +101,23 @@ class RunActions(ModeScreen):
             self.notify("this run has no checkpoint yet", severity="warning")
         return row.info.checkpoint
 
-    def _ready(self) -> bool:
-        if not self.app.engine_ready:
-            self.notify(self.app.engine_error or "the engine is still being loaded; try again in a moment", severity="warning")
+    def engine_loaded(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and self is self.app.screen:  # whoever went on wants it no more
+            waiting()
+
+    def _ready(self, action: Callable[[], None]) -> bool:
+        """Whether the engine is there; else the action is done as soon as it is."""
+        if self.app.engine_error:
+            self.notify(self.app.engine_error, severity="error")
+        elif not self.app.engine_ready:
+            self._waiting = action
+            self.notify("the engine is still being loaded; this is done as soon as it is there")
         return self.app.engine_ready
 
     def action_compare(self) -> None:
         """Draw the same noises by the runs that are compared; other ones when these are there already."""
-        if not self._ready() or self.drawing:
+        if self.drawing or not self._ready(self.action_compare):
             return
         from tinydiff_tui.jobs.comparing import Comparing, Contestant
 
@@ -140,6 +151,12 @@ class RunActions(ModeScreen):
             yield text
 
         self.app.jobs.start("note", write, self, lambda kept: kept)
+
+    async def action_new_run(self) -> None:
+        await self.app.switch_mode("train")
+        train = self.app.train_screen
+        if train is not None and train.check_action("new_run", ()):
+            train.action_new_run()
 
     async def action_resume(self) -> None:
         row = self.chosen

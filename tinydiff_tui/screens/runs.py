@@ -52,7 +52,7 @@ class RunsScreen(RunActions):
     RunsScreen #runs { height: auto; max-height: 42%; }
     RunsScreen.-low #runs { max-height: 55%; }
     RunsScreen RunViews { height: 1fr; }
-    RunsScreen #filter { display: none; height: 1; border: none; padding: 0; background: $panel; }
+    RunsScreen #filter { display: none; }
     RunsScreen #runs Empty { display: none; height: 3; }
     RunsScreen.-none #runs Empty { display: block; }
     RunsScreen.-none RunTable { display: none; }
@@ -77,7 +77,7 @@ class RunsScreen(RunActions):
 
     def compose_mode(self) -> ComposeResult:
         with Box(title="runs", id="runs"):
-            yield Input(placeholder="words to find; enter keeps them, escape shows all runs", id="filter")
+            yield Input(placeholder="words to find; enter keeps them, escape shows all runs", id="filter", compact=True)
             yield RunTable()
             yield Empty("looking for runs …")
         yield RunViews()
@@ -159,7 +159,7 @@ class RunsScreen(RunActions):
         self._show()
 
     def _how_to_begin(self) -> str:
-        return f"No run below {printable(str(self.app.cwd))} yet: train one (3), and it stands here from its first step on."
+        return f"There is no run below {printable(str(self.app.cwd))} yet: n trains one, which stands here at once."
 
     def point_at(self, folder: Path) -> None:
         """Put the cursor on the run in this folder, as soon as it is in the list."""

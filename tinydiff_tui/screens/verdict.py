@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 from rich.console import Group
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -45,10 +45,9 @@ class Verdict(Panel):
         """Whether the work waits for an answer; set in its thread, and taken back here."""
 
     def compose(self) -> ComposeResult:
-        with Vertical():
+        with self.frame("The judge, a classifier of the data set", "escape closes"):
             with VerticalScroll():
-                title = f"{printable(str(self.checkpoint))}, as judged by a classifier of its data set"
-                yield Static(Text(title, style="bold"))
+                yield Static(Text(printable(str(self.checkpoint)), style="bold"))
                 yield Static("reading the model …", id="verdict")
             yield OptionList(Option("Train the judge now", id="train"), Option("Not now", id="close"))
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from tinydiff_tui.terminal.cells import LOWER, NONE, NUMBERED, UPPER, Cells, Colours, numbered
+from tinydiff_tui.terminal.cells import LOWER, NONE, NUMBERED, UPPER, Cells, Colours, numbers
 from tinydiff_tui.terminal.deferred import np
 
 if TYPE_CHECKING:
@@ -31,21 +31,21 @@ class ScreenBuffer:
 
     def differing(self, wanted: Cells) -> Mask:
         """The cells that are not exactly those wanted."""
-        return _whole_letters(~self.known | self.rough | _unlike(self.cells, wanted), wanted)
+        shown = self.cells
+        changed = ~self.known | self.rough | (shown.chars != wanted.chars) | (shown.fg != wanted.fg) | (shown.bg != wanted.bg)
+        return _whole_letters(changed, wanted)
 
     def moved(self, wanted: Cells, tolerance: int, most: int, *, greys: bool = False) -> Mask:
         """The cells of which a pixel is off by more than `tolerance`; of more than about `most`, the worst of them. With `greys`,
         those whose greys have other numbers."""
-        off = _off(self.cells, wanted)
+        pixels = _Pixels(self.cells, wanted)
+        off = pixels.off()
         count = off.size
         if most < count:
             tolerance = max(tolerance, min(ALL - 1, int(np.partition(off, count - most, axis=None)[count - most])))
         far = off > tolerance
         if greys:
-            at = np.flatnonzero(far)
-            far.flat[at] = _unlike(
-                *(numbered(Cells(c.chars.take(at), c.fg.take(at), c.bg.take(at))) for c in (self.cells, wanted))
-            )
+            far &= pixels.renumbered()
         return _whole_letters(~self.known | far, wanted)
 
     def take(self, painted: Mask, wanted: Cells, *, rough: bool = False) -> None:
@@ -56,11 +56,6 @@ class ScreenBuffer:
         self.rough = self.rough | painted if rough else self.rough & ~painted
 
 
-def _unlike(a: Cells, b: Cells) -> Mask:
-    different: Mask = (a.chars != b.chars) | (a.fg != b.fg) | (a.bg != b.bg)
-    return different
-
-
 def _whole_letters(changed: Mask, wanted: Cells) -> Mask:
     """Both cells of a letter that has two (the second is code point 0), where one of them is to be painted."""
     second = wanted.chars[:, 1:] == 0
@@ -69,17 +64,37 @@ def _whole_letters(changed: Mask, wanted: Cells) -> Mask:
     return changed
 
 
-def _off(a: Cells, b: Cells) -> Differences:
-    """By how much the worst pixel of each cell differs, 0 to 255."""
-    halves = np.array([ord(" "), ord(UPPER), ord(LOWER)], dtype=np.uint32)
-    both = np.isin(a.chars, halves) & np.isin(b.chars, halves)  # two pixels each, one above the other
-    pairs = [
-        (np.where(both, np.where(c.chars == ord(UPPER), c.fg, c.bg), c.fg), np.where(both & (c.chars == ord(LOWER)), c.fg, c.bg))
-        for c in (a, b)
-    ]
-    off = np.maximum(_distance(pairs[0][0], pairs[1][0]), _distance(pairs[0][1], pairs[1][1]))
-    different: Differences = np.where(both | (a.chars == b.chars), off, ALL).astype(np.int32)
-    return different
+class _Pixels:
+    """The two pixels of each cell, one above the other, of two drawings; of other characters than half-blocks its two colours."""
+
+    def __init__(self, a: Cells, b: Cells) -> None:
+        self.both = _halves(a) & _halves(b)
+        self.alike = a.chars == b.chars
+        self.pairs = [
+            (
+                np.where(self.both, np.where(c.chars == ord(UPPER), c.fg, c.bg), c.fg),
+                np.where(self.both & (c.chars == ord(LOWER)), c.fg, c.bg),
+            )
+            for c in (a, b)
+        ]
+
+    def off(self) -> Differences:
+        """By how much the worst pixel of each cell differs, 0 to 255."""
+        (upper, lower), (other_upper, other_lower) = self.pairs
+        off = np.maximum(_distance(upper, other_upper), _distance(lower, other_lower))
+        different: Differences = np.where(self.both | self.alike, off, ALL).astype(np.int32)
+        return different
+
+    def renumbered(self) -> Mask:
+        """The cells that differ where greys go by number."""
+        (upper, lower), (other_upper, other_lower) = ([numbers(part) for part in pair] for pair in self.pairs)
+        different: Mask = (upper != other_upper) | (lower != other_lower) | ~(self.both | self.alike)
+        return different
+
+
+def _halves(cells: Cells) -> Mask:
+    halves: Mask = (cells.chars == ord(" ")) | (cells.chars == ord(UPPER)) | (cells.chars == ord(LOWER))
+    return halves
 
 
 def _distance(a: Colours, b: Colours) -> Differences:

@@ -96,12 +96,13 @@ def pack(picture: Pixels, *, greys: bool = False) -> Colours:
 
 def numbered(cells: Cells) -> Cells:
     """Cells with their greys as numbers of the terminal's 256, which are shorter to write, and all that some have."""
-    fg, bg = _numbers(cells.fg), _numbers(cells.bg)
+    fg, bg = numbers(cells.fg), numbers(cells.bg)
     flat = (fg == bg) & (fg != NONE)
     return Cells(np.where(flat, np.uint32(ord(" ")), cells.chars), np.where(flat, np.int32(NONE), fg), bg)
 
 
-def _numbers(colours: Colours) -> Colours:
+def numbers(colours: Colours) -> Colours:
+    """Colours with greys as the nearest of the terminal's 256."""
     grey = (colours & 0xFFFF) == colours >> 8
     near: Colours = np.where(grey, _grey_numbers()[colours & 0xFF], colours)
     return near

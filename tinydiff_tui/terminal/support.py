@@ -30,11 +30,13 @@ def ascii_only() -> bool:
 
 
 def terminal_look(widget: Widget) -> str:
-    """What the terminal can show: colours, greys (256 colours: greys by number) or shades (ASCII, no colours)."""
-    if widget.app.no_color or ascii_only():
-        return "shades"
-    system = widget.app.console.color_system
-    if system in (None, "standard", "windows"):
+    """What the terminal of the app can show, as `colours_of` says it."""
+    return colours_of(widget.app.console.color_system, no_color=widget.app.no_color)
+
+
+def colours_of(system: str | None, *, no_color: bool) -> str:
+    """What a terminal of Rich's colour system shows: colours, greys (of 256: by number) or shades (ASCII, no colours)."""
+    if no_color or ascii_only() or system in (None, "standard", "windows"):
         return "shades"
     return "greys" if system == "256" else "colours"
 

@@ -257,7 +257,7 @@ def _body(
 def _x_axis(box: _Box, margin: int, room: int, unit: str, rows: int) -> Iterator[Row]:
     """The axis with its ticks, where it has two rows, and their labels; behind the last one the unit, where there is room."""
     timed = unit == "time"
-    marks = (clock_ticks if timed else ticks)(box.left, box.right, max(3, box.columns // 12))
+    marks = (clock_ticks if timed else ticks)(box.left, box.right, max(3, box.columns // 10))
     step = marks[1] - marks[0] if len(marks) > 1 else 1.0
     labels = [(clock_label if timed else number_label)(mark, step) for mark in marks]
     places = [box.column(mark) for mark in marks]

@@ -87,6 +87,8 @@ def _set_line(name: str, standing: str, opened: bool) -> Content:
 class ClassList(SideList):
     """All images, then those of each class, with a bar a class; the line under the cursor is what is shown."""
 
+    DEFAULT_CSS = "ClassList { min-height: 1; }"  # without height it would not be told its width, which the bars need
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._labels: Sequence[str] = ()

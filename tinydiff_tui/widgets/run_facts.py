@@ -1,5 +1,6 @@
 """What there is to say of a run, and in what fields several of them differ."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 
@@ -41,6 +42,8 @@ def _said(row: RunRow) -> list[tuple[str, str]]:
     if (v := row.verdict) is not None:
         how = f"{v.count:,} images, {v.sampler} {v.evaluations}, step {v.step:,}, {ago(time.time() - v.time)} ago"
         said.append(("judge", f"distance {v.distance:.3g}, where real images have {v.floor:.3g}: {how}"))
+    elif math.isfinite(row.nearest):
+        said.append(("judge", f"distance {row.nearest:.3g} at its best while it was trained"))
     return [*said, ("note", row.note)] if row.note else said
 
 

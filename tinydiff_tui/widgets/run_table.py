@@ -19,7 +19,7 @@ COLOURS = ("x0", "loss", "x0-hat", "epsilon", "x-t", "held")
 FAILED = ("crashed", "diverged")
 _NUMBERS = ("loss", "distance", "step", "trained", "age")
 _MOST = {"run": 28, "note": 60, "data set": 24}
-_NARROW_NAME = 16
+_NARROW_NAME = 14
 
 
 class RunTable(DataTable[Text]):
@@ -34,7 +34,7 @@ class RunTable(DataTable[Text]):
 
     DEFAULT_CSS = """
     RunTable { height: auto; max-height: 100%; background: $background; scrollbar-size-horizontal: 0; }
-    RunTable:focus { background-tint: $foreground 0%; }
+    RunTable:focus, RunTable:focus > .datatable--header { background-tint: $foreground 0%; }
     RunTable > .datatable--header { background: $background; color: $axis; text-style: bold; }
     RunTable > .datatable--header-hover { background: $frame; color: $foreground; }
     RunTable > .datatable--fixed { background: $background; color: $foreground; }
@@ -73,7 +73,7 @@ class RunTable(DataTable[Text]):
         widths = [column.content_width for column in self.ordered_columns]  # growing is quick, shrinking looks at all rows
         for y, (row, old) in enumerate(zip(cells, self._shown, strict=True)):
             for x, (cell, was) in enumerate(zip(row, old, strict=True)):
-                if cell != was:
+                if (cell.plain, cell.style) != (was.plain, was.style):
                     self.update_cell_at(Coordinate(y, x), cell, update_width=cell.cell_len > widths[x])
 
     def _cells(self, row: RunRow, colour: str | None) -> list[Text]:

@@ -1,5 +1,6 @@
 """What stands below the table of runs: their loss curves, what they are or differ in, and their pictures."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -151,7 +152,7 @@ class RunViews(Vertical):
         self, comparison: "Comparison", runs: Sequence[RunRow], colours: Mapping[str, str], *, going: bool
     ) -> None:
         """What each run made of the same noises, a row a run; `going`: more of it is on its way."""
-        distances = {row.key: f"distance {number(row.verdict.distance, '.2f')}" for row in runs if row.verdict}
+        distances = {row.key: f"distance {number(row.distance, '.2f')}" for row in runs if math.isfinite(row.distance)}
         names = short_names(runs)
         labels = [
             Label(names.get(row.key, row.name), colours.get(row.key, "loss"), _below(row, distances.get(row.key, "")))

@@ -17,6 +17,9 @@ from tinydiff_tui.terminal.tiling import Layout, Page, Tile, tiles
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 from tinydiff_tui.widgets.run_table import head, tail
 
+FEW = 5
+"""Columns for which pictures are drawn by finer blocks."""
+
 
 @dataclass(frozen=True)
 class Label:
@@ -28,12 +31,17 @@ class Label:
 
 
 def row_tile(rows: int, columns: int, side: tuple[int, int], size: tuple[int, int], looks: tuple[str, ...], density: int) -> Tile:
-    """How the pictures are drawn. All rows are there to be compared, so they come before fidelity; fidelity before columns."""
+    """How the pictures are drawn. All rows are there to be compared, so they come before fidelity; fidelity before columns, but
+    for the last FEW; pictures larger than they are only where all columns are there."""
     known, own = tiles(side, looks, size)
+
+    def across(tile: Tile) -> bool:
+        wanted = columns if tile.dots[1] > side[0] else min(columns, FEW)
+        return wanted * (tile.columns + 1) <= size[0] + 1
+
     fitting = [i for i, tile in enumerate(known) if 1 + rows * tile.rows <= size[1] and tile.columns <= size[0]]
     least = fitting[0] if fitting else len(known) - 1
-    whole = next((i for i in fitting if columns * (known[i].columns + 1) <= size[0] + 1), len(known))
-    chosen = whole if whole <= own else max(own, least)
+    chosen = next((i for i in fitting if i <= own and across(known[i])), max(own, least))
     return known[min(max(chosen + density, 0), len(known) - 1)]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from textual.binding import Binding
 from textual.pilot import Pilot
-from textual.widgets import Input, Static
+from textual.widgets import DataTable, Input, Static
 
 from core.runs.folder import RunDir, read_run
 from tests.tui import test_data
@@ -95,6 +95,10 @@ async def test_actions_of_the_app(tmp_path: Path) -> None:
             await drive(action, lambda: app.screen)
             await pilot.press("escape")
             await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        app.screen.query_one(DataTable).focus()
+        await drive("jump", lambda: app.screen)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
         await drive("toggle_theme", lambda: app.theme)
         await drive("toggle_theme", lambda: app.theme)
         assert drive.done | {"ask_quit"} == {b.action for b in type(app).BINDINGS if isinstance(b, Binding)}

@@ -67,7 +67,7 @@ async def test_help_lists_every_binding_with_an_explanation(tmp_path: Path) -> N
     async with at_mode("runs", tmp_path) as pilot:
         groups = dict(key_groups(pilot.app.screen))
         assert {text for _, text in groups["Everywhere"]} >= {"Look at data sets", "All keys that work now"}
-        assert any("curves" in text for _, text in groups["Runs"])
+        assert any("Look for runs" in text for _, text in groups["Runs"])
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(pilot.app.screen, Help))
         await pilot.press("question_mark")

@@ -16,6 +16,7 @@ from textual.widgets import DataTable, Input, Select, Static
 
 from core.runs.metrics import MetricsReader
 from tests.tui.modes import at_mode, fill, until
+from tests.tui.test_runs import about, runs_screen
 from tinydiff_tui.app.app import TinydiffApp
 from tinydiff_tui.jobs.runs import RunList
 from tinydiff_tui.jobs.sheets import read_samples
@@ -375,8 +376,7 @@ async def test_a_run_that_failed_says_so(status: str, says: str, tmp_path: Path,
     info["status"] = "running" if status == "crashed" else status  # nobody holds its lock
     (tmp_path / "run" / "run.json").write_text(json.dumps(info))
     async with at_mode("runs", tmp_path, (120, 40)) as pilot:
-        about = pilot.app.screen.query_one("#about", Static)
-        await until(pilot, lambda: says in str(about.content))
+        await until(pilot, lambda: says in about(runs_screen(pilot)))
         assert {"resume", "delete"} <= {active.binding.action for active in pilot.app.screen.active_bindings.values()}
         assert "ask('pause')" not in {active.binding.action for active in pilot.app.screen.active_bindings.values()}
 

@@ -270,6 +270,12 @@ class PixelGrid(CellView):
         return arrange(page, self.tiling, size, background, colours, first=self.first)
 
 
+class SampleGrid(PixelGrid):
+    """What a model draws. Two pictures say little of it, and the one under the cursor stands exact beside, or zoomed."""
+
+    LEAST = 5
+
+
 def _number(colour: str) -> int:
     """#rrggbb as a colour of cells; NONE for anything else."""
     return int(colour[1:7], 16) if colour.startswith("#") and len(colour) >= 7 else NONE

@@ -13,6 +13,7 @@ from tests.tui.modes import at_mode, left, until
 from tinydiff_tui.app.app import TinydiffApp
 from tinydiff_tui.app.settings import load_settings, settings_file
 from tinydiff_tui.screens.base import ModeScreen
+from tinydiff_tui.screens.jump import Jump
 from tinydiff_tui.screens.panels import Code, Explain, Help, explanation, key_groups, references, source_of
 from tinydiff_tui.widgets.key_bar import MODES, KeyBar
 
@@ -92,6 +93,23 @@ async def test_the_palette_runs_a_binding(tmp_path: Path) -> None:
         )
         await pilot.press("down", "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, Explain))
+
+
+async def test_the_jump_says_when_there_is_nothing_to_jump_to(tmp_path: Path) -> None:
+    async with at_mode("noise", tmp_path) as pilot:
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Jump))
+        how = pilot.app.screen.query_one("#how", Static)
+        assert "nothing here takes the focus" in str(how.content)
+
+
+async def test_the_keys_take_the_colours_of_another_theme(tmp_path: Path) -> None:
+    async with at_mode("data", tmp_path) as pilot:
+        bar, before = pilot.app.screen.query_one(KeyBar), pilot.app.theme_variables["accent"].lower()
+        assert before in repr(bar.content)
+        await pilot.press("t")
+        accent = pilot.app.theme_variables["accent"].lower()
+        await until(pilot, lambda: accent in repr(bar.content))
 
 
 async def test_the_theme_is_remembered(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ async def test_a_plan_of_a_budget_and_one_that_nothing_was_measured_for(tmp_path
         screen = train_screen(pilot)
         await fill(pilot, budget="1m")
         shown = screen.query_one("#lines", Static)
-        await until(pilot, lambda: "1:00 here" in str(shown.content) and "about" in str(shown.content))
+        await until(pilot, lambda: "1:00 here" in str(shown.content) and "≈" in str(shown.content))
         config = placed(screen.query_one(TrainForm).read(), tmp_path, None)
         (plan,) = Planner().plan(config, busy=True)
         assert (plan.steps, plan.parameters) == (0, 0)

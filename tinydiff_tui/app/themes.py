@@ -57,7 +57,7 @@ THEMES = (
             "frame": "#c3c6cc",
             "grid": "#d3d5d9",
             "axis": "#666d78",
-            "cursor": "#1d2330",
+            "cursor": "#1a7cff",  # stands beside black pictures on a light ground
         },
     ),
 )

@@ -146,6 +146,7 @@ class ModeScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         self.query_one(ModeBar).tell(*self.app.training)
+        self.call_after_refresh(self._explain_anew)
 
     def on_resize(self, event: events.Resize) -> None:
         width, height = event.size

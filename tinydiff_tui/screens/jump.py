@@ -18,8 +18,12 @@ LETTERS = "asdfghjkl" + "".join(letter for letter in ascii_lowercase if letter n
 
 def targets(screen: Screen[None]) -> Iterator[Widget]:
     """What can take the focus and is seen, from top left to bottom right."""
-    seen = [widget for widget in screen.focus_chain if widget.region and screen.region.contains_point(widget.region.offset)]
-    yield from sorted(seen, key=lambda widget: (widget.region.y, widget.region.x))
+
+    def seen(widget: Widget) -> bool:
+        """Whether its first cell is on the screen: what is scrolled out of its frame has a place, but is clipped away."""
+        return bool(widget.region) and screen.find_widget(widget).visible_region.contains_point(widget.region.offset)
+
+    yield from sorted(filter(seen, screen.focus_chain), key=lambda widget: (widget.region.y, widget.region.x))
 
 
 class Jump(Once, ModalScreen[Widget | None]):
@@ -41,7 +45,12 @@ class Jump(Once, ModalScreen[Widget | None]):
             label = Static(f" {letter} ", classes="letter", markup=False)
             label.styles.offset = widget.region.offset
             yield label
-        yield Static("a letter goes there · escape stays", id="how", markup=False)
+        how = (
+            "a letter goes there · escape stays"
+            if self.choices
+            else "nothing here takes the focus: every key works · escape closes"
+        )
+        yield Static(how, id="how", markup=False)
 
     def on_key(self, event: events.Key) -> None:
         chosen = self.choices.get(event.character or "")

@@ -187,17 +187,21 @@ def places(layout: Layout, count: int) -> list[tuple[int, int]]:
 
 
 def arrange(page: Page, layout: Layout, size: tuple[int, int], background: int, ink: tuple[int, int], *, first: int = 0) -> Cells:
-    """The pictures from `first` on as exactly `size` cells. `ink`: the colours of captions and of what is marked."""
+    """The pictures from `first` on as exactly `size` cells. `ink`: the colours of captions and of what is marked. NONE, for these
+    and for the background, is the terminal's own."""
     columns, rows = size
     plain = layout.tile.look == "shade"
     cells = Cells(
         np.full((rows, columns), ord(" "), dtype=np.uint32),
         np.full((rows, columns), NONE, dtype=np.int32),
-        np.full((rows, columns), NONE if plain else background, dtype=np.int32),
+        np.full((rows, columns), background, dtype=np.int32),
     )
     tile = layout.tile
     for k, (x, y) in enumerate(places(layout, len(page.images) - first), start=first):
-        _put(cells, drawn(page.images[k], tile), x, y)
+        part = drawn(page.images[k], tile)
+        if plain and background != NONE:  # light characters on black are as bright as the picture, whatever the theme is
+            part = Cells(part.chars, np.full_like(part.fg, 0xFFFFFF), np.zeros_like(part.bg))
+        _put(cells, part, x, y)
         marked = k == page.cursor and layout.room > 1
         if not layout.classes and layout.room > 1:
             text = f"{'>' if plain else '▸'}{_caption(page, k)}" if marked else _caption(page, k)

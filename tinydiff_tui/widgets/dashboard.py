@@ -19,7 +19,7 @@ from tinydiff_tui.text import duration, for_app, number
 from tinydiff_tui.widgets.axes import Curve, Frame
 from tinydiff_tui.widgets.box import Box, Empty
 from tinydiff_tui.widgets.chart import Chart
-from tinydiff_tui.widgets.pixel_grid import PixelGrid
+from tinydiff_tui.widgets.pixel_grid import PixelGrid, SampleGrid
 from tinydiff_tui.widgets.sample_rows import SampleRows
 from tinydiff_tui.widgets.stats import EventLog, ProgressLine, figures, fitting
 
@@ -106,7 +106,7 @@ class Dashboard(Vertical):
                     yield EventLog()
             with Box(title=TITLES["samples"], id="samples"):
                 yield SampleRows()
-                yield PixelGrid(id="grid")
+                yield SampleGrid(id="grid")
                 yield Empty(NO_SAMPLES)
 
     # --- which boxes are seen

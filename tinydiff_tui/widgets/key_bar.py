@@ -78,6 +78,7 @@ class KeyBar(Bar):
 
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, lambda _: self._changed())
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._changed())
         self._changed()
 
     def on_resize(self, _: events.Resize) -> None:

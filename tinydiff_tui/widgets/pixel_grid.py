@@ -261,11 +261,19 @@ class PixelGrid(CellView):
         ink, variables = self.rich_style.color, self.app.theme_variables
         marked = variables.get("cursor") or variables.get("accent", "")
         colours = (_number(ink.get_truecolor().hex if ink else ""), _number(marked))
-        plain = terminal_look(self) == "shades"
-        return arrange(
-            page, self.tiling, size, _number(self.background_colors[1].hex), (NONE, NONE) if plain else colours,
-            first=self.first,
-        )  # fmt: skip
+        ground = self.background_colors[1]
+        background = _number(ground.hex)
+        if terminal_look(self) == "shades":
+            greys = self.app.no_color and self.app.console.color_system in ("truecolor", "256")  # Textual's, without colours
+            background = _number(ground.monochrome.hex) if greys else NONE
+            colours = (_number(ground.get_contrast_text().hex),) * 2 if greys else (NONE, NONE)
+        return arrange(page, self.tiling, size, background, colours, first=self.first)
+
+
+class SampleGrid(PixelGrid):
+    """What a model draws. Two pictures say little of it, and the one under the cursor stands exact beside, or zoomed."""
+
+    LEAST = 5
 
 
 def _number(colour: str) -> int:

@@ -133,7 +133,7 @@ def _facts(plan: Plan, config: TrainConfig, *, measuring: bool) -> list[tuple[st
     waits = "measuring …" if measuring else "not measured while something else runs"
     height, width, channels = plan.shape
     known = plan.steps > 0
-    about = "about " if config.budget else ""
+    about = "≈ " if config.budget else ""
     length = f"{about}{plan.steps:,} = {_epochs(plan.epochs)} of {plan.steps_per_epoch:,}"
     minutes = f"{duration(plan.seconds)} here, {plan.images_per_second:,.0f} images/s"
     size = f"{short_count(plan.parameters)} parameters"

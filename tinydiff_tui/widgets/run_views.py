@@ -31,6 +31,12 @@ VIEWS = ("all", "loss", "facts", "pictures")
 NOTHING = np.zeros((0, 1, 1, 1), dtype=np.uint8)
 
 
+class NewestSamples(PixelGrid):
+    """A look at what a run draws; Sample shows single pictures."""
+
+    LEAST = 10
+
+
 class RunViews(Vertical):
     """Three panels, beside each other where there is room, else one at a time (`turn`)."""
 
@@ -55,7 +61,7 @@ class RunViews(Vertical):
         with Horizontal(id="pair"):
             yield Box(Chart("the loss stands here from the tenth step on", id="curves"), title="loss", id="loss")
             yield Box(VerticalScroll(Static("looking for runs …", id="about", markup=False)), title="this run", id="facts")
-        yield Box(Sheet(), PixelGrid(id="samples"), Empty(id="nothing"), title="samples", id="pictures")
+        yield Box(Sheet(), NewestSamples(id="samples"), Empty(id="nothing"), title="samples", id="pictures")
 
     def box(self, name: str) -> Box:
         return self.query_one(f"#{name}", Box)

@@ -16,7 +16,7 @@ from tinydiff_tui.terminal.deferred import np
 from tinydiff_tui.terminal.tiling import fit
 from tinydiff_tui.text import bar, duration
 from tinydiff_tui.widgets.film import Film, FilmStrip, PictureBox
-from tinydiff_tui.widgets.pixel_grid import PixelGrid
+from tinydiff_tui.widgets.pixel_grid import PixelGrid, SampleGrid
 from tinydiff_tui.widgets.scrubber import Scrubber
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Trajectory(Container):
     def compose(self) -> ComposeResult:
         with Horizontal(id="page"):
             yield PictureBox("", title="from", id="from")
-            yield PictureBox("loading the engine …", title="Sample", id="pictures")
+            yield PictureBox("loading the engine …", grid=SampleGrid(), title="Sample", id="pictures")
         yield PictureBox("what the network sees of the picture under the cursor", title="x_t", id="x_t")
         yield PictureBox("what it says the picture is", title="predicted x̂₀", id="x0_hat")
         way, slider = "every network evaluation, from noise to picture", Scrubber(id="frames")

@@ -95,7 +95,7 @@ class TinydiffApp(App[None]):
         remembered = load_settings()
         for theme in THEMES:
             self.register_theme(theme)
-        self._remembered_theme = remembered.theme if remembered.theme in self.available_themes else DARK
+        self._start_with(remembered.theme if remembered.theme in self.available_themes else DARK)
         self.density = min(max(remembered.density, -MOST_DENSITY), MOST_DENSITY)
         """How many sizes smaller than fidelity asks for pictures are shown, in every mode."""
         self.look = remembered.look if remembered.look in LOOKS else ""
@@ -118,11 +118,17 @@ class TinydiffApp(App[None]):
 
     # --- starting
 
+    def _start_with(self, theme: str) -> None:
+        """Textual would style everything in its own theme, then all of it again in this one."""
+        self.set_reactive(TinydiffApp.theme, theme)
+        self.stylesheet.set_variables(self.get_css_variables())
+        self.set_class(self.current_theme.dark, "-dark-mode", update=False)
+        self.set_class(not self.current_theme.dark, "-light-mode", update=False)
+
     def on_load(self) -> None:
         self.stylesheet.apply(self)  # so that the first screen, which inherits from it, is styled once
 
     def on_mount(self) -> None:
-        self.theme = self._remembered_theme
         self.theme_changed_signal.subscribe(self, lambda theme: save_settings(theme=theme.name))
         loop = asyncio.get_running_loop()
         for number in heeded("SIGTERM", "SIGHUP"):

@@ -69,7 +69,7 @@ class ModeScreen(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._engine_told = False
+        self._engine_told = self._was_left = False
         self._explained: dict[str, str] | None = None
         # What Textual would find out after the first layout is known now: every widget is styled two times less.
         app = self.app
@@ -147,6 +147,16 @@ class ModeScreen(Screen[None]):
     def on_screen_resume(self) -> None:
         self.query_one(ModeBar).tell(*self.app.training)
         self.call_after_refresh(self._explain_anew)
+
+    def _on_screen_resume(self, event: events.ScreenResume) -> None:
+        event.refresh_styles &= self._was_left  # before that all was styled as it was composed; Textual's own comes next
+
+    def _on_screen_suspend(self) -> None:
+        self._was_left = True
+
+    def _compositor_refresh(self) -> None:
+        if not self.app._batch_count:  # Textual would draw everything, then throw it away
+            super()._compositor_refresh()
 
     def on_resize(self, event: events.Resize) -> None:
         width, height = event.size

@@ -84,7 +84,7 @@ class DataScreen(ModeScreen):
     DataScreen.-none #class-box { height: 13; }
     DataScreen.-none Box { hatch: right $grid; }
     DataScreen.-none #set-box { hatch: none; }
-    DataScreen.-none PixelGrid, DataScreen.-none Histogram, DataScreen.-none ClassList { display: none; }
+    DataScreen.-none PixelGrid { display: none; }
     DataScreen.-low #lower, DataScreen.-low #pixel-box { display: none; }
     DataScreen.-low #side #class-box { height: 1fr; max-height: 100%; }
     DataScreen.-low.-more #lower { display: block; height: 1fr; }

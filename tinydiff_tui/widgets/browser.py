@@ -39,15 +39,28 @@ class Browser(Horizontal):
         self._rank = 0
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="side"):
-            yield Box(SetList(id="sets"), Static(id="about", markup=False), title="Sets", id="set-box")
-            yield Box(ClassList(id="classes"), title="Classes", id="class-box")
-            yield Box(Histogram(id="pixels"), title="Pixels", id="pixel-box")
-        with Room():
-            yield Horizontal(Box(Empty(id="empty"), Gallery(id="images"), id="page-box"), id="upper")
-            with Horizontal(id="lower"):
-                yield Box(PixelGrid(id="picture"), id="picture-box")
-                yield Box(PixelGrid(id="every"), title="one of every class", id="every-box")
+        yield Vertical(
+            Box(SetList(id="sets"), title="Sets", id="set-box"),
+            Box(title="Classes", id="class-box"),
+            Box(title="Pixels", id="pixel-box"),
+            id="side",
+        )
+        yield Room(
+            Horizontal(Box(Empty(id="empty"), Gallery(id="images"), id="page-box"), id="upper"),
+            Horizontal(Box(id="picture-box"), Box(title="one of every class", id="every-box"), id="lower"),
+        )
+
+    def _fill(self) -> None:
+        """Put into the boxes what shows a set: the first paint has none."""
+        insides = {
+            "set": Static(id="about", markup=False),
+            "class": ClassList(id="classes"),
+            "pixel": Histogram(id="pixels"),
+            "picture": PixelGrid(id="picture"),
+            "every": PixelGrid(id="every"),
+        }
+        for box, inside in insides.items():
+            self.query_one(f"#{box}-box", Box).mount(inside)
 
     @property
     def gallery(self) -> Gallery:
@@ -68,6 +81,8 @@ class Browser(Horizontal):
 
     def show(self, opened: OpenedSet, index: int) -> None:
         """Another set, with the cursor on one of its images."""
+        if self.opened is None:
+            self._fill()
         self.opened, self._rank = opened, -1
         entry, (height, width, channels) = DATASETS.get(opened.name), opened.images.shape[1:]
         source = f" ({entry.source})" if entry and entry.source else ""

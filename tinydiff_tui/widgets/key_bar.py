@@ -86,7 +86,9 @@ class KeyBar(Bar):
 
     def _changed(self) -> None:
         if self.is_attached and self.screen is self.app.screen:
-            self.update(key_text(self.screen, self.app, self.screen.size.width))
+            text = key_text(self.screen, self.app, self.screen.size.width)
+            if text != self.content:  # a new text is a new layout of the screen
+                self.update(text)
 
 
 def key_text(screen: Screen[Any], app: App[Any], width: int) -> Text:

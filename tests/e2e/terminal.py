@@ -80,14 +80,18 @@ class Terminal:
 
     @property
     def lines(self) -> list[str]:
-        """The rows of the screen."""
-        return [line[: self.columns] for line in self.screen.display[: self.rows]]
+        """The rows of the screen, as wide in cells as it is: an accent stands in the cell of its letter."""
+        return [self._cells(row, 0, self.columns) for row in range(self.rows)]
 
     @property
     def outside(self) -> str:
         """What was written to the right of the screen or below it; always empty."""
-        display = self.screen.display
-        return "".join([*(line[self.columns :] for line in display[: self.rows]), *display[self.rows :]]).strip()
+        wide, high = self.screen.columns, self.screen.lines
+        right = [self._cells(row, self.columns, wide) for row in range(self.rows)]
+        return "".join([*right, *(self._cells(row, 0, wide) for row in range(self.rows, high))]).strip()
+
+    def _cells(self, row: int, start: int, end: int) -> str:
+        return "".join(self.screen.buffer[row][column].data for column in range(start, end))
 
     def send(self, *keys: str) -> None:
         """Type; each argument in one write."""

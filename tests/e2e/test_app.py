@@ -17,12 +17,13 @@ import pytest
 from core.runs.folder import RunDir, read_run
 from tests.e2e.terminal import Terminal
 
-KEY_BARS = {"1": "⏎ Open", "2": "] Mark", "3": "Start", "4": "g Generate", "5": "n New run"}
+KEY_BARS = {"1": "⏎ Add noise", "2": "] Mark", "3": "Start", "4": "g Generate", "5": "n New run"}
 """Key of a mode -> what its line of keys holds."""
 MODES = dict(zip(KEY_BARS, ("data", "noise", "train", "sample", "runs"), strict=True))
 ENTER, ESCAPE, TAB, CTRL_C, CTRL_S = "\r", "\x1b", "\t", "\x03", "\x13"
 BLOCKS = re.compile("[▀▄▌▐▖▗▘▝▚▞▙▛▜▟█]")
-FORMULA = re.compile(r"x_t = (\d\.\d+) x0 \+ (\d\.\d+) ε")
+FORMULA = re.compile(r"(\d\.\d{5})[ │]+(\d\.\d{5})")
+"""The shares of the image and of the noise in x_t, below their large figures."""
 LOSS = re.compile(r"loss (\d\.\d+) · lr")
 
 Start = Callable[..., Terminal]
@@ -114,17 +115,17 @@ def check_resume(folder: Path, step: int) -> None:
 def test_from_data_to_samples_with_keys_only_at_80x24(start: Start, tmp_path: Path) -> None:
     run = tmp_path / "outputs"
     with start() as app:
-        app.until(lambda: "1–9 of 20,000" in app.text and blocks(app) > 150)
+        app.until(lambda: "1–6 of 20,000" in app.text and blocks(app) > 150)
         check(app, "1")
 
         engine_loaded(app)
         seen = []
         for t in (50, 100, 200):
             app.send("]")
-            app.until(lambda t=t: re.search(rf"^t +{t} ", app.lines[1]) and FORMULA.search(app.text))  # type: ignore[misc]
+            app.until(lambda t=t: f"─ x_t · t={t} ─" in app.text and FORMULA.search(app.text))  # type: ignore[misc]
             app.settle()
             signal_share, noise_share = map(float, FORMULA.findall(app.text)[0])
-            found = re.search(r"ᾱ_t = (\d\.\d+)", app.text)
+            found = re.search(r"ᾱ (\d\.\d+) · SNR", app.text)
             assert found and signal_share**2 == pytest.approx(float(found[1]), abs=2e-3)
             assert signal_share**2 + noise_share**2 == pytest.approx(1, abs=3e-3)
             seen.append(signal_share)
@@ -264,7 +265,7 @@ def test_a_run_outlives_the_app_that_it_was_started_in(start: Start, tmp_path: P
 
 def test_256_colours_are_never_sent_as_true_colour(start: Start) -> None:
     with start(COLORTERM="") as app:
-        app.until(lambda: "1–9 of 20,000" in app.text and blocks(app) > 150)
+        app.until(lambda: "1–6 of 20,000" in app.text and blocks(app) > 150)
         check(app, "1")
         engine_loaded(app)
         app.send("q")
@@ -275,7 +276,7 @@ def test_256_colours_are_never_sent_as_true_colour(start: Start) -> None:
 
 def test_no_color_shows_pictures_without_colour(start: Start) -> None:
     with start(NO_COLOR="1") as app:
-        app.until(lambda: "1–9 of 20,000" in app.text)
+        app.until(lambda: "1–6 of 20,000" in app.text)
         engine_loaded(app)
         app.settle()
         check(app, "2")
@@ -311,7 +312,7 @@ def test_small_terminals_and_storms_of_resizes(start: Start) -> None:
     with start(columns=59, rows=17) as app:
         app.until("The terminal is too small")
         app.resize(80, 24)
-        app.until(lambda: "1–9 of 20,000" in app.text)
+        app.until(lambda: "1–6 of 20,000" in app.text)
         check(app, "1")
         engine_loaded(app)
         for mode in MODES:

@@ -30,7 +30,7 @@ PIECES: list[bytes] = [
 def test_the_app_survives_the_raw_line(seed: int, tmp_path: Path) -> None:
     chance = random.Random(seed)
     with Terminal([], tmp_path, environment={"TINYDIFF_DATA_DIR": str(tmp_path / "empty")}) as app:
-        app.until("Open")
+        app.until("Add noise")
         for _ in range(INPUTS):
             os.write(app.controller, b"".join(chance.choices(PIECES, k=chance.randint(1, 6))))
             app.take(0.01)
@@ -64,7 +64,7 @@ def listen(app: Terminal, seconds: float) -> None:
 
 def test_what_is_not_utf8_is_no_end(tmp_path: Path) -> None:
     with Terminal([], tmp_path, environment={"TINYDIFF_DATA_DIR": str(tmp_path / "empty")}) as app:
-        app.until("Open")
+        app.until("Add noise")
         os.write(app.controller, b"\xff\x1b[999999999A\xc3")
         app.settle()
         app.send("5")
@@ -75,6 +75,6 @@ def test_what_is_not_utf8_is_no_end(tmp_path: Path) -> None:
 
 def test_a_line_that_ends_ends_the_app(tmp_path: Path) -> None:
     with Terminal([], tmp_path, environment={"TINYDIFF_DATA_DIR": str(tmp_path / "empty")}) as app:
-        app.until("Open")
+        app.until("Add noise")
         app.hang_up()
         assert app.end() == 128 + signal.SIGHUP

@@ -24,7 +24,7 @@ def started(folder: Path, **environment: str) -> Terminal:
     """The app on glyphs, with no other data set to be found, in what says that it is Kitty."""
     kitty = {"TERM": "xterm-kitty", "TMUX": "", "TINYDIFF_DATA_DIR": str(folder)}
     app = Terminal([], folder, columns=100, rows=30, environment=kitty | environment)
-    app.until("Open")
+    app.until("Add noise")
     return app
 
 

@@ -74,9 +74,10 @@ class Empty(Widget):
         self.text = text
 
     def say(self, text: str) -> None:
-        """Another sentence from now on."""
-        self.text = text
-        self.refresh()
+        """Another sentence from now on; the same one again draws nothing: a poll says it every second."""
+        if text != self.text:
+            self.text = text
+            self.refresh()
 
     def render(self) -> RenderResult:
         """The sentence with a blank around it, wrapped to the widget."""

@@ -15,7 +15,7 @@ from tinydiff_tui.terminal.tiling import Layout, Page, Tile, tiles
 from tinydiff_tui.text import short_count
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 
-LEAST_DOWN, LEAST_ACROSS = 2, 3
+LEAST_DOWN, LEAST_ACROSS = 3, 5
 """Rows and columns that must be seen for a change to be seen: below that, pictures are drawn smaller than they are."""
 
 

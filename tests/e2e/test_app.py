@@ -153,7 +153,7 @@ def test_from_data_to_samples_with_keys_only_at_80x24(start: Start, tmp_path: Pa
         check(app, "4")
         app.send("g")
         app.until(lambda: "✓ finished" in app.text and "ddpm · 20 evaluations" in app.text)
-        assert blocks(app) > 300 and "frame 20 " in app.text
+        app.until(lambda: blocks(app) > 300 and "frame 20 " in app.text)  # the film is drawn after the words
         check(app, "4")
 
         app.send("5")

@@ -91,7 +91,8 @@ class Terminal:
         return "".join([*right, *(self._cells(row, 0, wide) for row in range(self.rows, high))]).strip()
 
     def _cells(self, row: int, start: int, end: int) -> str:
-        return "".join(self.screen.buffer[row][column].data for column in range(start, end))
+        """A blank that is not hatched over is a blank."""
+        return "".join(self.screen.buffer[row][column].data for column in range(start, end)).replace("\N{NO-BREAK SPACE}", " ")
 
     def send(self, *keys: str) -> None:
         """Type; each argument in one write."""

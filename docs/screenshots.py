@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONIOENCODING": "utf-8"}  # read on import
 
@@ -19,8 +20,13 @@ from tinydiff_tui.app.app import TinydiffApp
 from tinydiff_tui.widgets.train_form import TrainForm
 from tinydiff_tui.widgets.trajectory import Trajectory
 
+if TYPE_CHECKING:
+    from tinydiff_tui.screens.data import DataScreen
+    from tinydiff_tui.screens.runs import RunsScreen
+    from tinydiff_tui.screens.sample import SampleScreen
+
 DOCS = Path(__file__).resolve().parent
-SIZE = (120, 40)
+SIZE, SMALL = (120, 40), (100, 30)
 FRAME_SECONDS, LAST_SECONDS = 0.6, 2.5
 
 
@@ -36,28 +42,32 @@ async def main(folder: Path) -> None:
     os.chdir(folder)  # so that the pictures show names, not where they lie
     app = TinydiffApp(cwd=Path())
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: app.engine_ready and not app.jobs.running("data"))
+        await until(pilot, lambda: app.engine_ready and cast("DataScreen", app.screen).opened is not None)
+        await pilot.press("right", "right", "down")
+        await until(pilot, lambda: True)
         shoot(app, "data")
         await pilot.press("2")
         await until(pilot, lambda: not app.jobs.running("noise"))
-        await pilot.press("]", "]", "]", "]")
+        await pilot.press("]", "]", "]")
         await until(pilot, lambda: True)
         shoot(app, "noise")
         await pilot.press("4")
-        await until(pilot, lambda: not app.jobs.running("checkpoints") and not app.jobs.running("model"))
-        await pilot.press("g")
-        await until(pilot, lambda: not app.jobs.running("sample"))
+        await draw(pilot, app)
         shoot(app, "sample")
-        await pilot.press("home")
-        frames: list[str] = []
-        while not frames or app.screen.query_one(Trajectory).index:  # type: ignore[attr-defined]
-            frames.append(app.export_screenshot(title="tinydiff-tui: digits out of noise"))
-            await pilot.press("right")
-            await until(pilot, lambda: True)
-        (DOCS / "denoising.svg").write_text(moving(frames))
         await pilot.press("5")
-        await pilot.pause(3)
+        await until(pilot, lambda: len(cast("RunsScreen", app.screen).rows))
+        await pilot.press("m", "down", "m", "down", "m", "g")
+        await until(pilot, lambda: not app.jobs.running("same noises"))
         shoot(app, "runs")
+    app = TinydiffApp(cwd=Path(), start="sample")
+    async with app.run_test(size=SMALL) as pilot:
+        await draw(pilot, app)
+        frames = []
+        for frame in range(len(app.screen.query_one(Trajectory).frames)):
+            await pilot.press("right" if frame else "home")
+            await until(pilot, lambda: True)
+            frames.append(app.export_screenshot(title="tinydiff-tui: digits out of noise"))
+        (DOCS / "denoising.svg").write_text(moving(frames))
     with tempfile.TemporaryDirectory() as empty:
         app = TinydiffApp(cwd=Path(empty))
         async with app.run_test(size=SIZE) as pilot:
@@ -65,11 +75,16 @@ async def main(folder: Path) -> None:
             await pilot.press("3")
             await until(pilot, lambda: True)
             await start_training(pilot, Path(empty))
-            await pilot.pause(45)
-            await pilot.press("s")
-            await pilot.pause(25)
+            await pilot.pause(60)
             shoot(app, "train")
             await asyncio.to_thread(app.jobs.stop_all)
+
+
+async def draw(pilot: Pilot[None], app: TinydiffApp) -> None:
+    """Draw from the model that Sample has chosen, to the end."""
+    await until(pilot, lambda: app.engine_ready and cast("SampleScreen", app.screen).facts is not None)
+    await pilot.press("g")
+    await until(pilot, lambda: cast("SampleScreen", app.screen).drawn is not None and not app.jobs.running("sample"))
 
 
 async def start_training(pilot: Pilot[None], folder: Path) -> None:

@@ -254,9 +254,9 @@ def test_a_run_outlives_the_app_that_it_was_started_in(start: Start, tmp_path: P
         assert "goes on in process" in after and "tinydiff-tui attach outputs --ask stop" in after
     step = read_run(run.path).step
     with start("attach", "outputs") as app:
-        app.until(lambda: re.search(r"outputs +running +glyphs +tiny", app.text))
-        app.until("x Stop+save")
-        app.send("x")
+        app.until(lambda: re.search(r"outputs +● running", app.text))
+        app.until("X Stop")
+        app.send("X")
         app.until(lambda: re.search(r"outputs +■ stopped +\d", app.text))
         app.send("q")
         assert app.end() == 0

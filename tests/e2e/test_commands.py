@@ -600,13 +600,13 @@ def test_attach_opens_the_live_run_and_requests_reach_it(tmp_path: Path, photos:
     try:
         wait_for(lambda: run_dir.metrics.exists() and len(run_dir.read_metrics()) > 0)
         with Terminal(["attach", "outputs"], tmp_path, 120, 40) as app:
-            app.until(lambda: re.search(r"outputs +running", app.text))
+            app.until(lambda: re.search(r"outputs +● running", app.text))
             seen = step_shown(app)
             app.until(lambda: step_shown(app) > seen)  # live
             asked = tinydiff("attach", "outputs", "--ask", "pause", cwd=tmp_path)
             assert "asked the run in outputs to pause" in asked.stdout, asked.stderr
-            app.until(lambda: re.search(r"outputs +paused", app.text))
-            for key, status in (("p", "running"), ("x", "stopped")):
+            app.until(lambda: re.search(r"outputs +‖ paused", app.text))
+            for key, status in ((" ", "● running"), ("X", "■ stopped")):
                 app.send(key)
                 app.until(lambda status=status: re.search(rf"outputs +{status}", app.text))  # type: ignore[misc]
             app.send("q")

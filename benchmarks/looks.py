@@ -1,28 +1,30 @@
-"""How near each look of a picture comes to it, beside chafa's best for the same cells: PSNR and bytes.
-
-    python -m benchmarks.looks [--data-dir FOLDER] [--pictures 60]
+"""How near each look of a picture comes to it, beside chafa's best for the same cells: PSNR and bytes. In benchmarks.terminal.
 
 A 28x28 digit in 14x7 cells, a 32x32 photograph in 16x8. Pictures are shrunk to the dots of a look by box averaging, drawn in two
-colours a cell, and enlarged again; chafa (Debian package chafa) gets the same pictures and the same symbols.
+colours a cell, and enlarged again; chafa (Debian package chafa) gets the same pictures and the same symbols. The terminal's own
+pixels are exact: their bytes are those of the picture sent once, and of its placeholders.
 """
 
-import argparse
 import io
 import shutil
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
+from functools import lru_cache
 
 import numpy as np
 import pyte
 from PIL import Image
 
-from core.data.datasets import open_dataset
+from core.data.datasets import default_data_dir, open_dataset
+from core.errors import UserError
 from core.images import to_pil
 from tinydiff_tui.terminal.ansi import paint
 from tinydiff_tui.terminal.blocks import DOTS, block_cells, characters
-from tinydiff_tui.terminal.cells import UPPER, Pixels, half_cells, pack
+from tinydiff_tui.terminal.cells import UPPER, Cells, Pixels, half_cells, pack
+from tinydiff_tui.terminal.kitty import upload, with_places
+from tinydiff_tui.terminal.pixels import CELL, page_pixels
+from tinydiff_tui.terminal.tiling import Layout, Tile
 
+PICTURES = 60
 CHAFA = {"half": "vhalf+space", "quadrant": "quad+space", "sextant": "sextant+space"}
 """Symbols of chafa for each look; its 1.12 has no octants."""
 
@@ -67,30 +69,44 @@ def psnr(picture: Pixels, seen: Pixels) -> float:
     return float(10 * np.log10(255**2 / max(np.square(enlarged - picture.astype(float)).mean(), 1e-3)))
 
 
-def rows(pictures: list[Pixels], size: tuple[int, int]) -> Iterator[tuple[str, str, float, float]]:
-    """(look, by whom, mean decibels, mean bytes)."""
-    for look in ("half", *DOTS):
-        for who, draw in (("ours", ours), ("chafa", chafas)):
-            if who == "chafa" and (look not in CHAFA or shutil.which("chafa") is None):
-                continue
-            texts = [draw(picture, look, size) for picture in pictures]
-            seen = [psnr(picture, read_back(text, look, size)) for picture, text in zip(pictures, texts, strict=True)]
-            yield look, who, float(np.mean(seen)), float(np.mean([len(text.encode()) for text in texts]))
+def exact(picture: Pixels, size: tuple[int, int]) -> int:
+    """The bytes that show it in the terminal's own pixels."""
+    shape, every = (size[1], size[0]), np.ones((size[1], size[0]), dtype=bool)
+    blank = Cells(np.full(shape, 32, dtype=np.uint32), np.zeros(shape, dtype=np.int32), np.zeros(shape, dtype=np.int32))
+    layout = Layout(Tile("octant", *size, picture.shape[1::-1]), 1, 1)
+    sent = "".join(upload(page_pixels(picture[None], layout, size, CELL, 0), 16, 1, size))
+    return len(sent) + len(paint(with_places(blank, every, 16, 1, 0), every, (0, 0), True).encode())
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--data-dir", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--pictures", type=int, default=60)
-    options = parser.parse_args()
-    digits = open_dataset("mnist", "train", options.data_dir).images[: options.pictures].numpy()
-    photos = open_dataset(f"folder:{options.data_dir / 'photos'}", "train").images.numpy()
-    photos = photos[:: max(1, len(photos) // options.pictures)][: options.pictures]
-    print("| picture | look | by | PSNR | bytes |\n|---|---|---|---|---|")
-    for name, pictures, size in (("28x28 digit in 14x7", digits, (14, 7)), ("32x32 photo in 16x8", photos, (16, 8))):
-        for look, who, decibels, count in rows([p.repeat(3, 2) if p.shape[2] == 1 else p for p in pictures], size):
-            print(f"| {name} | {look} | {who} | {decibels:.1f} dB | {count:,.0f} |")
+@lru_cache(maxsize=1)
+def _sets() -> dict[str, tuple[list[Pixels], tuple[int, int]]]:
+    """The pictures by name, each with the cells (columns, rows) that it gets. Raises UserError where they are missing."""
+    digits = open_dataset("mnist", "train").images[:PICTURES].numpy()
+    photos = open_dataset(f"folder:{default_data_dir() / 'photos'}", "train").images.numpy()
+    photos = photos[:: max(1, len(photos) // PICTURES)][:PICTURES]
+    return {
+        "28x28 digit in 14x7 cells": ([digit.repeat(3, 2) for digit in digits], (14, 7)),
+        "32x32 photo in 16x8 cells": (list(photos), (16, 8)),
+    }
 
 
-if __name__ == "__main__":
-    main()
+def looks() -> list[tuple[str, str]]:
+    """(picture and look, what was measured) of ours, and of chafa's where it has such symbols."""
+    try:
+        sets = _sets()
+    except UserError as error:
+        return [("looks", f"not measured: {error}")]
+    rows = [] if shutil.which("chafa") else [("looks by chafa", "not measured: it is not installed (Debian package chafa)")]
+    for name, (pictures, size) in sets.items():
+        for look in ("half", *DOTS):
+            found = [_measured([ours(picture, look, size) for picture in pictures], pictures, look, size)]
+            if look in CHAFA and shutil.which("chafa"):
+                found.append("chafa " + _measured([chafas(picture, look, size) for picture in pictures], pictures, look, size))
+            rows.append((f"{name}, {look}", "; ".join(found)))
+        rows.append((f"{name}, pixels", f"exact, {np.mean([exact(picture, size) for picture in pictures]):,.0f} bytes"))
+    return rows
+
+
+def _measured(texts: list[str], pictures: list[Pixels], look: str, size: tuple[int, int]) -> str:
+    decibels = np.mean([psnr(p, read_back(text, look, size)) for p, text in zip(pictures, texts, strict=True)])
+    return f"{decibels:.1f} dB, {np.mean([len(text.encode()) for text in texts]):,.0f} bytes"

@@ -21,7 +21,8 @@ from core.config import INTERVALS, SampleConfig
 from core.diffusion.generate import generate
 from core.diffusion.model import Model
 from core.images import Pixels, to_uint8
-from core.judge.judge import Judge, load_judge
+from core.judge.judge import Judge
+from core.judge.store import load_judge
 from core.runs.checkpoint import load_model
 
 MANY = 50  # evaluations from which on fewer images are drawn

@@ -1,6 +1,7 @@
-"""What the app costs in a terminal, against rich_pixels in a Static in the same run, and what watching costs a training.
+"""What the app costs in a terminal, against rich_pixels in a Static in the same run; how near its looks come to a picture, beside
+chafa; what watching costs a training.
 
-    python -m benchmarks.terminal [--only start pictures throttled watching] [--rounds 8]
+    python -m benchmarks.terminal [--only looks start pictures throttled watching] [--rounds 8]
 
 Programs run in pseudo-terminals. Prints one table; ratios and latencies mean something on a quiet machine only.
 """
@@ -23,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.looks import looks
 from benchmarks.watching import watching
 from core.data.glyphs import make_glyphs
 
@@ -186,7 +188,7 @@ def first_paint(program: list[str]) -> tuple[float, float]:
 
 
 def main() -> None:
-    parts: dict[str, Callable[[], list[Row]]] = {"start": start, "pictures": pictures, "throttled": throttled}
+    parts: dict[str, Callable[[], list[Row]]] = {"looks": looks, "start": start, "pictures": pictures, "throttled": throttled}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=[*parts, "watching"], default=[*parts, "watching"])
     parser.add_argument("--rounds", type=int, default=8, help="turns of training alone and watched")

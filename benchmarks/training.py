@@ -27,7 +27,7 @@ from benchmarks.plots import save_distances
 from core.compute.device import choose_compute
 from core.data.datasets import open_dataset
 from core.images import Pixels
-from core.judge.judge import load_judge
+from core.judge.store import load_judge
 
 MARKS = (0.05, 0.25, 0.5, 1.0)
 EPOCHS, IMAGES = 20, 64

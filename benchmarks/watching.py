@@ -79,18 +79,18 @@ def dashboard(folder: Path, latencies: dict[str, list[float]]) -> Iterator[Termi
 def press_keys(terminal: Terminal, latencies: dict[str, list[float]]) -> None:
     """Keys in a training's dashboard, then, the training stopped, in a sampling."""
     for _ in range(60):
-        latencies["training"].append(latency(terminal, "l", b"log loss"))
+        latencies["training"].append(latency(terminal, "l", b"linear"))
         terminal.send("l")
-        terminal.until(lambda: "log loss" not in terminal.text)
-    terminal.send("x")
+        terminal.until(lambda: "linear" not in terminal.text)
+    terminal.send("X")
     terminal.until("o Open in Sample")
     terminal.send("4")
-    terminal.until("g generates")
+    terminal.until("g draws")
     terminal.send("\t\t\t\t", "300", "\r")  # so many steps, which last as long as the keys do
-    terminal.until("at t = ")
+    terminal.until("film of")
     while (found := re.search(r" (\d+)/(\d+) evaluations", terminal.text)) and int(found[1]) < 0.7 * int(found[2]):
-        latencies["sampling"].append(latency(terminal, "v", b"predicted x0"))
-        latencies["sampling"].append(latency(terminal, "v", b"x_t at t"))
+        latencies["sampling"].append(latency(terminal, "x", b"\xc2\xb7 predicted"))
+        latencies["sampling"].append(latency(terminal, "x", b"\xc2\xb7 x_t"))
 
 
 def latency(terminal: Terminal, key: str, answer: bytes) -> float:

@@ -39,57 +39,116 @@ MOST_TEXT = 5000
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
-def setting(
-    default: Any, text: str, *, choices: Collection[str] = (), low: float | None = None, high: float | None = None
-) -> Any:
-    """A field with its one-line explanation and the values it may take (low and high included; numbers at most LARGEST).
+GROUPS = (
+    "Data",
+    "Model",
+    "Time",
+    "Batch",
+    "Noise",
+    "Optimiser",
+    "Saving",
+    "Where it runs",
+    "Pictures",
+    "Sampler",
+    "Guidance",
+    "Start",
+)
+"""Under which headings the fields stand, in the help of the commands and in the app's forms."""
 
-    `choices` are names, of a table of core.names or a few of their own; the default may also be empty, for what suits the rest.
+
+def setting(
+    default: Any,
+    text: str,
+    *,
+    group: str,
+    otherwise: str = "",
+    choices: Collection[str] = (),
+    low: float | None = None,
+    high: float | None = None,
+) -> Any:
+    """A field: its explanation in a line, its group, the values it may take (low and high included; numbers at most LARGEST).
+
+    `otherwise` says what a default comes to that the value alone does not say. `choices` are names, of a table of core.names or a
+    few of their own; the default may also be empty, for what suits the rest.
     """
-    return field(default=default, metadata={"help": text, "choices": choices, "low": low, "high": high})
+    metadata = {"help": text, "group": group, "otherwise": otherwise, "choices": choices, "low": low, "high": high}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """One training run. Make it with `TrainConfig.of(...)`, which fills in the recipe of the model and checks every field."""
 
-    dataset: str = setting("glyphs", "data set, or folder:PATH for your own images", choices=DATASETS)
-    data_dir: str = setting("", "folder of the data sets (default: TINYDIFF_DATA_DIR, or the user's data folder)")
-    image_size: int = setting(0, "side in pixels for folder:PATH; 0 keeps the images' own, at most 64", low=0, high=512)
-    model: str = setting("fast", "network, and the recipe that suits it", choices=NETWORKS)
-    epochs: int = setting(20, "passes over the data set", low=1, high=FAR)
-    budget: str = setting("", "train this long instead: 90s, 5m or 1h30m (default: by epochs)")
-    batch_size: int = setting(96, "images in one training step (default: the model's recipe)", low=1)
-    optimizer: str = setting(
-        "muon", "AdamW, or Muon for kernels and AdamW for the rest (default: the model's recipe)", choices=OPTIMIZERS
+    dataset: str = setting(
+        "glyphs",
+        "data set, or folder:PATH for your own images",
+        group="Data",
+        otherwise="mnist where it is on disk, else glyphs",
+        choices=DATASETS,
     )
-    lr: float = setting(4e-3, "peak learning rate (default: the model's recipe)", low=1e-8, high=1.0)
-    lr_schedule: str = setting("linear", "learning rate after the warm-up", choices=LR_SCHEDULES)
-    warmup: int = setting(20, "steps in which the learning rate rises to its peak", low=0)
-    weight_decay: float = setting(0.01, "decoupled weight decay", low=0.0, high=1.0)
-    grad_clip: float = setting(1.0, "largest norm of the gradient; 0 does not clip", low=0.0)
-    ema_decay: float = setting(0.999, "decay of the averaged weights that samples are drawn from", low=0.0, high=0.99999)
-    objective: str = setting("flow", "what the network predicts", choices=OBJECTIVES)
-    schedule: str = setting("flow", "noise schedule (default: what suits the objective)", choices=SCHEDULES)
-    timesteps: int = setting(1000, "T, the length of the schedule", low=2, high=100_000)
-    t_sampling: str = setting("logit_normal", "how training draws t (default: what suits the objective)", choices=T_SAMPLINGS)
-    weighting: str = setting("simple", "weight of the loss at each t", choices=WEIGHTINGS)
-    zero_terminal_snr: bool = setting(False, "rescale the schedule to end in pure noise (with --objective v)")
-    learn_variance: bool = setting(False, "learn the reverse variance too (L_hybrid)")
-    conditional: bool = setting(True, "tell the network the class, where the data set has classes (default: the model's recipe)")
-    label_dropout: float = setting(0.1, "share of labels hidden in training a conditional model", low=0.0, high=1.0)
-    sample_interval: int = setting(1, "draw samples every N epochs; 0 never", low=0)
-    save_interval: int = setting(5, "keep a checkpoint every N epochs and at the end; 0 never", low=0)
-    checkpoint_seconds: float = setting(60.0, "write the resume point every N seconds", low=1.0)
-    keep_last: int = setting(0, "keep only the newest N epoch checkpoints; 0 keeps all", low=0)
+    data_dir: str = setting("", "folder of the data sets", group="Data", otherwise="TINYDIFF_DATA_DIR, or the user's data folder")
+    image_size: int = setting(
+        0, "side in pixels for folder:PATH; 0 keeps the images' own, at most 64", group="Data", low=0, high=512
+    )
+    model: str = setting("fast", "network, and the recipe that suits it", group="Model", choices=NETWORKS)
+    epochs: int = setting(20, "passes over the data set", group="Time", low=1, high=FAR)
+    budget: str = setting("", "train this long instead: 90s, 5m or 1h30m", group="Time", otherwise="none, the epochs count")
+    batch_size: int = setting(96, "images in one training step", group="Batch", low=1)
+    optimizer: str = setting("muon", "AdamW, or Muon for kernels and AdamW for the rest", group="Optimiser", choices=OPTIMIZERS)
+    lr: float = setting(4e-3, "peak learning rate", group="Optimiser", low=1e-8, high=1.0)
+    lr_schedule: str = setting("linear", "learning rate after the warm-up", group="Optimiser", choices=LR_SCHEDULES)
+    warmup: int = setting(20, "steps in which the learning rate rises to its peak", group="Optimiser", low=0)
+    weight_decay: float = setting(0.01, "decoupled weight decay", group="Optimiser", low=0.0, high=1.0)
+    grad_clip: float = setting(1.0, "largest norm of the gradient; 0 does not clip", group="Optimiser", low=0.0)
+    ema_decay: float = setting(
+        0.999, "decay of the averaged weights that samples are drawn from", group="Optimiser", low=0.0, high=0.99999
+    )
+    objective: str = setting("flow", "what the network predicts", group="Model", choices=OBJECTIVES)
+    schedule: str = setting("flow", "noise schedule", group="Noise", choices=SCHEDULES)
+    timesteps: int = setting(1000, "T, the length of the schedule", group="Noise", low=2, high=100_000)
+    t_sampling: str = setting("logit_normal", "how training draws t", group="Noise", choices=T_SAMPLINGS)
+    weighting: str = setting("simple", "weight of the loss at each t", group="Noise", choices=WEIGHTINGS)
+    zero_terminal_snr: bool = setting(False, "rescale the schedule to end in pure noise (with --objective v)", group="Noise")
+    learn_variance: bool = setting(False, "learn the reverse variance too (L_hybrid)", group="Model")
+    conditional: bool = setting(True, "tell the network the class, where the data set has classes", group="Model")
+    label_dropout: float = setting(
+        0.1, "share of labels hidden in training a conditional model", group="Model", low=0.0, high=1.0
+    )
+    sample_interval: int = setting(1, "draw samples every N epochs; 0 never", group="Saving", low=0)
+    save_interval: int = setting(5, "keep a checkpoint every N epochs and at the end; 0 never", group="Saving", low=0)
+    checkpoint_seconds: float = setting(60.0, "write the resume point every N seconds", group="Saving", low=1.0)
+    keep_last: int = setting(0, "keep only the newest N epoch checkpoints; 0 keeps all", group="Saving", low=0)
+    judge_seconds: float = setting(
+        0.0, "every so many seconds have the data set's judge say how good samples are; 0 never", group="Saving", low=0.0
+    )
     on_nan: str = setting(
-        "stop", "when the loss diverges: stop, or go back to the last checkpoint with half the lr", choices=ON_NAN
+        "stop",
+        "when the loss diverges: stop, or go back to the last checkpoint with half the lr",
+        group="Optimiser",
+        choices=ON_NAN,
     )
-    output_dir: str = setting("outputs", "folder of this run")
-    seed: int = setting(0, "seed of everything random", low=0)
-    device: str = setting("auto", "where to compute", choices=DEVICES)
-    precision: str = setting("auto", "precision of convolutions and matrix products; auto measures", choices=PRECISIONS)
-    threads: int = setting(0, "CPU threads; 0 is automatic", low=0, high=1024)
+    output_dir: str = setting("outputs", "folder of this run", group="Saving")
+    seed: int = setting(0, "seed of everything random", group="Where it runs", low=0)
+    device: str = setting(
+        "auto",
+        "where to compute",
+        group="Where it runs",
+        otherwise="auto, which is a CUDA GPU, else Apple's MPS, else the CPU",
+        choices=DEVICES,
+    )
+    precision: str = setting(
+        "auto",
+        "precision of convolutions and matrix products; auto measures",
+        group="Where it runs",
+        choices=PRECISIONS,
+    )
+    threads: int = setting(
+        0,
+        "CPU threads; 0 takes as many as are measured to be fastest",
+        group="Where it runs",
+        low=0,
+        high=1024,
+    )
 
     @classmethod
     def of(cls, **given: Any) -> Self:
@@ -179,6 +238,26 @@ def check_value(f: "dataclasses.Field[Any]", value: object) -> None:
         raise UserError(f"{flag} must be {span}, got {shown(value)}")
 
 
+def default_words(f: "dataclasses.Field[Any]") -> str:
+    """What a field is where nothing else is said, in words; where the models or objectives have their own, that of each."""
+    if f.metadata["otherwise"]:
+        return str(f.metadata["otherwise"])
+    if f.name in ("schedule", "t_sampling"):
+        values = {name: getattr(objective, f.name) for name, objective in OBJECTIVES.items()}
+    else:
+        values = {name: network.recipe.get(f.name, f.default) for name, network in NETWORKS.items()}
+    users: dict[Any, list[str]] = {}
+    for name, value in values.items():
+        users.setdefault(value, []).append(name)
+    if len(users) == 1:
+        return _plain(f.default)
+    return "; ".join(f"{_plain(value)} with {', '.join(names)}" for value, names in users.items())
+
+
+def _plain(value: object) -> str:
+    return "yes" if value is True else "no" if value is False else f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def shown(value: object) -> str:
     """A wrong value as a message says it: short, however long or deep it is."""
     if isinstance(value, int) and abs(value) > 10**20:
@@ -204,28 +283,50 @@ def check_batch(batch_size: int, name: str, count: int) -> None:
 class SampleConfig:
     """How to draw images from a trained model. An empty sampler and 0 steps are the default for the model's objective."""
 
-    num_images: int = setting(64, "number of images", low=1, high=1_000_000)
-    sampler: str = setting("", "sampler (default: what suits the model)", choices=SAMPLERS)
-    steps: int = setting(0, "network evaluations to spend (default: what suits the sampler)", low=0)
-    spacing: str = setting("trailing", "how the steps are spread over the schedule", choices=SPACINGS)
-    eta: float = setting(0.0, "noise of ddim: 0 is deterministic, 1 is as noisy as ddpm", low=0.0, high=1.0)
-    variance: str = setting("small", "reverse variance of ddpm", choices=VARIANCES)
-    seed: int = setting(0, "seed; image k of a seed is the same in every batch", low=0)
-    label: int = setting(-1, "class to draw, of a conditional model; -1 takes all classes in turn", low=-1)
+    num_images: int = setting(64, "number of images", group="Pictures", low=1, high=1_000_000)
+    sampler: str = setting(
+        "",
+        "sampler",
+        group="Sampler",
+        otherwise="unipc for a model of flow that knows classes, else ddpm; between two noises euler or dpmpp_2m",
+        choices=SAMPLERS,
+    )
+    steps: int = setting(
+        0,
+        "network evaluations to spend",
+        group="Sampler",
+        otherwise="6 where the model's own sampler is unipc, else 20; 1000 with --sampler ddpm",
+        low=0,
+    )
+    spacing: str = setting("trailing", "how the steps are spread over the schedule", group="Sampler", choices=SPACINGS)
+    eta: float = setting(0.0, "noise of ddim: 0 is deterministic, 1 is as noisy as ddpm", group="Sampler", low=0.0, high=1.0)
+    variance: str = setting("small", "reverse variance of ddpm", group="Sampler", choices=VARIANCES)
+    seed: int = setting(0, "seed; image k of a seed is the same in every batch", group="Pictures", low=0)
+    label: int = setting(-1, "class to draw, of a conditional model; -1 takes all classes in turn", group="Pictures", low=-1)
     guidance_scale: float = setting(
         -1.0,
-        f"classifier-free guidance: 1 is none, negative what suits the model (default: {GUIDANCE} where it knows classes)",
+        "classifier-free guidance; 1 is none",
+        group="Guidance",
+        otherwise=f"{GUIDANCE} where the model knows classes, else 1",
         low=-1.0,
         high=100.0,
     )
     guidance_interval: str = setting(
-        "middle", "noise levels that guidance works at: sigma 1/4 to 10 (cheaper, more varied images), or all", choices=INTERVALS
+        "middle",
+        "noise levels that guidance works at: sigma 1/4 to 10 (cheaper, more varied images), or all",
+        group="Guidance",
+        choices=INTERVALS,
     )
     start: str = setting(
-        "noise", "start from noise, on the way between two noises, from test images, or inpaint test images", choices=STARTS
+        "noise",
+        "start from noise, on the way between two noises, from test images, or inpaint test images",
+        group="Start",
+        choices=STARTS,
     )
-    strength: float = setting(0.6, "share of the way to noise that --start image goes (SDEdit)", low=0.01, high=1.0)
-    region: str = setting("centre", "part that --start inpaint redraws", choices=REGIONS)
+    strength: float = setting(
+        0.6, "share of the way to noise that --start image goes (SDEdit)", group="Start", low=0.01, high=1.0
+    )
+    region: str = setting("centre", "part that --start inpaint redraws", group="Start", choices=REGIONS)
 
     @classmethod
     def asked(cls, **fields: Any) -> Self:

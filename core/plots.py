@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from core.errors import printable
 from core.files import atomic_write
@@ -41,8 +42,11 @@ def thinned(points: Iterable[tuple[int, float]], most: int = 4000) -> tuple[list
     return steps, losses
 
 
-def save_loss_plot(path: Path, steps: Sequence[int], losses: Sequence[float], title: str) -> None:
-    """Plot raw and smoothed loss against the step, on a log scale, as PNG. No setting of the user's matplotlib has a say."""
+def save_loss_plot(
+    path: Path, steps: Sequence[int], losses: Sequence[float], title: str, held_out: Sequence[tuple[int, float]] = ()
+) -> None:
+    """Plot raw and smoothed loss against the step, and the (step, loss) of images held out, on a log scale, as PNG. No setting of
+    the user's matplotlib has a say."""
     with _plain_matplotlib():
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -50,16 +54,41 @@ def save_loss_plot(path: Path, steps: Sequence[int], losses: Sequence[float], ti
         figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
-        axes.plot(steps, losses, color="0.75", linewidth=0.8, label="raw")
+        axes.plot(steps, losses, color="0.75", linewidth=0.8, marker="" if len(losses) > 1 else ".", label="raw")
         axes.plot(steps, smooth(losses, len(losses) / 25), color="tab:blue", linewidth=1.8, label="smoothed")
-        axes.set(xlabel="step", ylabel="training loss")
+        if held_out:
+            axes.plot(*zip(*held_out, strict=True), color="tab:cyan", linewidth=1.4, marker=".", label="held out")
+        axes.set(xlabel="step", ylabel="loss" if held_out else "training loss")
         axes.set_title(printable(title), parse_math=False)  # a data set may be called $x$
-        if all(loss > 0 for loss in losses):
+        if all(loss > 0 for loss in [*losses, *(loss for _, loss in held_out)]):
             axes.set_yscale("log")
-        axes.grid(alpha=0.3, which="both")
+        plain_ticks(axes)
+        axes.grid(alpha=0.3)
         axes.legend()
         with atomic_write(path) as file:
             figure.savefig(file, format="png")
+
+
+def plain_ticks(axes: Any) -> None:
+    """Plain numbers at 1, 2 and 5 of each decade, or at steps of 1, 2 or 5 where less than one is shown."""
+    from matplotlib import ticker
+
+    class Number(ticker.Formatter):
+        """As short as tells neighbours apart."""
+
+        def __call__(self, value: float, _: int | None = None) -> str:
+            return f"{value:,.0f}" if abs(value) >= 10 and value == round(value) else f"{value:.6g}"
+
+    across = ticker.MaxNLocator(nbins=8, steps=(1, 2, 5, 10), integer=True, min_n_ticks=1)
+    up: ticker.Locator = ticker.MaxNLocator(nbins=8, steps=(1, 2, 5, 10))
+    low, high = axes.dataLim.intervaly
+    if axes.get_yscale() == "log" and high > 5 * low:
+        up = ticker.LogLocator(subs=(1, 2, 5))
+        axes.set_ylim(bottom=max((tick for tick in up.tick_values(low, high) if tick <= low), default=low))
+    for axis, locator in ((axes.xaxis, across), (axes.yaxis, up)):
+        axis.set_major_locator(locator)
+        axis.set_major_formatter(Number())
+        axis.set_minor_locator(ticker.NullLocator())
 
 
 @contextmanager

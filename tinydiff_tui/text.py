@@ -3,6 +3,8 @@
 import math
 import re
 
+from rich.cells import cell_len, set_cell_size
+
 from core import errors
 
 printable = errors.printable
@@ -69,3 +71,11 @@ def ago(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"
     return f"{max(0.0, seconds):.0f} s"
+
+
+def cut(text: str, cells: int, *, fill: bool = False) -> str:
+    """A printable text in at most so many cells, with … where it was cut; with `fill` in exactly so many."""
+    said = printable(text)
+    if cell_len(said) > cells:
+        said = set_cell_size(said, cells - 1).rstrip() + "…" if cells > 0 else ""
+    return set_cell_size(said, cells) if fill else said

@@ -19,7 +19,7 @@ from core.names import DATASETS
 if TYPE_CHECKING:  # names and places are asked for before torch is there
     from torch import Tensor
 
-_NAMED = 5  # classes by name in one line
+_NAMED, _MOST_LETTERS = 5, 24  # classes by name in one line, and letters of each
 _HASHED = 1 << 28  # bytes of pixels that a fingerprint looks at, evenly spread over a larger set
 
 
@@ -72,11 +72,16 @@ class ImageSet:
     def describe(self) -> str:
         """What was read, in one line: images, size, classes, how they were read, and what was left out and why."""
         kind = "training" if self.split == "train" else "test"
-        named = ", ".join(self.classes[:_NAMED]) + (", …" if len(self.classes) > _NAMED else "")
+        named = ", ".join(map(_short, self.classes[:_NAMED])) + (", …" if len(self.classes) > _NAMED else "")
         classes = f"{len(self.classes):,} classes ({named})" if self.condition_classes else "no classes"
         line = f"{self.name}: {len(self):,} {kind} images of {self.side}x{self.side}x{self.channels}, {classes}"
         line = "; ".join([line, *self.notes])
         return printable(f"{line}; {len(self.skipped):,} left out ({self.skipped[0]})" if self.skipped else line)
+
+
+def _short(name: str) -> str:
+    """A class in a line of many."""
+    return name if len(name) <= _MOST_LETTERS else f"{name[: _MOST_LETTERS - 1]}…"
 
 
 class SetInfo(NamedTuple):

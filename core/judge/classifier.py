@@ -68,6 +68,102 @@ def _block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> tuple
     return convolution, nn.BatchNorm2d(outputs), nn.ReLU()
 
 
+class Learner:
+    """A classifier on its way, a step at a time: Muon, the learning rate falling to 0, every image bent anew each time.
+
+    What `state` gives, `load` takes up again, and from there on everything is as if there had been no break.
+    """
+
+    def __init__(self, data: ImageSet, device: torch.device) -> None:
+        self.data = data
+        self.device = device
+        self.network = _on(device, new_classifier(data.channels, len(data.classes)))
+        self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self.step = 0
+        self.batch = min(BATCH, len(data))
+        self.total = max(1, IMAGES_SEEN // self.batch)
+        self._averages, self._weights = (  # of the running means and variances of BatchNorm too
+            [value for value in n.state_dict().values() if value.is_floating_point()] for n in (self.averaged, self.network)
+        )
+        muon, adamw = muon_and_adamw(self.network.parameters(), self.network.head.parameters(), PEAK_LR, WEIGHT_DECAY)
+        self._optimizers: dict[str, torch.optim.Optimizer] = {"muon": muon, "adamw": adamw}
+        self._generator = generator_for("cpu", "judge", data.name)
+        self._order = torch.empty(0, dtype=torch.int64)
+
+    def advance(self) -> None:
+        """One step."""
+        data, step = self.data, self.step
+        if len(self._order) < self.batch:
+            self._order = torch.randperm(len(data), generator=self._generator)
+        index, self._order = self._order[: self.batch], self._order[self.batch :]
+        mirror = data.name in DATASETS and DATASETS[data.name].mirrored
+        x = bent(to_float(data.images[index]), self._generator, mirror=mirror)
+        logits = self.network(x.to(self.device).contiguous(memory_format=torch.channels_last))
+        F.cross_entropy(logits, data.labels[index].to(self.device)).backward()
+        warmup = max(1, min(WARMUP, self.total // 10))
+        for optimizer in self._optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = PEAK_LR * min(1, (step + 1) / warmup) * (1 - step / self.total)
+            optimizer.step()
+        self.network.zero_grad()
+        torch._foreach_lerp_(self._averages, self._weights, 1 - min(AVERAGE, (1 + step) / (10 + step)))
+        self.step += 1
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the next step depends on, as tensors by name."""
+        parts = {"network": self.network.state_dict(), "averaged": self.averaged.state_dict()}
+        for name, optimizer in self._optimizers.items():
+            for number, moments in optimizer.state_dict()["state"].items():
+                parts[f"{name}.{number}"] = moments
+        state = {f"{part}.{name}": value.detach().cpu() for part, values in parts.items() for name, value in values.items()}
+        counts = {"step": torch.tensor(self.step), "order": self._order, "generator": self._generator.get_state()}
+        return state | counts
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Go on from what another's `state` gave, before the first step. Raises ValueError for what is no such state."""
+        if {name: (v.shape, v.dtype) for name, v in state.items() if name != "order"} != self._shapes():
+            raise ValueError("the state of another network")
+        step, order = int(state["step"]), state["order"]
+        if not 0 < step <= self.total or order.dim() != 1 or order.dtype != torch.int64 or len(order) > len(self.data):
+            raise ValueError("no place in this training")
+        if len(order) and not 0 <= int(order.min()) <= int(order.max()) < len(self.data):
+            raise ValueError("images that are not there")
+        if not all(value.isfinite().all() for value in state.values() if value.is_floating_point()):
+            raise ValueError("no numbers")
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            found = ((name.removeprefix(f"{prefix}."), v) for name, v in state.items() if name.startswith(f"{prefix}."))
+            return {name: v.contiguous(memory_format=torch.channels_last) if v.dim() == 4 else v for name, v in found}
+
+        try:
+            self._generator.set_state(state["generator"])
+        except RuntimeError as error:
+            raise ValueError("no state of a generator") from error
+        self.network.load_state_dict(part("network"))
+        self.averaged.load_state_dict(part("averaged"))
+        for name, optimizer in self._optimizers.items():
+            count = sum(len(group["params"]) for group in optimizer.param_groups)
+            moments = {number: part(f"{name}.{number}") for number in range(count)}
+            optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
+        self.step, self._order = step, order
+
+    def _shapes(self) -> dict[str, tuple[torch.Size, torch.dtype]]:
+        """Of what `state` gives after a step, all but the order."""
+        known = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        known |= {f"averaged.{name}": value for name, value in self.averaged.state_dict().items()}
+        known |= {"step": torch.tensor(0), "generator": self._generator.get_state()}
+        for name, optimizer in self._optimizers.items():
+            for number, p in enumerate(p for group in optimizer.param_groups for p in group["params"]):
+                moments = ("momentum",) if name == "muon" else ("exp_avg", "exp_avg_sq")
+                known |= {f"{name}.{number}.{moment}": p for moment in moments}
+                known |= {f"{name}.{number}.step": torch.tensor(0.0)} if name == "adamw" else {}
+        return {name: (value.shape, value.dtype) for name, value in known.items()}
+
+
+def _on(device: torch.device, network: Classifier) -> Classifier:
+    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
 @dataclass(frozen=True)
 class Fitting:
     """The judge learns: `step` of `total` are done, the rest takes about `eta_seconds`."""
@@ -77,38 +173,14 @@ class Fitting:
     eta_seconds: float
 
 
-def fit(data: ImageSet, device: torch.device) -> Iterator[Fitting | Classifier]:
-    """Train on a labelled set: an event a step, and the averaged network, in evaluation mode, as the last item.
-
-    Muon, the learning rate falling to 0; every image is turned, scaled and shifted anew each time (`bent`).
-    """
-    network = new_classifier(data.channels, len(data.classes)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    averaged = copy.deepcopy(network).eval().requires_grad_(False)
-    averages, weights = (  # of the running means and variances of BatchNorm too
-        [value for value in n.state_dict().values() if value.is_floating_point()] for n in (averaged, network)
-    )
-    optimizers = muon_and_adamw(network.parameters(), network.head.parameters(), PEAK_LR, WEIGHT_DECAY)
-    batch = min(BATCH, len(data))
-    total = max(1, IMAGES_SEEN // batch)
-    warmup = max(1, min(WARMUP, total // 10))
-    generator = generator_for("cpu", "judge", data.name)
-    order = torch.empty(0, dtype=torch.int64)
-    started = time.monotonic()
-    for step in range(total):
-        if len(order) < batch:
-            order = torch.randperm(len(data), generator=generator)
-        index, order = order[:batch], order[batch:]
-        x = bent(to_float(data.images[index]), generator, mirror=data.name in DATASETS and DATASETS[data.name].mirrored)
-        logits = network(x.to(device).contiguous(memory_format=torch.channels_last))
-        F.cross_entropy(logits, data.labels[index].to(device)).backward()
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = PEAK_LR * min(1, (step + 1) / warmup) * (1 - step / total)
-            optimizer.step()
-        network.zero_grad()
-        torch._foreach_lerp_(averages, weights, 1 - min(AVERAGE, (1 + step) / (10 + step)))
-        yield Fitting(step + 1, total, (time.monotonic() - started) / (step + 1) * (total - step - 1))
-    yield averaged
+def fit(learner: Learner) -> Iterator[Fitting]:
+    """Take the steps that are left, an event each; the averaged network is the classifier then."""
+    first, spent = learner.step, 0.0
+    while learner.step < learner.total:
+        started = time.monotonic()
+        learner.advance()
+        spent += time.monotonic() - started
+        yield Fitting(learner.step, learner.total, spent / (learner.step - first) * (learner.total - learner.step))
 
 
 def bent(x: Tensor, generator: torch.Generator, *, mirror: bool = False) -> Tensor:

@@ -4,32 +4,22 @@ The figures depend on the judge. They compare runs on one data set with each oth
 every report names the judge, its accuracy, the number of images, and the floor: what real images of the training split get.
 """
 
-import json
-import os
-import stat
-from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from core.compute.seeds import generator_for
-from core.data.datasets import ImageSet, default_data_dir, describe, open_dataset, require
-from core.errors import UserError, printable
-from core.files import atomic_write, require_space, user_folder
+from core.data.datasets import ImageSet, describe
+from core.errors import UserError
 from core.images import Pixels, to_float, to_uint8
-from core.judge.classifier import FEATURES, Classifier, Fitting, fit, new_classifier
-from core.runs.checkpoint import is_whole, read_safetensors
+from core.judge.classifier import Classifier
 
 VERSION = 1  # of network, training and cache: a change in any of them is another judge
 SURE = 0.95
 NEAREST, MOST_NEIGHBOURS = 3, 5000  # Kynkaanniemi et al. 2019 use k = 3
 MOST_REFERENCES = 10_000
-_KEY = "tinydiff-tui judge"
 _BATCH = 500
-_FILE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -133,78 +123,6 @@ class Judge:
         return images
 
 
-@dataclass(frozen=True)
-class Ready:
-    """The judge is there; `path` is its file."""
-
-    judge: Judge
-    path: Path
-
-
-def load_judge(
-    dataset: str,
-    root: Path | None = None,
-    device: torch.device | str = "cpu",
-    progress: Callable[[Fitting], object] = lambda fitting: None,
-) -> Judge:
-    """The judge of a data set, trained now if there is none yet; `progress` is called after each step. Raises UserError."""
-    for event in prepare_judge(dataset, root, device):
-        if isinstance(event, Ready):
-            return event.judge
-        progress(event)
-    raise AssertionError("prepare_judge ends in Ready")
-
-
-def prepare_judge(
-    dataset: str,
-    root: Path | None = None,
-    device: torch.device | str = "cpu",
-    say: Callable[[str], object] = lambda line: None,
-) -> Generator[Fitting | Ready, None, None]:
-    """Read the judge of a data set from its cache, or train and cache it: Fitting after each step, Ready at the end.
-
-    A cache that is torn, foreign, or of another version or data set is trained anew; `say` is told what is read for it. Closing
-    the iterator leaves no file.
-    Raises UserError for a data set that is not there or has no labels, and for a folder that cannot be written.
-    """
-    if dataset.startswith("folder:"):
-        raise UserError(
-            f"{dataset} has no judge: one is trained on the labels of a named data set; evaluate a model of one of those"
-        )
-    require(dataset, root)
-    path, *elsewhere = cache_files(dataset, root)
-    for file in (path, *elsewhere):
-        if cached := _read(file, dataset, torch.device(device)):
-            yield Ready(cached, file)
-            return
-    if path.is_fifo() or path.is_socket():  # to write there would be to wait
-        path.unlink()
-    require_space(path, _FILE_BYTES)
-    train, test = open_dataset(dataset, "train", root), open_dataset(dataset, "test", root)
-    say(train.describe())
-    say(test.describe())
-    for event in fit(train, torch.device(device)):
-        if isinstance(event, Fitting):
-            yield event
-        else:
-            judge = _introduce(event, train, test)
-            _write(path, judge)
-            yield Ready(judge, path)
-
-
-def cache_files(dataset: str, root: Path | None = None) -> list[Path]:
-    """Where the judge of a data set may lie, the place to write it first: beside the data if that folder may be written,
-    else (and for the embedded set) in the user's cache folder."""
-    name = f"{dataset}-v{VERSION}.safetensors"
-    own = user_folder("cache") / "judges" / name
-    if dataset == "glyphs":
-        return [own]
-    root = root or default_data_dir()
-    # The mode too: a folder without its write bits is meant to stay as it is, also for a superuser.
-    writable = os.access(root, os.W_OK) and root.stat().st_mode & stat.S_IWUSR
-    return [root / "judges" / name, own] if writable else [own, root / "judges" / name]
-
-
 def frechet_distance(a: Tensor, b: Tensor) -> float:
     """Squared Frechet distance between Gaussians fitted to features a (N, D) and b (M, D), in float64; N, M >= 2.
 
@@ -253,7 +171,7 @@ def _features(network: Classifier, images: Tensor) -> Tensor:
     return torch.cat([network.features(block.contiguous(memory_format=torch.channels_last)).cpu() for block in blocks])
 
 
-def _introduce(network: Classifier, train: ImageSet, test: ImageSet) -> Judge:
+def introduce(network: Classifier, train: ImageSet, test: ImageSet) -> Judge:
     """The judge around a trained network: scales its features, and shows it the data set."""
     (shown, labels), (seen, _) = _some_of(test), _some_of(train)
     scale = float(_features(network, shown).double().var(0).mean().rsqrt())
@@ -267,44 +185,3 @@ def _some_of(data: ImageSet) -> tuple[Tensor, Tensor]:
     """(images, labels) in random order, MOST_REFERENCES at most: the first few of a set need not be like the rest."""
     chosen = torch.randperm(len(data), generator=generator_for("cpu", "judge"))[:MOST_REFERENCES]
     return data.images[chosen], data.labels[chosen]
-
-
-def _identity(dataset: str) -> dict[str, object]:
-    """What a cached judge must be of."""
-    info = describe(dataset)
-    return {"version": VERSION, "dataset": dataset, "shape": list(info.shape), "count": info.size}
-
-
-def _write(path: Path, judge: Judge) -> None:
-    described = {"identity": _identity(judge.dataset), "classes": judge.classes, "accuracy": judge.accuracy}
-    weights = {f"network.{name}": value.cpu().contiguous() for name, value in judge.network.state_dict().items()}
-    content = safetensors.torch.save(weights | {"test": judge.test, "train": judge.train}, {_KEY: json.dumps(described)})
-    with atomic_write(path) as file:
-        file.write(content)
-
-
-def _read(path: Path, dataset: str, device: torch.device) -> Judge | None:
-    """The judge in a file; None when it is missing, torn, foreign, or of another version or data set."""
-    try:
-        described, tensors = read_safetensors(path, _KEY, _FILE_BYTES)
-        classes, accuracy, identity = (described[key] for key in ("classes", "accuracy", "identity"))
-        test, train = tensors.pop("test"), tensors.pop("train")
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    info = describe(dataset)
-    named = isinstance(classes, list) and len(classes) == info.classes and all(isinstance(name, str) for name in classes)
-    if identity != _identity(dataset) or not named or type(accuracy) is not float or not 0 <= accuracy <= 1:
-        return None
-    network = new_classifier(info.shape[2], info.classes)
-    own = {f"network.{name}": value for name, value in network.state_dict().items()}
-    if {k: (v.shape, v.dtype) for k, v in tensors.items()} != {k: (v.shape, v.dtype) for k, v in own.items()}:
-        return None
-    numbers = [test, train, *(value for value in tensors.values() if value.is_floating_point())]  # the rest are counts
-    if not all(map(is_whole, numbers)) or any(shown.dim() != 2 or shown.shape[1] != FEATURES for shown in (test, train)):
-        return None
-    if not all(NEAREST < len(shown) <= MOST_REFERENCES for shown in (test, train)):
-        return None
-    network.load_state_dict({name.removeprefix("network."): value for name, value in tensors.items()})
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    judge = network.eval().requires_grad_(False)
-    return Judge(dataset, tuple(map(printable, classes)), accuracy, judge, test, train)

@@ -190,11 +190,14 @@ def _check_shape(shape: dict[str, Any], config: TrainConfig, classes: int) -> No
         raise ValueError("images of another shape than the run's")
 
 
-def export_safetensors(checkpoint: Path, output: Path) -> None:
-    """Write the averaged weights of a checkpoint as safetensors, its config in the metadata. Raises UserError."""
+def export_safetensors(checkpoint: Path, output: Path, *, half: bool = False) -> None:
+    """Write the averaged weights of a checkpoint (`half`: in 16 bits) as safetensors, config as metadata. Raises UserError."""
     content = load_checkpoint(checkpoint)
     described = {key: content[key] for key in ("format", "version", "config", "network", "classes", "step")}
-    weights = {name: value.contiguous() for name, value in content["ema"].items()}
+    kind = torch.float16 if half else torch.float32
+    weights = {name: value.to(kind).contiguous() for name, value in content["ema"].items()}
+    if not all(bool(value.isfinite().all()) for value in weights.values()):
+        raise UserError(f"{output} was not written: weights of {checkpoint} are too large for 16 bits")
     with atomic_write(output) as file:
         file.write(safetensors.torch.save(weights, {FORMAT: json.dumps(described)}))
 
@@ -220,6 +223,8 @@ def _read_safetensors(path: Path) -> object:
         described, weights = read_safetensors(path, FORMAT, _MOST_BYTES // 4)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path} cannot be read as a checkpoint: it is torn, or not one of this program's") from error
+    if all(value.dtype == torch.float16 for value in weights.values()):  # all or none, as we write them; finite or not is kept
+        weights = {name: value.float() for name, value in weights.items()}
     return described | {"model": weights, "ema": weights} if isinstance(described, dict) else None
 
 

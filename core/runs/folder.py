@@ -6,18 +6,17 @@ Free of torch, so that listing runs is instant.
 import contextlib
 import dataclasses
 import errno
-import json
 import os
 import stat
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from core.config import LARGEST, MOST_TEXT, REQUESTS, TrainConfig
+from core.config import MOST_TEXT, REQUESTS, TrainConfig
 from core.errors import UserError, printable
-from core.files import open_plain, read_json, require_folder, user_path, write_failure, write_json
+from core.files import read_json, require_folder, user_path, write_failure, write_json
+from core.runs.metrics import MOST_LINE, MetricsReader, append_line, is_count, whole_entry
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -26,12 +25,12 @@ Stamp = tuple[int, int, int] | None
 STATUSES = ("running", "paused", "stopped", "finished", "diverged")
 MOST_SECONDS = 1e12
 """Of any time in a file, since 1970 or of training."""
-MOST_LINE = 1 << 20
-"""Bytes of a line of metrics.jsonl; ours take about 200."""
-_MOST_LOSS = 3.4e38  # what float32 holds
 _FOLDERS = ("checkpoints", "samples", "control")
-_OWN = ("run.json", "metrics.jsonl", "model_final.pt", "training_loss.png", "train.log", ".lock", *_FOLDERS)
-"""What a run writes in its folder."""
+_OWN = (
+    "run.json", "metrics.jsonl", "verdicts.jsonl", "run_note.txt", "model_final.pt", "training_loss.png", "train.log", ".lock",
+    *_FOLDERS,
+)  # fmt: skip
+"""What is written in the folder of a run."""
 _DEEPEST = 4  # levels below a folder at which runs are looked for
 
 
@@ -42,6 +41,8 @@ class RunDir:
         self.path = user_path(path)
         self.run_json = self.path / "run.json"
         self.metrics = self.path / "metrics.jsonl"
+        self.verdicts = self.path / "verdicts.jsonl"
+        self.note = self.path / "run_note.txt"
         self.last = self.path / "checkpoints" / "last.pt"
         self.final = self.path / "model_final.pt"
         self.loss_plot = self.path / "training_loss.png"
@@ -194,7 +195,7 @@ class RunDir:
     def clear(self) -> None:
         """Delete what a run wrote here, and nothing else."""
         self.check_inside()
-        files = (self.run_json, self.metrics, self.last, self.final, self.loss_plot)
+        files = (self.run_json, self.metrics, self.verdicts, self.note, self.last, self.final, self.loss_plot)
         for file in [*files, *self.path.glob("samples/epoch_*.png"), *self.epoch_checkpoints()]:
             try:
                 file.unlink(missing_ok=True)
@@ -218,21 +219,7 @@ class RunDir:
 
     def append_metrics(self, entry: dict[str, Any]) -> None:
         """Add a line to metrics.jsonl: the whole of it or nothing. Raises UserError."""
-        line = (json.dumps(entry) + "\n").encode()
-        try:
-            # Not to wait for a reader, should a pipe lie there.
-            file = os.open(self.metrics, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0), 0o666)
-            try:
-                found = os.fstat(file)
-                if not stat.S_ISREG(found.st_mode):
-                    raise OSError(errno.EINVAL, "it is no file")
-                if os.write(file, line) < len(line):
-                    os.truncate(file, found.st_size)
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            finally:
-                os.close(file)
-        except OSError as error:
-            raise UserError(write_failure(self.metrics, error)) from error
+        append_line(self.metrics, entry)
 
     def truncate_metrics(self, step: int) -> None:
         """Cut metrics.jsonl back to lines of at most this step, and drop a torn last line. Raises UserError."""
@@ -242,7 +229,7 @@ class RunDir:
         try:
             with self.metrics.open("rb+") as file:
                 while line := file.readline(MOST_LINE):
-                    entry = _whole(line)
+                    entry = whole_entry(line)
                     if entry is None or entry["step"] > step:
                         break
                     kept += len(line)
@@ -253,80 +240,6 @@ class RunDir:
     def read_metrics(self) -> list[dict[str, Any]]:
         """All good lines of metrics.jsonl, as MetricsReader gives them."""
         return list(MetricsReader(self).read())
-
-
-class MetricsReader:
-    """Reads the metrics.jsonl of a run, and later on from where it was left.
-
-    What it gives can be drawn and computed with: steps rise from entry to entry, "step", "epoch" and "images" are whole numbers
-    up to LARGEST, every other number is finite and one that float32 holds. Whatever else stands in a line is left out, and so is
-    a line without a step and a loss.
-    """
-
-    def __init__(self, run: RunDir) -> None:
-        self.run = run
-        self.step = -1
-        self._offset = 0
-        self._last = b""  # the line before the offset
-        self._file = (0, 0)
-
-    def is_stale(self) -> bool:
-        """Whether what was read so far lies there no more: the file is gone, another one, or was cut back and grew anew."""
-        if not self._offset:
-            return False
-        try:
-            with open_plain(self.run.metrics) as file:
-                file.seek(self._offset - len(self._last))
-                return _identity(file) != self._file or file.read(len(self._last)) != self._last
-        except OSError:
-            return True
-
-    def read(self) -> Iterator[dict[str, Any]]:
-        """The whole lines since the last look; none when no plain file is there."""
-        try:
-            file = open_plain(self.run.metrics)
-        except OSError:
-            return
-        with file:
-            self._file = _identity(file)
-            file.seek(self._offset)
-            while (line := file.readline(MOST_LINE)).endswith(b"\n"):  # a torn line may grow, an endless one is not ours
-                self._offset, self._last = self._offset + len(line), line
-                entry = _whole(line)
-                if entry is not None and entry["step"] > self.step and _is_number(entry.get("loss")):
-                    self.step = entry["step"]
-                    yield _clean(entry)
-
-
-def _identity(file: IO[bytes]) -> tuple[int, int]:
-    status = os.fstat(file.fileno())
-    return status.st_dev, status.st_ino
-
-
-def _whole(line: bytes) -> dict[str, Any] | None:
-    """The entry of a line that is one of ours, as far as its step says."""
-    try:
-        entry = json.loads(line) if line.endswith(b"\n") else None
-    except (ValueError, RecursionError):
-        return None
-    return entry if isinstance(entry, dict) and _is_count(entry.get("step")) else None
-
-
-def _clean(entry: dict[str, Any]) -> dict[str, Any]:
-    clean = {name: entry[name] for name in ("step", "epoch", "images") if _is_count(entry.get(name))}
-    clean |= {name: float(entry[name]) for name in ("loss", "grad_norm", "lr", "seconds") if _is_number(entry.get(name))}
-    quartiles = entry.get("quartiles")
-    if isinstance(quartiles, list) and len(quartiles) == 4:
-        clean["quartiles"] = [float(q) if _is_number(q) else None for q in quartiles]
-    return clean
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value <= LARGEST
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and -_MOST_LOSS <= value <= _MOST_LOSS  # type: ignore[operator]
 
 
 @dataclass(frozen=True)
@@ -374,7 +287,7 @@ def _info(path: Path, raw: object) -> RunInfo:
     said: list[Any] = [raw.get(name) for name in ("status", "started", "device", "step", "total_steps")]
     status, started, device, step, total = said
     good = status in STATUSES and type(started) in (int, float) and 0 <= started <= MOST_SECONDS
-    if not good or not isinstance(device, str) or len(device) > MOST_TEXT or not _is_count(step) or not _is_count(total):
+    if not good or not isinstance(device, str) or len(device) > MOST_TEXT or not is_count(step) or not is_count(total):
         raise UserError(f"what {path} says of its run makes no sense")
     return RunInfo(path, config, status, float(started), step, total, printable(device))
 
@@ -391,9 +304,17 @@ def holds_file(path: Path) -> bool:
     return any((folder / "run.json").exists() and path.relative_to(folder).parts[0] in _OWN for folder in path.parents[:2])
 
 
-def find_runs(root: Path) -> list[RunInfo | UserError]:
+class UnreadableRun(UserError):
+    """Why the run in a folder cannot be read."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(why)
+        self.path = path
+
+
+def find_runs(root: Path) -> list[RunInfo | UnreadableRun]:
     """Every run below `root`, newest first; an unreadable one stands in the list as its error."""
-    found: list[RunInfo | UserError] = []
+    found: list[RunInfo | UnreadableRun] = []
     for folder, subfolders, files in os.walk(root):
         level = len(Path(folder).relative_to(root).parts)
         subfolders[:] = [] if level >= _DEEPEST else sorted(d for d in subfolders if not d.startswith("."))
@@ -402,7 +323,7 @@ def find_runs(root: Path) -> list[RunInfo | UserError]:
             try:
                 found.append(read_run(Path(folder)))
             except UserError as error:
-                found.append(error)
+                found.append(UnreadableRun(Path(folder), str(error)))
     return sorted(found, key=lambda run: -run.started if isinstance(run, RunInfo) else 0.0)
 
 

@@ -66,6 +66,7 @@ _FREE_ON_RESUME = (
     "sample_interval",
     "save_interval",
     "checkpoint_seconds",
+    "judge_seconds",
     "output_dir",
     "data_dir",
     "device",

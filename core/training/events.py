@@ -58,6 +58,27 @@ class Samples:
 
 
 @dataclass(frozen=True)
+class Preview:
+    """What the same few noises become by the averaged weights of now: images (N, C, H, W) in [-1, 1] on the CPU. Drawn on a clock
+    while somebody watches; `labels` are their classes, none of a model without."""
+
+    step: int
+    seconds: float
+    images: Tensor
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The loss on images that are not trained on, on a clock; by quarter of t None where none of them is."""
+
+    step: int
+    seconds: float
+    loss: float
+    quartiles: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
 class Saved:
     """A checkpoint was written."""
 
@@ -90,4 +111,4 @@ class Finished:
     path: Path
 
 
-Event = Step | EpochEnd | Sampling | Samples | Saved | RolledBack | Noted | Finished
+Event = Step | EpochEnd | Sampling | Samples | Preview | HeldOut | Saved | RolledBack | Noted | Finished

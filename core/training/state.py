@@ -1,6 +1,7 @@
 """Everything that changes while a run trains, and how it goes into a checkpoint and comes back."""
 
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from core.runs.checkpoint import MOST_FACTOR, describe_network
 from core.runs.folder import now
 from core.training.ema import EMA
 
+_ALONE = threading.Lock()  # torch has one generator for what draws without its own: no two networks are made at a time
 TALLY = 10  # sums since the last line of metrics: loss, gradient norm, loss by quarter of t (4), images by quarter of t (4)
 
 
@@ -33,7 +35,7 @@ class TrainState:
 
     def __init__(self, config: TrainConfig, data: ImageSet, device: torch.device) -> None:
         classes = data.condition_classes if config.conditional else 0
-        with torch.random.fork_rng(devices=[]):
+        with _ALONE, torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             network = NETWORKS[config.model].load()(data.side, data.channels, classes, config.learn_variance)
         self.classes = data.classes

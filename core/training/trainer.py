@@ -15,28 +15,31 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from core import images
-from core.compute.device import choose_compute, with_graphs
+from core.compute.device import choose_compute
 from core.compute.distributed import BEAT_SECONDS, END, ROLL_BACK, WAIT, check_share, is_first, join
 from core.config import SampleConfig, TrainConfig, check_batch
 from core.data.datasets import open_dataset
 from core.diffusion.generate import classes_drawn, generate
-from core.diffusion.model import Model, make_diffusion
+from core.diffusion.model import Model
 from core.errors import Diverged, UserError
 from core.files import user_path
 from core.network.unet import parameter_count
 from core.plots import save_loss_plot, thinned
 from core.runs import pace
 from core.runs.checkpoint import load_checkpoint, save_checkpoint
-from core.runs.folder import MetricsReader, RunDir, now, read_run
+from core.runs.folder import RunDir, now, read_run
+from core.runs.metrics import MetricsReader
 from core.runs.resume import load_or_offer, merge_for_resume, with_whole_paths
-from core.training.batches import Batches, lr_fraction
+from core.training.aside import Aside
+from core.training.batches import lr_fraction
 from core.training.clock import Clock
-from core.training.events import EpochEnd, Event, Finished, Noted, RolledBack, Sampling, Saved, Step
+from core.training.events import EpochEnd, Event, Finished, HeldOut, Noted, RolledBack, Sampling, Saved, Step
 from core.training.events import Samples as SamplesEvent
 from core.training.state import TrainState
+from core.training.steps import Gradient, Stepper
 
 LOG_EVERY = 10  # steps in one line of metrics.jsonl
 LOOK_SECONDS = 0.25  # how often requests in the run's folder are looked for
@@ -81,7 +84,6 @@ class Trainer:
         self.data = open_dataset(config.dataset, "train", root, config.image_size)
         check_batch(config.batch_size, config.dataset, len(self.data))
         check_share(config.batch_size)
-        self.diffusion = make_diffusion(config)
         self.state = TrainState(config, self.data, self.compute.device)
         self.steps_per_epoch = len(self.data) // config.batch_size
         self._clock = Clock()
@@ -92,12 +94,8 @@ class Trainer:
             moved = (before.dataset, before.data_dir) != (config.dataset, config.data_dir)
             self._compare_pictures(saved.get("fingerprint"), allowed=moved or other_data)
             self._refuse_passed(before)
-        self.batches = Batches(config, self.data, self.compute.device, self.processes)
-        self.network = self.processes.wrap(self.state.network)
-        if self.compute.device.type == "cuda" and self.processes.size == 1:
-            x0, t, _, labels = self._draw()
-            inputs = (x0, t) if labels is None else (x0, t, labels)
-            self.network, self.compute = with_graphs(self.network, inputs, self.compute)
+        self.stepper = Stepper(config, self.data, self.state, self.compute, self.processes)
+        self.compute = self.stepper.compute
         self.total_steps = self._length()
         self._lately: deque[tuple[int, float]] = deque(maxlen=pace.LINES)
         self._saved_step = -1
@@ -106,6 +104,12 @@ class Trainer:
         self._save_asked = threading.Event()
         self._pause_asked = threading.Event()
         self._stop_asked = threading.Event()
+        self.watched = False
+        """Whether somebody wants to see what the same few noises become; who trains alone does not pay for it."""
+        self._trained = 0.0  # seconds of this session, which never go back
+        self.aside = Aside(config, self.data, self.stepper, self._seconds_trained)
+        self._newest: HeldOut | None = None
+        self._figures: dict[str, Any] = {}  # for the next line of metrics
         self._told_paused = False
         self._looked = -math.inf
         self._ordered = time.monotonic()
@@ -168,6 +172,10 @@ class Trainer:
     def stop(self) -> None:
         """End the iteration after the present step, with a checkpoint."""
         self._stop_asked.set()
+
+    def note_distance(self, distance: float) -> None:
+        """Put what the data set's judge says of the averaged weights into the next line of metrics. For the thread that pulls."""
+        self._figures["distance"] = round(distance, 4)
 
     @property
     def paused(self) -> bool:
@@ -338,6 +346,7 @@ class Trainer:
                 done = self._step()
                 self._in_step = False
                 if self.step % LOG_EVERY == 0 or self.step == self.total_steps:
+                    yield from self._attempt("nothing is held out", self._measure_held_out)
                     yield from self._attempt("a line of metrics", self._log)
                 if self._save_asked.is_set() or time.monotonic() - last_save > self.config.checkpoint_seconds:
                     self._save_asked.clear()
@@ -351,6 +360,9 @@ class Trainer:
                 yield self._roll_back(str(error))
                 continue
             yield self._step_event(*done)  # after the line of metrics, so that both tell the same pace
+            if self._newest is not None:
+                yield self._newest
+                self._newest = None
             if self._saved_step == self.step:
                 yield Saved(self.step, self.run.last)
 
@@ -362,6 +374,8 @@ class Trainer:
         if self._sample_asked.is_set():
             self._sample_asked.clear()
             yield from self._sample(epoch + (position > 0))
+        if self.watched and self.aside.preview_due():
+            yield from self._preview()
 
     def _last_samples(self) -> Iterator[Event]:
         """Those of an epoch that a budget cut short."""
@@ -385,47 +399,21 @@ class Trainer:
             self._notes.append(note)
             yield Noted(note)
 
-    def _step(self) -> tuple[Tensor, Tensor, Tensor, float]:
-        """One optimizer step on this process's share of the global batch. Raises Diverged.
-
-        Returns the loss, that by quarter of t, the norm of the gradient and the learning rate.
-        """
+    def _step(self) -> tuple[Gradient, float]:
+        """One optimizer step and its learning rate. Raises Diverged before it moves anything."""
         state = self.state
         lr = self.config.lr * state.lr_factor * lr_fraction(self.config, state.step, self.total_steps)
-        x0, t, noise, labels = self._draw()
-        state.network.train()
-        with self.compute.autocast():
-            losses = self.diffusion.loss(self.network, x0, t, noise, labels)
-        with self.processes.exchange():
-            losses.mean().backward()
-        quartiles = _by_quartile(losses.detach(), t, self.config.timesteps)
-        sums = torch.cat([losses.detach().mean()[None] / self.processes.size, quartiles.flatten()])
-        self.processes.add_up(sums)
-        loss, quartiles = sums[0], sums[1:].view(2, 4)
-        grad_norm = nn.utils.clip_grad_norm_(state.network.parameters(), self.config.grad_clip or math.inf)
+        gradient = self.stepper.gradient()
         look = self.compute.device.type == "cpu" or state.step % LOG_EVERY == 0  # reading them stalls a GPU
-        if look and not (math.isfinite(loss.item()) and math.isfinite(grad_norm.item())):
+        if look and not (math.isfinite(gradient.loss.item()) and math.isfinite(gradient.norm.item())):
             raise self._diverged(state.step + 1)
         self._in_step = True
-        for optimizer in state.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = lr
-            optimizer.step()
-        state.network.zero_grad(set_to_none=True)
-        state.ema.update()
-        state.tally += torch.cat([loss[None], grad_norm.detach()[None], quartiles.flatten()])
-        state.epoch_loss += loss
-        state.step += 1
+        self.stepper.update(lr)
+        state.tally += torch.cat([gradient.loss[None], gradient.norm.detach()[None], gradient.quartiles.flatten()])
+        state.epoch_loss += gradient.loss
         self._count_time()
         self.total_steps = self._length()
-        return loss, quartiles, grad_norm, lr
-
-    def _draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """x_0, t, noise and labels of this process in the present step: its rows of what is drawn for the whole batch."""
-        x0, labels, generator = self.batches.at(self.step)
-        t = self.diffusion.draw_t(self.config.batch_size, generator)
-        noise = torch.randn((self.config.batch_size, *x0.shape[1:]), generator=generator, device=x0.device)
-        return x0, self.processes.share(t), self.processes.share(noise), labels
+        return gradient, lr
 
     def _end_epoch(self, epoch: int) -> Iterator[Event]:
         self._require_finite()
@@ -446,7 +434,7 @@ class Trainer:
 
     def model(self) -> Model:
         """The averaged weights as they stand, to draw from."""
-        return Model(self.state.ema.network, self.diffusion, self.config, self.data.classes, self.step)
+        return Model(self.state.ema.network, self.stepper.diffusion, self.config, self.data.classes, self.step)
 
     def _sample(self, epoch: int) -> Iterator[Event]:
         self._require_finite()
@@ -467,6 +455,19 @@ class Trainer:
         self._count_time()
         self._grid_seconds = self.state.seconds - began
         yield SamplesEvent(epoch, drawn, path)
+
+    def _measure_held_out(self) -> None:
+        """The loss on images held out, for the next line of metrics, when it is due."""
+        held_out = self._newest = self.aside.held_out()
+        if held_out is not None:
+            quartiles = [None if q is None else round(q, 6) for q in held_out.quartiles]
+            self._figures |= {"held_out": round(held_out.loss, 6), "held_out_quartiles": quartiles}
+
+    def _preview(self) -> Iterator[Event]:
+        try:
+            yield self.aside.preview(self.model())
+        except Exception as error:  # a by-product
+            yield from self._note("no preview", error)
 
     def _roll_back(self, reason: str) -> RolledBack:
         """Go back to the last good checkpoint with half the learning rate."""
@@ -491,9 +492,10 @@ class Trainer:
 
     def _plot(self) -> None:
         steps, losses = thinned((entry["step"], entry["loss"]) for entry in MetricsReader(self.run).read())
+        held_out = [(entry["step"], entry["held_out"]) for entry in MetricsReader(self.run).read() if "held_out" in entry]
         if steps:
             title = f"{self.config.dataset}, {self.config.model}, {self.config.objective} loss"
-            save_loss_plot(self.run.loss_plot, steps, losses, title)
+            save_loss_plot(self.run.loss_plot, steps, losses, title, held_out)
 
     # --- pieces
 
@@ -513,7 +515,12 @@ class Trainer:
         """Add what has passed since the last look to the run's time."""
         now_ = self._clock()
         self.state.seconds += now_ - self._counted
+        self._trained += now_ - self._counted
         self._counted = now_
+
+    def _seconds_trained(self) -> float:
+        self._count_time()
+        return self._trained
 
     def _require_finite(self) -> None:
         """Raise Diverged unless all that a checkpoint would hold are numbers."""
@@ -526,7 +533,7 @@ class Trainer:
             f"{self.run.last}; continue from it with --resume and a lower --lr, or --precision fp32"
         )
 
-    def _step_event(self, loss: Tensor, quartiles: Tensor, grad_norm: Tensor, lr: float) -> Step:
+    def _step_event(self, gradient: Gradient, lr: float) -> Step:
         batch = self.config.batch_size
         step_seconds = pace.seconds_a_step(self._lately)
         if not math.isfinite(step_seconds):
@@ -537,9 +544,9 @@ class Trainer:
             epoch=(self.step - 1) // self.steps_per_epoch + 1,
             epochs=self.epochs,
             steps_per_epoch=self.steps_per_epoch,
-            loss=loss,
-            quartiles=quartiles,
-            grad_norm=grad_norm,
+            loss=gradient.loss,
+            quartiles=gradient.quartiles,
+            grad_norm=gradient.norm,
             lr=lr,
             images=self.step * batch,
             seconds=self.state.seconds,
@@ -566,8 +573,10 @@ class Trainer:
             "grad_norm": round(grad_norm / steps, 6),
             "lr": self.state.optimizers[0].param_groups[0]["lr"],
             "seconds": seconds,
+            **self._figures,
         }
         self.run.append_metrics(entry)
+        self._figures = {}
         self.state.tally.zero_()  # only now: what could not be written goes into the next line
         self._lately.append((self.step, seconds))
 
@@ -603,9 +612,3 @@ class Trainer:
 
 def _number(value: object) -> float:
     return value if isinstance(value, float) else math.nan
-
-
-def _by_quartile(losses: Tensor, t: Tensor, timesteps: int) -> Tensor:
-    """(2, 4): the sum of the losses and the number of images in each quarter of the schedule."""
-    member = nn.functional.one_hot(t * 4 // timesteps, 4).to(losses.dtype)
-    return torch.stack([losses @ member, member.sum(0)])

@@ -18,7 +18,7 @@ from core.errors import UserError
 from core.files import require_folder, take_notices, user_folder, user_path
 from core.runs.folder import RunDir, read_run
 from tests.e2e.terminal import Terminal
-from tinydiff_tui.app.settings import load_theme, save_theme
+from tinydiff_tui.app.settings import load_settings, save_settings
 from tinydiff_tui.commands.train import stop_signals
 from tinydiff_tui.jobs.signals import heeded
 
@@ -188,8 +188,8 @@ def test_not_even_a_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/dev/null")
     monkeypatch.setattr("tempfile.tempdir", "/proc/nothing")
     assert not user_folder("cache").exists()
-    save_theme("textual-light")
-    assert load_theme() == "textual-dark"
+    save_settings(theme="textual-light")
+    assert load_settings().theme == "tinydiff-dark"
     with pytest.raises(UserError, match="cannot be written"):
         require_folder(user_folder("data"))
 

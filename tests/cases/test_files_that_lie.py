@@ -21,14 +21,16 @@ from hypothesis import strategies as st
 from core.config import LARGEST, SampleConfig, TrainConfig
 from core.errors import Diverged, UserError
 from core.files import open_plain, read_json, user_path
-from core.judge.judge import Ready, cache_files, prepare_judge
+from core.judge.store import Ready, cache_files, prepare_judge
 from core.names import DATASETS, NETWORKS, OBJECTIVES
 from core.runs.checkpoint import load_checkpoint, load_model, save_checkpoint
-from core.runs.folder import MetricsReader, RunDir, find_runs, read_run
+from core.runs.folder import RunDir, find_runs, read_run
+from core.runs.metrics import MetricsReader
 from core.runs.resume import load_or_offer
 from core.training.trainer import Trainer
 from tests.core.mutants import lies, saved, two_faced
-from tinydiff_tui.app.settings import DARK, load_theme, settings_file
+from tinydiff_tui.app.settings import load_settings, settings_file
+from tinydiff_tui.app.themes import DARK
 
 
 @contextmanager
@@ -462,9 +464,9 @@ SMALL: dict[str, bytes | str] = {
 @pytest.mark.parametrize("what", SMALL.values(), ids=SMALL)
 def test_settings_that_are_no_settings_are_none(what: bytes | str) -> None:
     with in_place_of(settings_file(), what), within(10):
-        assert load_theme() == DARK
+        assert load_settings().theme == DARK
     with in_place_of(settings_file(), b'{"theme": "textual-light"}'):
-        assert load_theme() == "textual-light"
+        assert load_settings().theme == "textual-light"
 
 
 @pytest.mark.parametrize("what", [value for value in SMALL.values() if value not in (b"[]", b"null", b'{"theme": 7}')])

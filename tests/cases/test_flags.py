@@ -20,6 +20,7 @@ from core.files import user_path
 from core.runs.folder import RunDir, read_run
 from tests.conftest import TINY
 from tinydiff_tui import cli
+from tinydiff_tui.app.themes import THEMES
 from tinydiff_tui.cli import parse
 from tinydiff_tui.commands.options import given as given_flags
 from tinydiff_tui.jobs.starting import train_flags
@@ -88,6 +89,9 @@ def test_flags_do_not_depend_on_the_data_that_is_there(tmp_path: Path, monkeypat
 
 
 class FormOf(App[None]):
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return THEMES[0].variables
+
     def compose(self) -> ComposeResult:
         yield TrainForm()
 
@@ -149,7 +153,7 @@ def test_a_detached_run_has_the_config_that_was_seen_wherever_it_starts(tmp_path
 REFUSED = {
     "an abbreviation that respawned for ever": (["train", "--det"], "unrecognized arguments: --det"),
     "of a value": (["train", "--epoch", "3"], "unrecognized arguments: --epoch 3"),
-    "of another command": (["sample", "--check", "a.pt"], "arguments are required: --checkpoint"),
+    "of another command": (["sample", "--check", "a.pt"], "unrecognized arguments: --check a.pt"),
     "with an equals sign": (["train", "--batch=3"], "unrecognized arguments: --batch=3"),
     "too many digits": (["train", "--epochs", "9" * 5000], "--epochs: 99999999999999999999… is too large a number"),
     "too many for Python": (["visualize", "--num-images", "1" * 10_000], "--num-images: 11111111111111111111… is too large"),

@@ -171,7 +171,7 @@ def test_a_model_of_one_class_knows_none(tmp_path: Path) -> None:
         output_dir=str(tmp_path / "run"),
     )  # fmt: skip
     trainer = Trainer(config)
-    assert trainer.batches.at(0)[1] is None
+    assert trainer.stepper.batches.at(0)[1] is None
     for _ in trainer:
         pass
     model = load_model(tmp_path / "run" / "model_final.pt")

@@ -17,13 +17,14 @@ from core.data.datasets import ImageSet
 from core.diffusion.generate import source_pictures
 from core.errors import UserError
 from core.runs.checkpoint import load_checkpoint, load_model
+from core.runs.embedded import embedded_model
 from core.runs.folder import RunDir, read_run
 from core.runs.resume import saved_config
 from core.training.events import Noted, Step
 from core.training.trainer import Trainer
 from tinydiff_tui.cli import run as command
-from tinydiff_tui.jobs.runs import newest_samples
 from tinydiff_tui.jobs.sampling import checkpoints
+from tinydiff_tui.jobs.sheets import newest_samples
 
 Config = Callable[..., TrainConfig]
 FLAGS = ["--model", "tiny", "--batch-size", "8", "--threads", "1", "--device", "cpu", "--precision", "fp32",
@@ -198,7 +199,7 @@ def test_order_is_by_step_and_never_by_the_time_of_a_file(tiny_run: Path, tmp_pa
     names = [path.name for path in RunDir(folder).epoch_checkpoints()]
     assert names == [f"model_epoch_{epoch:03d}.pt" for epoch in (1, 2, 3, 999, 1000)]
     listed = [path.name for _, path in next(checkpoints(tmp_path))]
-    assert listed == ["model_final.pt", *reversed(names)]
+    assert listed == ["model_final.pt", *reversed(names), embedded_model().name]
 
 
 @pytest.mark.usefixtures("small_glyphs")

@@ -7,10 +7,12 @@ import torch
 
 from core.runs.folder import RunDir
 
+CLOCKED = ("seconds", "held_out", "held_out_quartiles", "distance")
+
 
 def metrics(folder: Path) -> list[dict[str, Any]]:
-    """metrics.jsonl without what a clock or a byte count says."""
-    return [{k: v for k, v in e.items() if k not in ("seconds", "offset")} for e in RunDir(folder).read_metrics()]
+    """metrics.jsonl without what a clock says, or decides whether to say."""
+    return [{k: v for k, v in e.items() if k not in CLOCKED} for e in RunDir(folder).read_metrics()]
 
 
 def same_tensors(a: Any, b: Any) -> bool:

@@ -303,6 +303,10 @@ def safe(good: dict[str, Any], rng: random.Random) -> Iterator[bytes]:
     yield write(good | {"ema": good["ema"] | {"stem.weight": good["ema"]["stem.weight"].half()}})
     yield write(good | {"network": good["network"] | {"base": 10**6}})
     yield write(good | {"config": good["config"] | {"lr": float("nan")}})
+    halves = {name: value.half() for name, value in good["ema"].items()}
+    for value in (halves["stem.weight"] * float("inf"), halves["stem.weight"].flatten(), halves["stem.weight"].bfloat16()):
+        yield write(good | {"ema": halves | {"stem.weight": value}})
+    yield write(good | {"ema": {name: value.bfloat16() for name, value in halves.items()}})
 
 
 def mutants(good: dict[str, Any], canary: Path) -> Iterator[Mutant]:

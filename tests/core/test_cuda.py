@@ -34,7 +34,7 @@ def losses(trainer: Trainer, steps: int) -> list[float]:
 def test_data_weights_and_losses_stay_on_the_device(tmp_path: Path, tiny_config: Callable[..., Any]) -> None:
     trainer = Trainer(tiny_config(tmp_path / "run", device="cuda", precision="auto"))
     assert trainer.compute.device.type == "cuda"
-    assert trainer.batches.images.is_cuda
+    assert trainer.stepper.batches.images.is_cuda
     event = next(event for event in trainer if isinstance(event, Step))
     assert event.loss.is_cuda and event.grad_norm.is_cuda and event.quartiles.is_cuda
 
@@ -48,7 +48,7 @@ def test_graphs_train_as_the_network_does(
     graphed = Trainer(config)
     assert graphed.compute.why.endswith("CUDA graphs") and "no CUDA graphs" not in graphed.compute.why
     eager = Trainer(replace(config, output_dir=str(tmp_path / "eager")))
-    eager.network.forward = type(eager.state.network).forward.__get__(eager.state.network)
+    eager.stepper.network.forward = type(eager.state.network).forward.__get__(eager.state.network)
     assert losses(graphed, 20) == pytest.approx(losses(eager, 20), rel=1e-3 if precision == "fp32" else 2e-2)
 
 

@@ -1,12 +1,17 @@
 """Images at the border: conversions, grids, files that are whole or not there."""
 
 import io
+import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from core import images
 from core.errors import UserError
@@ -41,31 +46,121 @@ def test_grid_places_images_row_by_row() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_png_holds_the_pixels(tmp_path: Path, channels: int) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (5, 7, channels), dtype=np.uint8)
-    images.save_png(tmp_path / "a.png", picture, scale=3)
+@pytest.mark.parametrize(("caption", "headings"), [("", []), ("a model · seed 0", []), ("", ["t=0", "t=9"]), ("猫", ["a", "ü"])])
+def test_png_holds_the_pixels(tmp_path: Path, channels: int, caption: str, headings: list[str]) -> None:
+    """In whole multiples, with what is written around them; and both are found again."""
+    picture = np.random.default_rng(0).integers(0, 256, (50, 70, channels), dtype=np.uint8)
+    images.save_png(tmp_path / "a.png", picture, caption=caption, headings=headings)
     with Image.open(tmp_path / "a.png") as file:
-        assert file.size == (21, 15)
         assert file.mode == ("L" if channels == 1 else "RGB")
-        assert np.array_equal(np.asarray(file).reshape(15, 21, channels)[1::3, 1::3], picture)
+        assert file.width == 9 * 70 >= images.LEAST_WIDTH
+        whole = np.asarray(file).reshape(file.height, 630, channels)
+        top = 24 if headings else 0
+        assert np.array_equal(whole[top : top + 450], picture.repeat(9, axis=0).repeat(9, axis=1))
+        assert file.height == top + 450 + (24 if caption else 0)
+        saved = images.saved_picture(file)
+    assert saved is not None
+    assert np.array_equal(saved.picture, picture) and (saved.caption, saved.headings) == (caption, headings)
 
 
-def test_gif_has_every_frame_and_rests_on_the_last(tmp_path: Path) -> None:
-    frames = [np.full((8, 8, 1), 40 * i, dtype=np.uint8) for i in range(6)]
+@pytest.mark.parametrize(
+    ("height", "width", "scale"),
+    [(32, 32, 19), (242, 242, 3), (302, 302, 2), (602, 602, 2), (2500, 2500, 1), (302, 15_002, 1), (3002, 62, 9)],
+)
+def test_a_saved_picture_can_be_looked_at_and_a_large_one_is_not_enlarged(
+    tmp_path: Path, height: int, width: int, scale: int
+) -> None:
+    images.save_png(tmp_path / "a.png", np.zeros((height, width, 1), dtype=np.uint8))
+    with Image.open(tmp_path / "a.png") as file:
+        assert file.size == (width * scale, height * scale)
+        assert file.width >= images.LEAST_WIDTH or file.height > 20_000
+
+
+def test_headings_stand_over_their_columns_and_a_long_caption_takes_more_lines(tmp_path: Path) -> None:
+    picture = images.grid(np.zeros((8, 28, 28, 1), dtype=np.uint8), 8)
+    images.save_png(tmp_path / "a.png", picture, headings=[f"t={t}" for t in range(8)])
+    with Image.open(tmp_path / "a.png") as file:
+        strip = np.asarray(file)[:24]
+    columns = np.flatnonzero((strip > 150).any(axis=0)) // (30 * 3)
+    assert set(columns.tolist()) == set(range(8))
+    parts = " · ".join(["a part of the caption"] * 12)
+    for words, lines in ((parts, 3), ("x" * 500, 1)):
+        images.save_png(tmp_path / "b.png", picture, caption=words)
+        with Image.open(tmp_path / "b.png") as file:
+            assert file.height - 96 == 20 * lines + 4
+
+
+LIES: dict[str, Any] = {
+    "no JSON": "{",
+    "deep": "[" * 100_000,
+    "a list": [1, 2],
+    "nothing": {},
+    "three sides": {"box": [0, 0, 8], "scale": 1, "caption": "", "headings": []},
+    "no box": {"box": 7, "scale": 1, "caption": "", "headings": []},
+    "words": {"box": ["0", 0, 8, 8], "scale": 1, "caption": "", "headings": []},
+    "beyond the end": {"box": [0, 4, 8, 8], "scale": 1, "caption": "", "headings": []},
+    "before the start": {"box": [-1, 0, 8, 8], "scale": 1, "caption": "", "headings": []},
+    "nothing in it": {"box": [0, 0, 0, 8], "scale": 1, "caption": "", "headings": []},
+    "no scale": {"box": [0, 0, 8, 8], "scale": 0, "caption": "", "headings": []},
+    "a huge one": {"box": [0, 0, 8, 8], "scale": 10**30, "caption": "", "headings": []},
+    "a part of one": {"box": [0, 0, 8, 8], "scale": 1.5, "caption": "", "headings": []},
+    "true": {"box": [0, 0, 8, 8], "scale": True, "caption": "", "headings": []},
+    "headings of no kind": {"box": [0, 0, 8, 8], "scale": 1, "caption": "", "headings": 7},
+}
+
+
+@pytest.mark.parametrize("about", LIES.values(), ids=LIES)
+def test_a_file_that_lies_of_itself_is_not_ours(tmp_path: Path, about: Any) -> None:
+    info = PngInfo()
+    info.add_text("tinydiff-tui", about if isinstance(about, str) else json.dumps(about))
+    Image.new("L", (8, 8)).save(tmp_path / "a.png", pnginfo=info)
+    with Image.open(tmp_path / "a.png") as file:
+        assert images.saved_picture(file) is None
+
+
+@pytest.mark.parametrize("count", [2, 4, 7, 21, 101])
+def test_gif_can_be_followed_and_rests_on_the_last(tmp_path: Path, count: int) -> None:
+    frames = [np.full((8, 8, 1), 2 * i, dtype=np.uint8) for i in range(count)]
     images.save_gif(tmp_path / "a.gif", frames)
     with Image.open(tmp_path / "a.gif") as file:
-        assert file.n_frames == 6  # type: ignore[attr-defined]
+        assert file.n_frames == count  # type: ignore[attr-defined]
         assert file.info["loop"] == 0
-        file.seek(5)
-        assert file.info["duration"] == 2000
+        durations = []
+        for place in range(count):
+            file.seek(place)
+            durations.append(file.info["duration"])
+        assert durations[-1] == 1500 and len(set(durations[:-1])) == 1
+        assert 3000 <= sum(durations) <= 5000 or count < 4
+        saved = images.saved_picture(file)
+        assert saved is not None and np.array_equal(saved.picture[..., :1], frames[-1])
+        assert file.width >= images.LEAST_WIDTH or count > 100
 
 
-def test_label_row_keeps_the_picture_below_the_text() -> None:
-    picture = np.zeros((10, 60, 1), dtype=np.uint8)
-    labelled = images.label_row(picture, ["t=0", "t=999"], [0, 30])
-    assert labelled.shape == (26, 60, 1)
-    assert labelled[:16].max() > 100
-    assert not labelled[16:].any()
+def test_rows_have_their_names_before_them_and_the_picture_is_found_beside(tmp_path: Path) -> None:
+    picture = images.grid(np.full((6, 28, 28, 3), 90, dtype=np.uint8), 3)
+    for names, least in ((["a\n10 ms", "b"], 20), (["x" * 300, "猫\n\x1b[2J"], 240)):
+        images.save_png(tmp_path / "a.png", picture, rows=names, headings=["1", "2", "y" * 90], caption="c")
+        with Image.open(tmp_path / "a.png") as file:
+            saved, whole = images.saved_picture(file), np.asarray(file)
+        assert saved is not None and np.array_equal(saved.picture, picture)
+        margin = whole.shape[1] - 7 * picture.shape[1]
+        assert least <= margin <= 240
+        lit = np.flatnonzero((whole[24 : 24 + 7 * 62, :margin] > 150).any(axis=(1, 2)))
+        assert {(y - 14) // 210 for y in lit.tolist()} == {0, 1}  # one before each row
+        assert not (whole[:24, -4:] > 150).any()  # the long heading ends in its column
+
+
+def test_long_films_stay_small(tmp_path: Path) -> None:
+    images.save_gif(
+        tmp_path / "a.gif", [np.zeros((1000, 1000, 1), dtype=np.uint8)] * 2 + [np.ones((1000, 1000, 1), np.uint8)] * 30
+    )
+    with Image.open(tmp_path / "a.gif") as file:
+        assert file.size == (1000, 1000)
+
+
+def test_importing_it_does_not_import_torch() -> None:
+    program = "import sys, core.images; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The judge: its arithmetic against closed forms and brute force, its training and its cache."""
 
+import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +13,14 @@ from torch import Tensor
 
 from core.data.datasets import ImageSet, open_dataset
 from core.errors import UserError
+from core.files import take_notices
 from core.images import to_float
 from core.judge import classifier as quality_network
 from core.judge import judge as quality
-from core.judge.classifier import Classifier, Fitting, bent, fit
-from core.judge.judge import Judge, Ready, cache_files, frechet_distance, load_judge, precision_recall, prepare_judge
+from core.judge import store
+from core.judge.classifier import Classifier, Fitting, Learner, bent, fit
+from core.judge.judge import Judge, frechet_distance, precision_recall
+from core.judge.store import LEAST_STEPS, Ready, cache_files, half_of, load_judge, prepare_judge
 from tests.conftest import few_glyphs
 
 
@@ -212,7 +217,9 @@ def test_a_cache_that_is_not_whole_is_made_anew(judge: Judge, tmp_path: Path, mo
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_closing_the_training_leaves_no_file(fewer_glyphs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_a_training_that_has_hardly_begun_leaves_no_file(
+    fewer_glyphs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     events = prepare_judge("glyphs")
     first = next(events)
@@ -221,10 +228,95 @@ def test_closing_the_training_leaves_no_file(fewer_glyphs: None, tmp_path: Path,
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
+@pytest.fixture
+def long_lesson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """500 glyphs of which a judge learns for 12 steps more than are worth keeping; the number of steps."""
+    few_glyphs(monkeypatch, 500, 300)
+    monkeypatch.setattr(quality_network, "BATCH", 16)
+    monkeypatch.setattr(quality_network, "IMAGES_SEEN", (LEAST_STEPS + 12) * 16)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return LEAST_STEPS + 12
+
+
+def taken(count: int) -> list[int]:
+    """The steps of a judge's training that is closed after so many events."""
+    events = prepare_judge("glyphs")
+    steps = [event.step for event in islice(events, count) if isinstance(event, Fitting)]
+    events.close()
+    return steps
+
+
+@pytest.mark.parametrize("stop", [0, 5, 12])
+def test_a_judge_that_was_stopped_goes_on_as_if_it_had_not_been(
+    long_lesson: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    straight = load_judge("glyphs")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    path, half = cache_files("glyphs")[0], half_of(cache_files("glyphs")[0])
+    assert taken(LEAST_STEPS + stop) == list(range(1, LEAST_STEPS + stop + 1))
+    assert half.is_file() and not path.exists()
+    *rest, last = prepare_judge("glyphs")
+    assert [event.step for event in rest if isinstance(event, Fitting)] == list(range(LEAST_STEPS + stop + 1, long_lesson + 1))
+    assert isinstance(last, Ready) and list(path.parent.iterdir()) == [path]
+    for name, value in straight.network.state_dict().items():
+        assert torch.equal(value, last.judge.network.state_dict()[name]), name
+    assert torch.equal(straight.test, last.judge.test) and straight.accuracy == last.judge.accuracy
+
+
+@pytest.mark.usefixtures("long_lesson")
+@pytest.mark.parametrize("how", ["torn", "empty", "foreign", "a pickle", "another step", "other images", "no numbers", "longer"])
+def test_a_half_trained_judge_that_is_not_whole_begins_anew(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    taken(LEAST_STEPS)
+    half = half_of(cache_files("glyphs")[0])
+    content = half.read_bytes()
+    state = safetensors.torch.load(content)
+    said = {store._HALF_KEY: safetensors_said(content)}
+    if how == "another step":
+        half.write_bytes(safetensors.torch.save(state | {"step": torch.tensor(10**9)}, said))
+    elif how == "other images":
+        half.write_bytes(safetensors.torch.save(state | {"order": torch.tensor([0, 500])}, said))
+    elif how == "no numbers":
+        spoilt = state["network.head.bias"] * float("nan")
+        half.write_bytes(safetensors.torch.save(state | {"network.head.bias": spoilt}, said))
+    elif how == "longer":
+        monkeypatch.setattr(quality_network, "IMAGES_SEEN", quality_network.IMAGES_SEEN * 2)
+    else:
+        spoil(half, how)
+    assert taken(1) == [1]
+
+
+def safetensors_said(content: bytes) -> str:
+    """What the metadata of a half-trained judge says."""
+    header = int.from_bytes(content[:8], "little")
+    return str(json.loads(content[8 : 8 + header])["__metadata__"][store._HALF_KEY])
+
+
+@pytest.mark.usefixtures("long_lesson")
+def test_a_judge_is_put_down_now_and_then_while_it_learns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "KEEP_SECONDS", 0.0)
+    events = prepare_judge("glyphs")
+    for event in events:
+        if isinstance(event, Fitting) and event.step > LEAST_STEPS:
+            break
+    assert half_of(cache_files("glyphs")[0]).is_file()  # as a machine that stops now would leave it
+    events.close()
+
+
+def test_a_judge_that_no_file_takes_is_used_and_said(monkeypatch: pytest.MonkeyPatch, hasty_judge: None) -> None:
+    def full(path: Path, judge: Judge) -> None:
+        raise UserError(f"cannot write {path}: the disk is full")
+
+    monkeypatch.setattr(store, "_write", full)
+    take_notices()
+    assert isinstance(list(prepare_judge("glyphs"))[-1], Ready)
+    (notice,) = take_notices()
+    assert "glyphs judge CNN v1 could not be kept" in notice and "the disk is full" in notice
+
+
 def test_training_leaves_the_random_numbers_of_others_alone(fewer_glyphs: None) -> None:
     before = torch.get_rng_state()
     next(prepare_judge("glyphs"))
-    next(fit(open_dataset("glyphs", "test"), torch.device("cpu")))
+    next(iter(fit(Learner(open_dataset("glyphs", "test"), torch.device("cpu")))))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -233,7 +325,8 @@ def test_any_labelled_shape_can_be_learned(monkeypatch: pytest.MonkeyPatch) -> N
     labels = torch.arange(40) % 2
     images = torch.zeros(40, 33, 33, 3, dtype=torch.uint8)
     images[labels == 1, 8:24, 8:24, 0] = 200
-    *steps, network = fit(ImageSet("squares", images, labels, ("none", "red")), torch.device("cpu"))
+    learner = Learner(ImageSet("squares", images, labels, ("none", "red")), torch.device("cpu"))
+    steps, network = list(fit(learner)), learner.averaged
     assert len(steps) == 30 and isinstance(network, Classifier) and not network.training
     assert torch.equal(network(to_float(images)).argmax(1), labels)
 

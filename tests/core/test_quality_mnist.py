@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.data.datasets import describe, open_dataset
-from core.judge.judge import cache_files, load_judge
+from core.judge.store import cache_files, load_judge
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """Run folders as they are read: torn, live, crashed, or nonsense."""
 
+import dataclasses
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.errors import UserError
-from core.runs.folder import MetricsReader, RunDir, RunInfo, find_runs, read_run
+from core.runs.folder import RunDir, RunInfo, find_runs, read_run
+from core.runs.metrics import MetricsReader
+from core.runs.remarks import Verdict, best, keep_verdict, read_note, read_verdicts, write_note
 
 FUZZ = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NUMBERS = st.integers() | st.floats() | st.just(10**400) | st.just(-(10**400))
@@ -51,6 +55,80 @@ def test_metrics_that_are_not_there(tmp_path: Path) -> None:
     RunDir(tmp_path).truncate_metrics(5)
     assert RunDir(tmp_path).read_metrics() == []
     assert list(tmp_path.iterdir()) == []
+
+
+VERDICT = Verdict(
+    time=1.0, checkpoint="model_final.pt", step=12, sampler="unipc", evaluations=6, guidance=1.75, seed=0, count=256,
+    distance=3.5, floor=0.5, precision=0.8, recall=0.7, judge="glyphs judge CNN v1", version=1, accuracy=0.99, seconds=4.0,
+)  # fmt: skip
+
+
+def test_verdicts_are_kept_with_the_run_of_their_checkpoint(tmp_path: Path, tiny_config: Callable[..., Any]) -> None:
+    run = RunDir(write_run(tmp_path / "run", tiny_config(tmp_path)))
+    assert read_verdicts(run) == [] and best([]) is None
+    later = dataclasses.replace(VERDICT, distance=4.5, time=2.0)
+    assert keep_verdict(run.final, VERDICT) == keep_verdict(run.last, later) == run.verdicts
+    assert read_verdicts(run) == [VERDICT, later] and best([VERDICT, later]) == VERDICT
+    other = dataclasses.replace(later, version=2, distance=9.0)
+    assert best([VERDICT, later, other]) == other  # another judge has another scale
+    assert keep_verdict(tmp_path / "elsewhere" / "model.safetensors", VERDICT) is None
+    assert not (tmp_path / "elsewhere").exists()
+    run.clear()
+    assert not run.verdicts.exists()
+
+
+def test_a_killed_writer_costs_no_verdict_but_its_own(tmp_path: Path, tiny_config: Callable[..., Any]) -> None:
+    run = RunDir(write_run(tmp_path, tiny_config(tmp_path)))
+    keep_verdict(run.final, VERDICT)
+    with run.verdicts.open("a") as file:
+        file.write('{"time": 3.0, "checkpo')
+    keep_verdict(run.final, VERDICT)
+    assert read_verdicts(run) == [VERDICT] * 2
+
+
+@settings(FUZZ, max_examples=60)
+@given(content=st.binary(max_size=300) | JSON.map(lambda v: json.dumps(v).encode()), data=st.data())
+def test_any_bytes_as_verdicts(tmp_path: Path, content: bytes, data: st.DataObject) -> None:
+    good = dataclasses.asdict(VERDICT)
+    key = data.draw(st.sampled_from(sorted(good)))
+    strange = json.dumps(good | {key: data.draw(JSON)}).encode()
+    run = RunDir(tmp_path)
+    run.verdicts.write_bytes(b"\n".join([json.dumps(good).encode(), content, strange, json.dumps(good).encode(), b""]))
+    found = read_verdicts(run)
+    assert found[0] == found[-1] == VERDICT and len(found) <= 3
+    assert all(v.distance >= 0 and math.isfinite(v.distance) and v.judge.isprintable() for v in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [("  a\tb\n c ", "a b c"), ("\x1b[2J", "\N{REPLACEMENT CHARACTER}[2J"), ("\u4e16" * 300, "\u4e16" * 200), ("[b]", "[b]")],
+)
+def test_a_note_is_a_line_of_text(tmp_path: Path, text: str, kept: str) -> None:
+    run = RunDir(tmp_path)
+    assert read_note(run) == ""
+    write_note(run, text)
+    assert read_note(run) == kept
+    write_note(run, "")
+    write_note(run, " ")
+    assert read_note(run) == "" and list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_note_is_none(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    run.note.write_bytes(b"\xff\xfe" + b"x" * 5)
+    assert read_note(run).isprintable()
+    run.note.write_bytes(b"x" * 5000)
+    assert read_note(run) == ""
+    run.note.unlink()
+    run.note.mkdir()
+    assert read_note(run) == ""
+    for text in ("", "text"):
+        with pytest.raises(UserError, match="run_note"):
+            write_note(run, text)
+    run.note.rmdir()
+    run.note.symlink_to(tmp_path.parent / "elsewhere")
+    with pytest.raises(UserError, match="leads out of"):
+        write_note(run, "text")
 
 
 def steps(reader: MetricsReader) -> list[int]:
@@ -132,7 +210,8 @@ def test_what_a_killed_writer_left_goes_with_the_next_lock(tmp_path: Path) -> No
 
 
 LINKS = [
-    "run.json", "metrics.jsonl", "model_final.pt", "train.log", ".lock", "training_loss.png", "checkpoints", "samples", "control",
+    "run.json", "metrics.jsonl", "verdicts.jsonl", "run_note.txt",
+    "model_final.pt", "train.log", ".lock", "training_loss.png", "checkpoints", "samples", "control",
     "checkpoints/last.pt", "checkpoints/model_epoch_001.pt", "samples/epoch_001.png", "control/stop",
 ]  # fmt: skip
 

@@ -51,8 +51,9 @@ def test_the_same_seed_is_the_same_run(tiny_run: Path, tiny_config: Config, tmp_
     assert metrics(tiny_run) != metrics(tmp_path / "other")
 
 
-def test_a_run_leaves_every_file(tiny_run: Path) -> None:
-    names = {str(p.relative_to(tiny_run)) for p in tiny_run.rglob("*") if p.is_file() and p.name != ".lock"}
+def test_a_run_leaves_every_file(tiny_config: Config, tmp_path: Path) -> None:
+    list(Trainer(tiny_config(tmp_path)))
+    names = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file() and p.name != ".lock"}
     assert names == {
         "run.json",
         "metrics.jsonl",
@@ -64,17 +65,17 @@ def test_a_run_leaves_every_file(tiny_run: Path) -> None:
         "model_final.pt",
         "training_loss.png",
     }
-    for picture in tiny_run.rglob("*.png"):
+    for picture in tmp_path.rglob("*.png"):
         with Image.open(picture) as file:
             file.load()
             assert file.width > 100
-    info = json.loads((tiny_run / "run.json").read_text())
+    info = json.loads((tmp_path / "run.json").read_text())
     assert info["status"] == "finished"
     assert info["step"] == info["total_steps"] == 12
     assert info["seed"] == 0
     assert info["ended"] >= info["started"]
     assert info["versions"]["torch"] == torch.__version__
-    assert [e["step"] for e in metrics(tiny_run)] == [10, 12]
+    assert [e["step"] for e in metrics(tmp_path)] == [10, 12]
 
 
 def test_the_events_of_a_run(tiny_config: Config, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -17,6 +18,8 @@ from typing import Self
 
 import pyte
 
+STRING = re.compile(rb"\x1b_(.*?)\x1b\\", re.DOTALL)
+ISOLATES = re.compile(rb"\xe2\x81[\xa6-\xa9]")  # what stands behind one in a run of text, pyte would leave out
 PATIENCE = 200.0  # seconds; a loaded machine with two cores imports torch slowly
 MARGIN = 8  # pyte sees more cells than the program is told of, so that what is drawn outside does not wrap out of sight
 
@@ -25,12 +28,22 @@ class Terminal:
     """A program behind a pty. Everything waits on output, nothing sleeps."""
 
     def __init__(
-        self, arguments: Sequence[str], cwd: Path, columns: int = 80, rows: int = 24, environment: dict[str, str] | None = None
+        self,
+        arguments: Sequence[str],
+        cwd: Path,
+        columns: int = 80,
+        rows: int = 24,
+        environment: dict[str, str] | None = None,
+        within: Sequence[str] = (),
     ) -> None:
+        """`within`: a program that starts this one."""
         self.columns, self.rows = columns, rows
         self.screen = pyte.Screen(columns + MARGIN, rows + MARGIN)
         self.stream = pyte.ByteStream(self.screen)
         self.received = bytearray()
+        self.strings: list[bytes] = []
+        """What came in application strings (ESC _ ... ESC backslash), as they are inside; pyte knows none."""
+        self._begun = b""
         self.controller, terminal = pty.openpty()
         self._size(rows, columns)
         env = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "SSH_CONNECTION", "COLORTERM")}
@@ -45,7 +58,7 @@ class Terminal:
         }
         env |= environment or {}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tinydiff_tui", *arguments],
+            [*within, sys.executable, "-m", "tinydiff_tui", *arguments],
             cwd=cwd, env=env, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True, close_fds=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 (only this makes closing the pty a hang-up)
         )  # fmt: skip
@@ -67,14 +80,19 @@ class Terminal:
 
     @property
     def lines(self) -> list[str]:
-        """The rows of the screen."""
-        return [line[: self.columns] for line in self.screen.display[: self.rows]]
+        """The rows of the screen, as wide in cells as it is: an accent stands in the cell of its letter."""
+        return [self._cells(row, 0, self.columns) for row in range(self.rows)]
 
     @property
     def outside(self) -> str:
         """What was written to the right of the screen or below it; always empty."""
-        display = self.screen.display
-        return "".join([*(line[self.columns :] for line in display[: self.rows]), *display[self.rows :]]).strip()
+        wide, high = self.screen.columns, self.screen.lines
+        right = [self._cells(row, self.columns, wide) for row in range(self.rows)]
+        return "".join([*right, *(self._cells(row, 0, wide) for row in range(self.rows, high))]).strip()
+
+    def _cells(self, row: int, start: int, end: int) -> str:
+        """A blank that is not hatched over is a blank."""
+        return "".join(self.screen.buffer[row][column].data for column in range(start, end)).replace("\N{NO-BREAK SPACE}", " ")
 
     def send(self, *keys: str) -> None:
         """Type; each argument in one write."""
@@ -84,8 +102,18 @@ class Terminal:
     def read(self, seconds: float) -> bool:
         """Take what the program wrote, waiting at most this long for it; False when there was nothing."""
         chunk = self.take(seconds)
-        self.stream.feed(chunk)
+        self.stream.feed(self._without_strings(chunk))
         return bool(chunk)
+
+    def _without_strings(self, chunk: bytes) -> bytes:
+        """The bytes for the screen; what may be the beginning of a string waits for the rest."""
+        parts = STRING.split(self._begun + chunk)
+        self.strings += parts[1::2]
+        rest = b"".join(parts[::2])
+        cut = rest.find(b"\x1b_")
+        cut = len(rest) - rest.endswith(b"\x1b") if cut < 0 else cut
+        self._begun = rest[cut:]
+        return ISOLATES.sub(b"", rest[:cut])
 
     def take(self, seconds: float) -> bytes:
         """The same, not put on the screen: decoding costs as much as the program's own work."""

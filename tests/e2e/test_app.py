@@ -17,13 +17,14 @@ import pytest
 from core.runs.folder import RunDir, read_run
 from tests.e2e.terminal import Terminal
 
-KEY_BARS = {"1": "⏎ Open", "2": "] Mark", "3": "Start", "4": "g Generate", "5": "o Open in Sample"}
+KEY_BARS = {"1": "⏎ Add noise", "2": "] Mark", "3": "Start", "4": "g Generate", "5": "n New run"}
 """Key of a mode -> what its line of keys holds."""
 MODES = dict(zip(KEY_BARS, ("data", "noise", "train", "sample", "runs"), strict=True))
-ENTER, ESCAPE, TAB, BACKTAB, CTRL_C, CTRL_S = "\r", "\x1b", "\t", "\x1b[Z", "\x03", "\x13"
+ENTER, ESCAPE, TAB, CTRL_C, CTRL_S = "\r", "\x1b", "\t", "\x03", "\x13"
 BLOCKS = re.compile("[▀▄▌▐▖▗▘▝▚▞▙▛▜▟█]")
-FORMULA = re.compile(r"x_t = (\d\.\d+) x0 \+ (\d\.\d+) ε")
-LOSS = re.compile(r"loss (\d\.\d+) +lr")
+FORMULA = re.compile(r"(\d\.\d{5})[^\d\n]+(\d\.\d{5})")
+"""The shares of the image and of the noise in x_t, below their large figures."""
+LOSS = re.compile(r"loss (\d\.\d+) · lr")
 
 Start = Callable[..., Terminal]
 
@@ -66,13 +67,13 @@ def engine_loaded(app: Terminal) -> None:
 def train_tiny(app: Terminal) -> None:
     """From any mode: fill in the form for the tiny model and start; returns when the first loss is shown."""
     app.send("3")
-    app.until("more fields")
+    app.until("Recipe")
     check(app, "3")
-    app.send(*[BACKTAB] * 7, ENTER)
+    app.send(*[TAB] * 6, ENTER)  # the lines of two groups among them
     app.until("Dismiss menu")
     app.send("tiny", ENTER)
     app.until(lambda: re.search(r"model +tiny", app.text))
-    app.send(TAB, TAB, TAB, "32")
+    app.send(*[TAB] * 9, "32")
     app.until(lambda: re.search(r"batch size +32 ", app.text))
     app.send(CTRL_S)
     app.until(lambda: LOSS.search(app.text))
@@ -114,17 +115,17 @@ def check_resume(folder: Path, step: int) -> None:
 def test_from_data_to_samples_with_keys_only_at_80x24(start: Start, tmp_path: Path) -> None:
     run = tmp_path / "outputs"
     with start() as app:
-        app.until(lambda: "1–9 of 20,000" in app.text and blocks(app) > 150)
+        app.until(lambda: "1–6 of 20,000" in app.text and blocks(app) > 150)
         check(app, "1")
 
         engine_loaded(app)
         seen = []
         for t in (50, 100, 200):
             app.send("]")
-            app.until(lambda t=t: re.search(rf"^t +{t} ", app.lines[1]) and FORMULA.search(app.text))  # type: ignore[misc]
+            app.until(lambda t=t: f"─ x_t · t={t} ─" in app.text and FORMULA.search(app.text))  # type: ignore[misc]
             app.settle()
             signal_share, noise_share = map(float, FORMULA.findall(app.text)[0])
-            found = re.search(r"ᾱ_t = (\d\.\d+)", app.text)
+            found = re.search(r"ᾱ (\d\.\d+) · SNR", app.text)
             assert found and signal_share**2 == pytest.approx(float(found[1]), abs=2e-3)
             assert signal_share**2 + noise_share**2 == pytest.approx(1, abs=3e-3)
             seen.append(signal_share)
@@ -136,27 +137,27 @@ def test_from_data_to_samples_with_keys_only_at_80x24(start: Start, tmp_path: Pa
         first = loss(app)
         assert first > 0
         app.until(lambda: loss(app) < 0.8 * first and (run / "metrics.jsonl").read_text().count("\n") > 1)
-        app.until(lambda: len({c for line in app.lines if "recent loss" in line for c in line if c in "▁▂▃▄▅▆▇█"}) > 2)
-        app.until(lambda: "x Stop+save" in "".join(app.lines[-2:]))
+        app.until(lambda: len(set(re.findall("[⠁-⣿]", app.text))) > 5)
+        app.until(lambda: "X Stop" in "".join(app.lines[-2:]))
         assert app.outside == ""
-        app.send("x")
-        app.until(" stopped · tiny")
+        app.send("X")
+        app.until("■ stopped")
         app.until("New run")
         step = check_stopped(run)
         losses = [entry["loss"] for entry in map(json.loads, (run / "metrics.jsonl").read_text().splitlines())]
         assert losses[-1] < losses[0]
 
         app.send("4")
-        app.until("g generates")
+        app.until("g draws outputs")
         assert f"step {step:,}" in app.text
         check(app, "4")
         app.send("g")
-        app.until(lambda: re.search(r"16 images in 20 network evaluations", app.text))
-        assert blocks(app) > 300 and "frame 20 " in app.text
+        app.until(lambda: "✓ finished" in app.text and "ddpm · 20 evaluations" in app.text)
+        app.until(lambda: blocks(app) > 300 and "frame 20 " in app.text)  # the film is drawn after the words
         check(app, "4")
 
         app.send("5")
-        app.until(lambda: re.search(r"outputs +stopped +glyphs +tiny", app.text))
+        app.until(lambda: re.search(r"outputs +■ stopped +\d", app.text))
         check(app, "5")
 
         app.send("q")
@@ -175,14 +176,20 @@ def test_every_mode_uses_the_room_of_200x60_with_mnist(start: Start, tmp_path: P
         pytest.skip("no MNIST in TINYDIFF_DATA_DIR")
     shutil.copytree(tiny_run, tmp_path / "outputs")
     with start(columns=200, rows=60, TINYDIFF_DATA_DIR=data) as app:
-        app.until(lambda: "● mnist" in app.text and "1–15 of 60,000" in app.text)
+        app.until(lambda: "● mnist" in app.text and "1–6 of 60,000" in app.text)
         engine_loaded(app)
-        for mode, marker in {"1": "of 60,000", "2": "x_t = ", "3": "more fields", "4": "g generates", "5": "finished"}.items():
+        for mode, marker in {
+            "1": "of 60,000",
+            "2": "√ᾱ",
+            "3": "Recipe",
+            "4": "g draws outputs",
+            "5": "finished",
+        }.items():
             app.send(mode)
             app.until(marker)
             if mode == "4":
                 app.send("g")
-                app.until("network evaluations")
+                app.until("✓ finished")
             if mode != "3":  # the form is as long as its explanations
                 app.until(lambda: max(len(line.rstrip()) for line in app.lines[1:-3]) > 150)
                 app.until(lambda: bool("".join(app.lines[40:56]).strip()))
@@ -247,10 +254,10 @@ def test_a_run_outlives_the_app_that_it_was_started_in(start: Start, tmp_path: P
         assert "goes on in process" in after and "tinydiff-tui attach outputs --ask stop" in after
     step = read_run(run.path).step
     with start("attach", "outputs") as app:
-        app.until(lambda: re.search(r"outputs +running +glyphs +tiny", app.text))
-        app.until("x Stop+save")
-        app.send("x")
-        app.until(lambda: re.search(r"outputs +stopped +glyphs +tiny", app.text))
+        app.until(lambda: re.search(r"outputs +● running", app.text))
+        app.until("X Stop")
+        app.send("X")
+        app.until(lambda: re.search(r"outputs +■ stopped +\d", app.text))
         app.send("q")
         assert app.end() == 0
     assert check_stopped(run.path) > step > 0
@@ -258,7 +265,7 @@ def test_a_run_outlives_the_app_that_it_was_started_in(start: Start, tmp_path: P
 
 def test_256_colours_are_never_sent_as_true_colour(start: Start) -> None:
     with start(COLORTERM="") as app:
-        app.until(lambda: "1–9 of 20,000" in app.text and blocks(app) > 150)
+        app.until(lambda: "1–6 of 20,000" in app.text and blocks(app) > 150)
         check(app, "1")
         engine_loaded(app)
         app.send("q")
@@ -269,7 +276,7 @@ def test_256_colours_are_never_sent_as_true_colour(start: Start) -> None:
 
 def test_no_color_shows_pictures_without_colour(start: Start) -> None:
     with start(NO_COLOR="1") as app:
-        app.until(lambda: "1–9 of 20,000" in app.text)
+        app.until(lambda: "1–6 of 20,000" in app.text)
         engine_loaded(app)
         app.settle()
         check(app, "2")
@@ -281,8 +288,8 @@ def test_no_color_shows_pictures_without_colour(start: Start) -> None:
 
 def test_a_terminal_without_utf8_is_no_crash(start: Start) -> None:
     with start(LANG="C", LC_ALL="C", PYTHONUTF8="0", PYTHONIOENCODING="ascii", PYTHONCOERCECLOCALE="0") as app:
-        app.until(lambda: "Open" in "\n".join(app.lines[-3:]))
-        for mode, marker in {"2": "x_t", "3": "more fields", "4": "Generate", "5": "no run below"}.items():
+        app.until(lambda: "Add noise" in "\n".join(app.lines[-3:]))
+        for mode, marker in {"2": "x_t", "3": "Recipe", "4": "Generate", "5": "no run below"}.items():
             app.send(mode)
             app.until(marker)
             assert app.outside == "", app.text
@@ -305,7 +312,7 @@ def test_small_terminals_and_storms_of_resizes(start: Start) -> None:
     with start(columns=59, rows=17) as app:
         app.until("The terminal is too small")
         app.resize(80, 24)
-        app.until(lambda: "1–9 of 20,000" in app.text)
+        app.until(lambda: "1–6 of 20,000" in app.text)
         check(app, "1")
         engine_loaded(app)
         for mode in MODES:
@@ -331,10 +338,10 @@ def test_an_unreadable_run_stands_among_the_good_ones(start: Start, tmp_path: Pa
     with start() as app:
         app.until(KEY_BARS["1"])
         app.send("5")
-        app.until(lambda: all(re.search(rf"{name} +finished", app.text) for name in ("good", "fine")))
-        assert re.search(r"bad.run\.json.* unreadable", app.text) or "cannot be read" in app.text, app.text
+        app.until(lambda: all(re.search(rf"{name} +✓ finished", app.text) for name in ("good", "fine")))
+        assert re.search(r"bad +✗ unreadable", app.text), app.text
         check(app, "5")
-        app.send(*"jorld l", "\x1b[A", "\x1b[A", "r", " ", "\x1b[B", " ")
+        app.send("\x1b[F", *"jorld lgmN", " ", "\x1b[B", " ")  # on the last, which is the unreadable one
         app.until(KEY_BARS["5"])
         app.send("q")
         assert app.end() == 0 and app.restored

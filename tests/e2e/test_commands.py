@@ -1,5 +1,7 @@
 """The commands as a user runs them: real processes, real files, exit codes and sentences."""
 
+import argparse
+import dataclasses
 import json
 import os
 import re
@@ -10,17 +12,21 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from core.config import TrainConfig
+from core import images
+from core.config import GROUPS, TrainConfig, default_words
+from core.names import NETWORKS, OBJECTIVES
 from core.runs.folder import RunDir, read_run
 from tests.core.compare import metrics, same_tensors
 from tests.e2e.terminal import Terminal
 from tinydiff_tui import cli
+from tinydiff_tui.commands.flags import OUTPUT, SHELLS, make_parser
 from tinydiff_tui.commands.train import stop_signals
 
 FIXED = ("--threads", "1", "--precision", "fp32")  # what is measured on a busy machine may differ between two runs
@@ -78,7 +84,7 @@ def test_sample_writes_grid_steps_and_gif(run: Path) -> None:
     arguments = ("--checkpoint", "out/model_final.pt", "--num-images", "6", "--sampler", "ddim", "--steps", "5", *FIXED)
     result = tinydiff("sample", *arguments, "--show-intermediate", cwd=run)
     assert result.returncode == 0, result.stderr
-    assert Image.open(run / "out" / "generated_samples.png").size == ((3 * 18 + 2) * 2, (2 * 18 + 2) * 2)
+    assert Image.open(run / "out" / "generated_samples.png").size == ((3 * 18 + 2) * 11, (2 * 18 + 2) * 11)
     steps = sorted(p.name for p in (run / "out" / "intermediate").glob("step_*.png"))
     assert len(steps) == 5 and steps[-1] == "step_0999.png"
     assert getattr(Image.open(run / "out" / "intermediate" / "denoising.gif"), "n_frames", 0) >= 2
@@ -102,9 +108,9 @@ def test_visualize_writes_a_column_for_each_mark(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "t = 0, 50, 100, 200, 400, 600, 800, 999" in result.stdout
     picture = np.asarray(Image.open(tmp_path / "v.png").convert("L")).astype(float)
-    assert picture.shape == ((3 * 30 + 2) * 2 + 16, (8 * 30 + 2) * 2)
-    first, last = picture[20:70, 8:56], picture[20:70, -56:-8]
-    assert np.abs(np.diff(last, axis=1)[:, 1::2]).mean() > 3 * np.abs(np.diff(first, axis=1)[:, 1::2]).mean()
+    assert picture.shape == ((3 * 30 + 2) * 3 + 24, (8 * 30 + 2) * 3)
+    first, last = picture[30:114, 6:90], picture[30:114, -90:-6]
+    assert np.abs(np.diff(last, axis=1)[:, 2::3]).mean() > 3 * np.abs(np.diff(first, axis=1)[:, 2::3]).mean()
 
 
 def test_runs_lists_what_is_there(run: Path) -> None:
@@ -169,6 +175,17 @@ BAD = {
     "too few to judge": (["evaluate", "--checkpoint", "file", "--num-images", "99"], "--num-images must be at least 100"),
     "nothing to judge": (["evaluate", "--checkpoint", "nope.pt"], "there is no checkpoint nope.pt"),
     "runs of no folder": (["runs", "nowhere"], "there is no folder nowhere"),
+    "nothing to sample": (["sample"], "no run here has a checkpoint; train one with 'tinydiff-tui train', or name a file"),
+    "nothing to evaluate": (["evaluate", "--json"], "no run here has a checkpoint"),
+    "nothing to export": (["export"], "no run here has a checkpoint"),
+    "nothing to show": (["show"], "no run here has samples; draw some with 'tinydiff-tui sample', or name a picture"),
+    "nothing to attach to": (["attach"], "no run lies below this folder"),
+    "no such picture": (["show", "nope.png"], "there is no nope.png; give a picture, a run's folder or a checkpoint"),
+    "no picture": (["show", "file"], "file cannot be read as a picture; give a PNG, JPEG or GIF that is whole"),
+    "a pipe": (["show", "/dev/zero"], "/dev/zero is no file"),
+    "a folder without samples": (["show", "empty"], "empty holds no samples"),
+    "no such shell": (["completion", "csh"], "invalid choice: 'csh' (choose from 'bash', 'zsh', 'fish', 'tcsh')"),
+    "a list and a download": (["datasets", "--json", "--download", "mnist"], "leave one of them out"),
 }  # fmt: skip
 
 
@@ -226,11 +243,231 @@ def test_download_without_network_names_the_folder(tmp_path: Path) -> None:
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
 
 
-def test_help_does_not_import_torch() -> None:
-    program = "import sys; from tinydiff_tui.cli import run; run(['--help'])"
+@pytest.mark.parametrize("command", ["", "train", "sample"])
+def test_help_does_not_import_torch(command: str) -> None:
+    program = f"import sys; from tinydiff_tui.cli import run; run([*{command.split()}, '--help'])"
     timed = subprocess.run([sys.executable, "-X", "importtime", "-c", program], capture_output=True, text=True)
-    assert timed.returncode == 0 and "visualize" in timed.stdout
-    assert not re.search(r"\| +(torch|textual|rich|numpy)$", timed.stderr, re.MULTILINE)
+    assert timed.returncode == 0 and "tinydiff-tui" in timed.stdout
+    assert not re.search(r"\| +(torch|textual|rich|numpy|shtab|PIL)$", timed.stderr, re.MULTILINE)
+
+
+def commands() -> dict[str, argparse.ArgumentParser]:
+    """The parser of every command."""
+    (choices,) = (action.choices for action in make_parser()._actions if action.dest == "command")
+    assert isinstance(choices, dict)
+    return choices
+
+
+@pytest.mark.parametrize("name", commands())
+def test_help_has_an_example_and_says_every_default(name: str) -> None:
+    parser = commands()[name]
+    text = parser.format_help()
+    assert re.search(rf"example:\n +(eval \"\$\()?tinydiff-tui {name} ", text)
+    for action in parser._actions:
+        required = not action.option_strings and action.nargs != "?"
+        assert action.dest == "help" or required or "(default: " in (action.help or ""), action.dest
+        assert action.dest in ("help", "shell", "file", "folder", "ask") or in_group(parser, action), action.dest
+
+
+def in_group(parser: argparse.ArgumentParser, action: argparse.Action) -> bool:
+    return any(action in group._group_actions for group in parser._action_groups if group.title in (*GROUPS, OUTPUT))
+
+
+def test_every_example_is_a_command_line() -> None:
+    """And names what there is."""
+    for parser in commands().values():
+        for line in re.findall(r"tinydiff-tui [a-z].*", f"{parser.epilog}"):
+            words = line.split(" and ")[0].rstrip(')"').split()
+            assert cli.parse(words[1:]).command == words[1], line
+
+
+def test_defaults_in_words_are_those_of_the_recipes() -> None:
+    for field in dataclasses.fields(TrainConfig):
+        if field.metadata["otherwise"] or field.name == "model":
+            continue
+        by_objective = field.name in ("schedule", "t_sampling")
+        for name in OBJECTIVES if by_objective else NETWORKS:
+            config = TrainConfig.of(**{"objective" if by_objective else "model": name})
+            value = getattr(config, field.name)
+            shown = {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value}".removesuffix(".0")
+            parts = [part.partition(" with ") for part in default_words(field).split("; ")]
+            assert [part[0] for part in parts if not part[2] or name in part[2].split(", ")] == [shown], (field.name, name)
+
+
+def test_without_a_path_the_newest_run_is_taken_and_named(tmp_path: Path, run: Path) -> None:
+    info = json.loads((run / "out" / "run.json").read_text())
+    for place, started in (("b/old", 1000.0), ("a/new", 2000.0), ("c/empty", 3000.0)):
+        shutil.copytree(run / "out", tmp_path / place)
+        (tmp_path / place / "run.json").write_text(json.dumps(info | {"started": started}))
+    for path in (tmp_path / "c" / "empty").rglob("*.p*"):
+        path.unlink()
+    line = rf"the newest run here: a/new \({re.escape(info['config']['dataset'])}, tiny, finished\)\n"
+    sampled = tinydiff("sample", "--num-images", "2", "--steps", "2", *FIXED, cwd=tmp_path)
+    assert sampled.returncode == 0 and re.match(line, sampled.stdout), sampled
+    assert (tmp_path / "a" / "new" / "generated_samples.png").exists()
+    exported = tinydiff("export", cwd=tmp_path)
+    assert exported.returncode == 0 and re.match(line, exported.stdout), exported
+    assert (tmp_path / "a" / "new" / "model_final.safetensors").exists()
+    shown = tinydiff("show", cwd=tmp_path)
+    assert shown.returncode == 0 and re.match(line, shown.stdout), shown
+    assert re.search(r"\na/new/samples/epoch_002.png: \d+ x \d+ pixels", shown.stdout)
+    old = tinydiff("show", "b/old/checkpoints/model_epoch_001.pt", cwd=tmp_path)
+    assert "b/old/samples/epoch_001.png: " in old.stdout
+
+
+def test_attach_takes_the_run_that_is_live(tmp_path: Path, run: Path) -> None:
+    info = json.loads((run / "out" / "run.json").read_text())
+    for name, started, status in (("old", 1000.0, "running"), ("new", 2000.0, "finished")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(json.dumps(info | {"started": started, "status": status}))
+    lock = RunDir(tmp_path / "old").lock()
+    asked = tinydiff("attach", "--ask", "pause", cwd=tmp_path)
+    lock.release()
+    assert asked.returncode == 0 and "asked the run in old to pause" in asked.stdout, asked
+    assert (tmp_path / "old" / "control" / "pause").exists()
+    over = tinydiff("attach", "--ask", "pause", cwd=tmp_path)
+    assert over.returncode == 2 and "no process trains in new (it is finished)" in over.stderr
+
+
+LOOKS = {
+    "truecolor": {},
+    "greys": {"COLORTERM": ""},
+    "no colours": {"NO_COLOR": "1"},
+    "octants": {"TERM": "xterm-kitty", "TMUX": ""},
+}
+
+
+@pytest.mark.parametrize("environment", LOOKS.values(), ids=LOOKS)
+def test_show_prints_a_picture_as_large_as_it_fits(tmp_path: Path, environment: dict[str, str]) -> None:
+    picture = np.zeros((20, 20, 3), np.uint8)
+    picture[:10, :10], picture[10:, 10:] = 255, (200, 0, 0)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    with Terminal(["show", "a.png"], tmp_path, 80, 24, environment) as terminal:
+        assert terminal.end() == 0
+    row, sentence = terminal.screen.buffer[2], next(line for line in terminal.lines if line.startswith("a.png: "))
+    assert sentence.strip() == "a.png: 20 x 20 pixels" and terminal.lines.index(sentence) == 20  # each pixel two dots wide
+    if environment.get("NO_COLOR"):
+        assert terminal.lines[2].rstrip() == "@" * 20 and row[0].fg == row[0].bg == "default"
+        return
+    assert [row[x].bg for x in (0, 19, 20)] == ["ffffff", "ffffff", "000000"] or environment.get("COLORTERM") == ""
+    assert terminal.screen.buffer[15][39].bg in ("c80000", "d70000", "af0000") and not terminal.outside
+
+
+def test_show_says_what_it_prints_of_a_gif_and_of_many(tmp_path: Path) -> None:
+    frames = [images.grid(np.full((60, 28, 28, 1), 40 + 100 * k, dtype=np.uint8)) for k in range(3)]
+    images.save_gif(tmp_path / "a.gif", frames[:2])
+    images.save_png(tmp_path / "b.png", frames[0], caption="drawn by hand")
+    Image.fromarray(frames[0][:, :, 0]).save(tmp_path / "c.jpg")
+    said = {name: tinydiff("show", name, cwd=tmp_path, COLUMNS="80", LINES="24").stdout for name in ("a.gif", "b.png", "c.jpg")}
+    assert "a.gif: the last of 2 frames, 726 x 726 pixels (8 of 60 fit here)" in said["a.gif"]
+    assert "b.png: drawn by hand (8 of 60 fit here)" in said["b.png"] and "c.jpg: 242 x 242 pixels\n" in said["c.jpg"]
+    assert "." in said["c.jpg"].split("c.jpg")[0] and "\x1b" not in "".join(said.values())
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(1, 1), (2, 50), (7, 3), (300, 2), (500, 200)])
+def test_any_terminal_is_large_enough(tmp_path: Path, columns: int, lines: int) -> None:
+    """At least for a sentence, and nothing is wider than it."""
+    images.save_png(
+        tmp_path / "a.png", images.grid(np.full((30, 28, 28, 3), 90, dtype=np.uint8), 10), headings=list("0123456789")
+    )
+    result = tinydiff("show", "a.png", cwd=tmp_path, COLUMNS=f"{columns}", LINES=f"{lines}")
+    assert result.returncode == 0 and "a.png: 604 x 208 pixels" in result.stdout, result
+    assert all(len(line) <= columns for line in result.stdout.splitlines()[:-1])
+
+
+def test_pictures_are_printed_on_a_terminal_only(tmp_path: Path, run: Path) -> None:
+    visualize = ["visualize", "--dataset", "glyphs", "--num-images", "2"]
+    with Terminal(visualize, tmp_path, 120, 40) as terminal:
+        assert terminal.end() == 0
+    assert re.search(r"t=0 +t=50 +t=100 +t=200", terminal.text) and b"\x1b[" in terminal.received
+    assert any(cell.bg not in ("default", "000000") for cell in terminal.screen.buffer[4].values())
+    with Terminal([*visualize, "--plain"], tmp_path, 120, 40) as terminal:
+        assert terminal.end() == 0
+    assert b"\x1b[" not in terminal.received and "forward_diffusion.png" in terminal.text
+    arguments = ["sample", "--checkpoint", str(run / "out" / "model_final.pt"), "--num-images", "4", "--steps", "2", *FIXED]
+    with Terminal([*arguments, "--output", "a.png"], tmp_path, 80, 30) as terminal:
+        assert terminal.end() == 0
+    with Image.open(tmp_path / "a.png") as file:
+        colours = {bytes(pixel).hex() for pixel in np.asarray(file).reshape(-1, 3)}
+    printed = {cell.bg for row in terminal.screen.buffer.values() for cell in row.values()} - {"default", "000000"}
+    assert len(printed & colours) > 50 and re.search(r"4 images in [\d.]+ s: a.png", terminal.text)
+
+
+def test_a_caption_says_what_the_images_were_drawn_with(tmp_path: Path, run: Path) -> None:
+    arguments = ("--checkpoint", "out/model_final.pt", "--num-images", "4", "--steps", "3", "--seed", "7", "--caption", *FIXED)
+    result = tinydiff("sample", *arguments, "--output", str(tmp_path / "a.png"), cwd=run)
+    assert result.returncode == 0, result.stderr
+    with Image.open(tmp_path / "a.png") as file:
+        saved = images.saved_picture(file)
+    step = read_run(run / "out").step
+    assert saved is not None and saved.caption.endswith(f", tiny, step {step} · ddpm, 3 evaluations · seed 7")
+
+
+def test_runs_and_datasets_as_json(tmp_path: Path, run: Path) -> None:
+    shutil.copytree(run / "out", tmp_path / "a")
+    info = json.loads((run / "out" / "run.json").read_text())
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "run.json").write_text("{")
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "run.json").write_text(json.dumps(info | {"status": "stopped", "started": 1.5, "step": 0}))
+    (tmp_path / "c" / "metrics.jsonl").write_text('{"step": 10, "loss": 0.5, "seconds": NaN}\n')
+    document = strict(tinydiff("runs", "--json", cwd=tmp_path).stdout)
+    by_folder = {entry["folder"]: entry for entry in document["runs"]}
+    assert document["folder"] == "." and set(by_folder) == {"a", "b", "c"}
+    assert by_folder["a"]["loss"] == pytest.approx(metrics(run / "out")[-1]["loss"], rel=0.5)
+    assert (by_folder["a"]["step"], by_folder["a"]["status"], by_folder["a"]["distance"]) == (info["step"], "finished", None)
+    assert by_folder["a"]["checkpoint"] == "a/model_final.pt" and by_folder["a"]["error"] is None
+    assert (by_folder["c"]["loss"], by_folder["c"]["seconds"], by_folder["c"]["checkpoint"]) == (0.5, None, None)
+    assert "cannot be read" in by_folder["b"]["error"] and by_folder["b"]["status"] == "unreadable"
+    assert by_folder["b"]["loss"] is by_folder["b"]["dataset"] is by_folder["b"]["step"] is None
+    assert strict(tinydiff("runs", "--json", "c", cwd=tmp_path).stdout)["runs"][0]["started"] == 1.5
+    (tmp_path / "none").mkdir()
+    assert strict(tinydiff("runs", "--json", "none", cwd=tmp_path).stdout) == {"folder": "none", "runs": []}
+    sets = strict(tinydiff("datasets", "--json", "--data-dir", "none", cwd=tmp_path).stdout)
+    assert sets["folder"] == "none"
+    assert sets["datasets"][0] == {
+        "name": "glyphs", "title": "Glyphs, digits drawn and bent by the program", "images": 20_000, "test_images": 2_000,
+        "height": 28, "width": 28, "channels": 1, "classes": 10, "status": "embedded", "where": "in the program",
+    }  # fmt: skip
+
+
+def strict(text: str) -> Any:
+    """The one document of standard output, in which no number is NaN."""
+    return json.loads(text, parse_constant=pytest.fail)
+
+
+COMPLETED = {
+    "sa": "sample",
+    "train --mo": "--model",
+    "train --model ": "fast reference tiny",
+    "train --dataset g": "glyphs",
+    "sample --sampler d": "ddpm ddim dpmpp_2m",
+    "datasets --download ": "mnist fashion_mnist cifar10",
+    "show a": "a.png a_folder",
+    "train --output-dir a": "a_folder",
+    "completion ": "bash zsh fish tcsh",
+}
+
+
+def test_bash_completes_commands_flags_names_and_files(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    (tmp_path / "a_folder").mkdir()
+    script = tinydiff("completion", "bash", cwd=tmp_path).stdout
+    lines = [
+        "COMP_WORDS=(tinydiff-tui " + words + ("''" if words.endswith(" ") else "") + "); "
+        "COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=(); _shtab_tinydiff_tui; echo ${COMPREPLY[*]}"
+        for words in COMPLETED
+    ]
+    done = subprocess.run(["bash", "-c", "\n".join([script, *lines])], cwd=tmp_path, capture_output=True, text=True)
+    assert not done.stderr
+    assert [sorted(line.split()) for line in done.stdout.splitlines()] == [sorted(line.split()) for line in COMPLETED.values()]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_shell_has_a_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["completion", shell]) == 0
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("tinydiff-tui", "sampler", "dpmpp_2m", "fashion_mnist")) and len(said) > 2000
 
 
 @pytest.mark.slow
@@ -363,13 +600,13 @@ def test_attach_opens_the_live_run_and_requests_reach_it(tmp_path: Path, photos:
     try:
         wait_for(lambda: run_dir.metrics.exists() and len(run_dir.read_metrics()) > 0)
         with Terminal(["attach", "outputs"], tmp_path, 120, 40) as app:
-            app.until(lambda: re.search(r"outputs +running", app.text))
+            app.until(lambda: re.search(r"outputs +● running", app.text))
             seen = step_shown(app)
             app.until(lambda: step_shown(app) > seen)  # live
             asked = tinydiff("attach", "outputs", "--ask", "pause", cwd=tmp_path)
             assert "asked the run in outputs to pause" in asked.stdout, asked.stderr
-            app.until(lambda: re.search(r"outputs +paused", app.text))
-            for key, status in (("p", "running"), ("x", "stopped")):
+            app.until(lambda: re.search(r"outputs +‖ paused", app.text))
+            for key, status in ((" ", "● running"), ("X", "■ stopped")):
                 app.send(key)
                 app.until(lambda status=status: re.search(rf"outputs +{status}", app.text))  # type: ignore[misc]
             app.send("q")

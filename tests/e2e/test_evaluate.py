@@ -1,12 +1,13 @@
 """The evaluate command, on a tiny model and a judge that learned for two steps."""
 
 import json
+import math
 import re
 from pathlib import Path
 
 import pytest
 
-from core.judge.judge import cache_files
+from core.judge.store import cache_files
 from core.runs.checkpoint import load_checkpoint, save_checkpoint
 from tinydiff_tui.cli import run
 
@@ -57,3 +58,17 @@ def test_figures_that_cannot_be_written_are_one_sentence(
     captured = capsys.readouterr()
     assert "cannot write" in captured.err and captured.err.count("\n") == 1
     assert captured.out == ""  # before anything is drawn
+
+
+def test_json_is_one_document_and_all_else_goes_to_standard_error(
+    tiny_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the newest run, where none is named; a figure that is no number is null."""
+    monkeypatch.chdir(tiny_run)
+    monkeypatch.setattr("core.judge.judge.frechet_distance", lambda *_: math.nan)
+    assert run(["evaluate", "--json", "--num-images", "100", "--steps", "1", "--precision", "fp32", "--device", "cpu"]) == 0
+    captured = capsys.readouterr()
+    figures = json.loads(captured.out, parse_constant=pytest.fail)
+    assert figures["checkpoint"] == "model_final.pt" and figures["samples"]["count"] == 100
+    assert figures["samples"]["distance"] is None and 0 <= figures["samples"]["precision"] <= 1
+    assert captured.err.startswith("the newest run here: . (glyphs, tiny, finished)\n") and "100 images" in captured.err

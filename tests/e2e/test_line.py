@@ -17,6 +17,7 @@ PIECES: list[bytes] = [
     *(b"\x1b", b"\x1b[", b"\x1bO", b"\x1b]", b"\x1bP", b"\x1b[12;", b"\x1b[<", b"\x1b[200~", b"\x1b[201~", b"\x1b[M"),
     *(b"\x1b[999999999A", b"\x1b[1;999999999C", b"\x1b[55296u", b"\x1b[<99999999;1;1M", b"\x1b[" + b"9" * 3000 + b"u"),
     *(b"\x1b[24;80R", b"\x1b[?62;4c", b"\x1b[0n", b"\x1b[48;0;0;0;0t", b"\x1b[48;9999;9999;1;1t", b"\x1b[?2048;2$y", b"\x1b[?1u"),
+    *(b"\x1b_Gi=31;OK\x1b\\", b"\x1b_Gi=31;", b"\x1bP>|kitty(0.36)\x1b\\", b"\x1b[2;2R", b"\x1b[?62;4"),
     *(b"\x1b]11;rgb:ffff/0000/dddd\x1b\\", b"\x1b]10;?\x07", b"\x1bP>|term\x1b\\", b"\x1b[I", b"\x1b[O"),
     *(b"\r\r", b"\x10\r\r", b"\x10explain\r\r", b"d\r\r", b"\x1b[<0;1;1M\x1b[<0;1;1m" * 2, b"\x1b[<64;9;9M", b"\x1b[<0;40;12M"),
     *(b"1", b"2", b"3", b"4", b"5", b"?", b"e", b"\t", b"\x1b[A", b"\x1b[H", b"\x1b[F", b"[/]", b"~", b":", b"$", b"\xc3\xa9"),
@@ -29,7 +30,7 @@ PIECES: list[bytes] = [
 def test_the_app_survives_the_raw_line(seed: int, tmp_path: Path) -> None:
     chance = random.Random(seed)
     with Terminal([], tmp_path, environment={"TINYDIFF_DATA_DIR": str(tmp_path / "empty")}) as app:
-        app.until("Open")
+        app.until("Add noise")
         for _ in range(INPUTS):
             os.write(app.controller, b"".join(chance.choices(PIECES, k=chance.randint(1, 6))))
             app.take(0.01)
@@ -63,7 +64,7 @@ def listen(app: Terminal, seconds: float) -> None:
 
 def test_what_is_not_utf8_is_no_end(tmp_path: Path) -> None:
     with Terminal([], tmp_path, environment={"TINYDIFF_DATA_DIR": str(tmp_path / "empty")}) as app:
-        app.until("Open")
+        app.until("Add noise")
         os.write(app.controller, b"\xff\x1b[999999999A\xc3")
         app.settle()
         app.send("5")
@@ -74,6 +75,6 @@ def test_what_is_not_utf8_is_no_end(tmp_path: Path) -> None:
 
 def test_a_line_that_ends_ends_the_app(tmp_path: Path) -> None:
     with Terminal([], tmp_path, environment={"TINYDIFF_DATA_DIR": str(tmp_path / "empty")}) as app:
-        app.until("Open")
+        app.until("Add noise")
         app.hang_up()
         assert app.end() == 128 + signal.SIGHUP

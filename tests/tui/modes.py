@@ -71,6 +71,9 @@ async def start(pilot: Pilot[Any], **values: str) -> TrainScreen:
 async def at_mode(mode: str, folder: Path, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Pilot[None]]:
     """The app in a working directory, at a mode, with the engine loaded; data sets lie in folder/data."""
     app = TinydiffApp(data_dir=folder / "data", cwd=folder, start=mode)
-    async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: isinstance(app.screen, ModeScreen) and app.engine_ready)
-        yield pilot
+    try:
+        async with app.run_test(size=size) as pilot:
+            await until(pilot, lambda: isinstance(app.screen, ModeScreen) and app.engine_ready)
+            yield pilot
+    finally:
+        await asyncio.to_thread(app.jobs.stop_all)  # as an app that is left does

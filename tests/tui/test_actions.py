@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from textual.binding import Binding
 from textual.pilot import Pilot
-from textual.widgets import Input, Static
+from textual.widgets import DataTable, Input, Static
 
 from core.runs.folder import RunDir, read_run
 from tests.tui import test_data
@@ -18,17 +18,24 @@ from tinydiff_tui.app.palette import BindingCommands
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.screens.data import DataScreen
 from tinydiff_tui.screens.noise import NoiseScreen
+from tinydiff_tui.screens.note import Note
 from tinydiff_tui.screens.panels import Ask, key_groups
 from tinydiff_tui.screens.runs import RunsScreen
 from tinydiff_tui.screens.sample import SampleScreen
 from tinydiff_tui.screens.train import TrainScreen
 from tinydiff_tui.screens.verdict import Verdict
+from tinydiff_tui.widgets.dashboard import Dashboard
 from tinydiff_tui.widgets.key_bar import MODES, key_text
-from tinydiff_tui.widgets.loss_chart import LossChart
-from tinydiff_tui.widgets.pixel_grid import PixelGrid
 from tinydiff_tui.widgets.scrubber import Scrubber
+from tinydiff_tui.widgets.train_form import PRESETS
 
 pytestmark = pytest.mark.usefixtures("small_glyphs")
+
+
+def bindings(kind: type[Any]) -> list[Binding]:
+    """What a screen or the app declares itself, not what Textual or every mode does."""
+    own = [base for base in kind.__mro__ if base.__module__.startswith("tinydiff_tui") and base is not ModeScreen]
+    return [binding for base in own for binding in vars(base).get("BINDINGS", []) if isinstance(binding, Binding)]
 
 
 class Driver:
@@ -41,7 +48,7 @@ class Driver:
 
     def key_of(self, action: str) -> str:
         """The first key of an action, looked up in its declaration."""
-        declared: list[Binding] = [*type(self.app.screen).BINDINGS, *type(self.app).BINDINGS]
+        declared = [*bindings(type(self.app.screen)), *bindings(type(self.app))]
         return next(binding.key for binding in declared if binding.action == action).split(",")[0]
 
     async def __call__(self, action: str, changes: Callable[[], object]) -> None:
@@ -88,6 +95,10 @@ async def test_actions_of_the_app(tmp_path: Path) -> None:
             await drive(action, lambda: app.screen)
             await pilot.press("escape")
             await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        app.screen.query_one(DataTable).focus()
+        await drive("jump", lambda: app.screen)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
         await drive("toggle_theme", lambda: app.theme)
         await drive("toggle_theme", lambda: app.theme)
         assert drive.done | {"ask_quit"} == {b.action for b in type(app).BINDINGS if isinstance(b, Binding)}
@@ -95,23 +106,24 @@ async def test_actions_of_the_app(tmp_path: Path) -> None:
 
 async def test_actions_of_data(tmp_path: Path) -> None:
     async with driving("data", tmp_path, DataScreen) as (drive, screen):
-        await until(drive.pilot, lambda: screen.opened is not None)
-        for action in ("page(1)", "page(-1)", "page(1)", "page(0)", "last_page"):
-            await drive(action, lambda: screen.first)
+        await until(drive.pilot, lambda: screen.browser.index is not None)
+        browser = screen.browser
+        for action in ("move(1,0)", "move(0,1)", "move(-1,0)", "move(0,-1)", "page(1)", "page(-1)", "go(-1)", "go(0)"):
+            await drive(action, lambda: browser.index)
         for action in ("next_class(1)", "next_class(-1)"):
-            await drive(action, lambda: screen.label)
-        await drive("look", lambda: screen.query_one(PixelGrid).mode)
-        await drive("zoom", lambda: screen.zoomed)
-        await drive("leave", lambda: screen.zoomed)
+            await drive(action, lambda: browser.label)
+        await drive("examples", lambda: tuple(browser.every))
+        await drive("more", lambda: screen.has_class("-more"))
+        await drive("more", lambda: screen.has_class("-more"))
+        await drive("zoom", lambda: screen.has_class("-zoomed"))
+        await drive("leave", lambda: screen.has_class("-zoomed"))
         await drive("folder", lambda: drive.app.focused)
         assert isinstance(drive.app.focused, Input)
         await drive("leave", lambda: drive.app.focused)
         await drive("download", status(screen))  # glyphs need none
-        await drive.pilot.press("down")
-        screen.set_focus(None)
-        await drive("open", lambda: "mnist is not in" in str(status(screen)()))
         assert callable(test_data.test_download_can_be_cancelled)
         drive.done.add("cancel")
+        await drive("add_noise", lambda: drive.app.current_mode)
 
 
 async def test_actions_of_noise(tmp_path: Path) -> None:
@@ -123,6 +135,9 @@ async def test_actions_of_noise(tmp_path: Path) -> None:
         await drive("schedule", lambda: screen.schedule)
         for action in ("image(1)", "image(-1)"):
             await drive(action, lambda: screen.index)
+        await drive("more", lambda: screen.has_class("-more"))
+        await drive("zoom", lambda: screen.has_class("-zoomed"))
+        await drive("leave", lambda: screen.has_class("-zoomed"))
         await drive("noise", lambda: screen.seed)
         await drive("save", status(screen))
         assert list(tmp_path.glob("*.png"))
@@ -132,21 +147,24 @@ async def test_actions_of_sample(tmp_path: Path, tiny_run: Path) -> None:
     shutil.copytree(tiny_run, tmp_path / "outputs")
     async with driving("sample", tmp_path, SampleScreen) as (drive, screen):
         await until(drive.pilot, lambda: screen.facts is not None)
-        await drive("options", lambda: screen.has_class("-full"))
-        await drive("options", lambda: screen.has_class("-full"))
+        await drive("options", lambda: screen.has_class("-folded"))
+        await drive("options", lambda: screen.has_class("-folded"))
+        await drive("options", lambda: screen.has_class("-folded"))
         screen.set_focus(screen.query_one("#steps", Input))
         await drive("leave_field", lambda: drive.app.focused)
         screen.query_one("#num_images", Input).value = "4000"
         await drive("generate", lambda: screen.drawn is not None)
-        await drive("cancel", lambda: "cancelled after" in str(status(screen)()))
-        screen.query_one("#num_images", Input).value = "4"
-        await drive("generate", lambda: "4 images in" in str(status(screen)()))
+        await drive("cancel", lambda: "stopped after" in str(status(screen)()))
+        screen.query_one("#num_images", Input).value = "8"
+        box = screen.trajectory.box("pictures")
+        await drive("generate", lambda: box.state == "finished")
+        await drive("new_seed", lambda: box.state == "finished" and screen.drawn.options.seed)
         for action in ("move(-1)", "move(1)", "go(0)", "go(100000)", "replay"):
             await drive(action, picture(screen))
         await drive("kind", lambda: screen.trajectory.kind)
+        for action in ("pick(1)", "pick(-1)", "pick_row(1)", "pick_row(-1)"):
+            await drive(action, lambda: screen.trajectory.cursor)
         await drive("zoom", lambda: screen.trajectory.grid.zoomed)
-        for action in ("pick(1)", "pick(-1)"):
-            await drive(action, lambda: screen.trajectory.grid.zoomed)
         await drive("save_png", lambda: len(list(tmp_path.glob("outputs/*sampled*.png"))))
         await until(drive.pilot, lambda: not drive.app.jobs.running("save"))
         await drive("save_gif", lambda: len(list(tmp_path.glob("outputs/*sampled*.gif"))))
@@ -158,20 +176,33 @@ async def test_actions_of_train(tmp_path: Path) -> None:
         form = await fill(drive.pilot, epochs=ENDLESS)
         screen.set_focus(form.row("lr").query_one(Input))
         await drive("leave_field", lambda: drive.app.focused)
-        await drive("advanced", lambda: form.has_class("-advanced"))
+        await drive("fields", lambda: form.shows_all)
+        for preset in PRESETS:
+            await drive(f"preset('{preset}')", lambda: (form.row("budget").read(), form.row("epochs").read()))
+        await fill(drive.pilot, epochs=ENDLESS)
+        form.row("budget").write(None)
+        await drive.pilot.pause()
         await drive("start", lambda: screen.view is not None and screen.view.step > 2)
         run = RunDir(tmp_path / "outputs")
         await drive("scale_lr(1)", lambda: screen.training.trainer.state.lr_factor)
         await drive("scale_lr(-1)", lambda: screen.training.trainer.state.lr_factor)
-        await drive("log_scale", lambda: screen.query_one(LossChart).log_scale)
+        board = screen.query_one(Dashboard)
+        await drive("log_scale", lambda: board.log_scale)
+        await drive("unit", lambda: board.unit)
+        await drive("grid", lambda: board.has_class("-grid"))
+        await drive("turn(1)", lambda: board.page)
+        await drive("turn(-1)", lambda: board.page)
         await drive("checkpoint", lambda: sum("checkpoints/last.pt" in line for line in screen.view.log))
         await drive("sample", lambda: screen.view.pictures is not None)
         await drive("pause", lambda: read_run(run.path).status)
         await drive("go_on", lambda: read_run(run.path).status)
-        await drive("judge", lambda: isinstance(drive.app.screen, Verdict))
+        await drive("judge_now", lambda: isinstance(drive.app.screen, Ask))
         await drive.pilot.press("escape")
         await until(drive.pilot, lambda: drive.app.screen is screen)
         await drive("stop", lambda: screen.outcome)
+        await drive("judge", lambda: isinstance(drive.app.screen, Verdict))
+        await drive.pilot.press("escape")
+        await until(drive.pilot, lambda: drive.app.screen is screen)
         await drive("new_run", lambda: screen.has_class("-running"))
         await drive("back", lambda: screen.has_class("-running"))
         await drive("new_run", lambda: screen.has_class("-running"))
@@ -199,16 +230,35 @@ async def test_actions_of_runs(tmp_path: Path, tiny_run: Path) -> None:
         await drive("ask('stop')", lambda: screen.rows[0].cells[0] == "stopped")
         shutil.copytree(tiny_run, tmp_path / "late")
         await drive("refresh", lambda: len(screen.rows))
-        await drive("log_scale", lambda: screen.query_one(LossChart).log_scale)
+        await drive("log_scale", lambda: screen.views.log_scale)
+        for action in ("view(1)", "view(-1)"):
+            await drive(action, lambda: screen.views.view)
+        await drive("zoom", lambda: screen.has_class("-zoomed"))
+        await drive("zoom", lambda: screen.has_class("-zoomed"))
+        for action in ("sort(1)", "sort(-1)"):
+            await drive(action, lambda: screen.sort)
+        await drive("filter", lambda: pilot.app.focused)
+        await pilot.press(*"outputs")
+        await drive("leave", lambda: len(screen.shown))
         await drive("mark", lambda: len(screen.marked))
+        await drive("compare", lambda: screen.comparison is not None and not screen.drawing)
+        await drive("save", lambda: len(list(tmp_path.glob("same_noises*.png"))))
+        for action, panel in (("note", Note), ("judge", Verdict)):
+            await drive(action, lambda panel=panel: isinstance(pilot.app.screen, panel))  # type: ignore[misc]
+            await pilot.press("escape")
+            await until(pilot, lambda: pilot.app.screen is screen)
         await drive("delete", lambda: pilot.app.screen)
         assert isinstance(pilot.app.screen, Ask)
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is screen)
         await drive("resume", lambda: train.outcome == "" and train.view is not None)
-        await pilot.press("x")
+        await drive.pilot.press(drive.key_of("stop"))
         await until(pilot, lambda: train.outcome == "stopped")
         await pilot.press("5")
         await until(pilot, lambda: pilot.app.current_mode == "runs")
+        await drive("new_run", lambda: pilot.app.current_mode)
+        assert not train.has_class("-running")  # the form, and not the run that was stopped
+        await pilot.press("5")
+        await until(pilot, lambda: pilot.app.current_mode == "runs")
         await drive("open", lambda: pilot.app.current_mode)
-        assert drive.done == {b.action for b in RunsScreen.BINDINGS if isinstance(b, Binding)}
+        assert drive.done == {binding.action for binding in bindings(RunsScreen)}

@@ -17,9 +17,10 @@ from textual.widgets import Static
 
 from tinydiff_tui.terminal import cells as px
 from tinydiff_tui.terminal.ansi import paint, row_text
-from tinydiff_tui.terminal.buffer import Picture, ScreenBuffer
+from tinydiff_tui.terminal.buffer import ScreenBuffer
 from tinydiff_tui.terminal.writer import Pace, TerminalWriter
-from tinydiff_tui.widgets.pixel_grid import TOLERANCE, PixelGrid
+from tinydiff_tui.widgets.cell_view import TOLERANCE
+from tinydiff_tui.widgets.pixel_grid import PixelGrid
 
 LEVELS = st.sampled_from([0, 8, 18, 127, 128, 238, 255]) | st.integers(0, 255)
 FILMS = st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3])).flatmap(
@@ -52,13 +53,20 @@ class Screen:
         return found
 
 
-def drawing(picture: np.ndarray, *, greys: bool = False) -> Picture:
-    even = np.pad(picture, ((0, picture.shape[0] % 2), (0, 0), (0, 0)), mode="edge")
-    return Picture(even, px.half_cells(px.pack(even, greys=greys)))
+def drawing(picture: np.ndarray, *, greys: bool = False) -> px.Cells:
+    return px.half_cells(px.pack(np.pad(picture, ((0, picture.shape[0] % 2), (0, 0), (0, 0)), mode="edge"), greys=greys))
+
+
+def pixels_of(cells: px.Cells) -> np.ndarray:
+    """RGB (2 rows, columns, 3) of half-blocks."""
+    upper = np.where(cells.chars == ord(px.UPPER), cells.fg, cells.bg)
+    lower = np.where(cells.chars == ord(px.LOWER), cells.fg, cells.bg)
+    both = np.stack([upper, lower], axis=1).reshape(2 * cells.shape[0], cells.shape[1])
+    return np.stack([both >> 16, both >> 8 & 0xFF, both & 0xFF], axis=2).astype(np.uint8)
 
 
 def test_characters_of_every_length_are_utf8() -> None:
-    text = "a▀\U0001cd00"
+    text = "aéש▀写\U0001cd00"
     chars = np.array([[ord(char) for char in text]], dtype=np.uint32)
     colours = np.zeros(chars.shape, dtype=np.int32)
     assert text in paint(px.Cells(chars, colours, colours), np.ones(chars.shape, dtype=bool), (0, 0), True)
@@ -73,10 +81,10 @@ def test_a_terminal_shows_every_pixel_whole_and_after_changes(film: np.ndarray, 
         wanted = drawing(picture)
         changed = buffer.differing(wanted)
         assert changed.all() or number
-        screen.write(paint(wanted.cells, changed, (x, y), True))
+        screen.write(paint(wanted, changed, (x, y), True))
         buffer.take(changed, wanted)
         height, width = changed.shape
-        assert np.array_equal(screen.pixels(x, y, width, height), np.broadcast_to(wanted.canvas, (2 * height, width, 3)))
+        assert np.array_equal(screen.pixels(x, y, width, height), pixels_of(wanted))
     assert (screen.screen.cursor.x, screen.screen.cursor.y) == (0, 0)
 
 
@@ -88,10 +96,10 @@ def test_a_picture_in_motion_is_off_by_the_tolerance_at_most(film: np.ndarray, t
     for picture in film:
         wanted = drawing(picture)
         changed = buffer.moved(wanted, tolerance, 10_000)
-        screen.write(paint(wanted.cells, changed, (0, 0), True))
+        screen.write(paint(wanted, changed, (0, 0), True))
         buffer.take(changed, wanted)
         height, width = changed.shape
-        off = np.abs(screen.pixels(0, 0, width, height).astype(int) - wanted.canvas)
+        off = np.abs(screen.pixels(0, 0, width, height).astype(int) - pixels_of(wanted))
         assert off.max() <= tolerance
 
 
@@ -100,13 +108,13 @@ def test_a_picture_in_motion_is_off_by_the_tolerance_at_most(film: np.ndarray, t
 def test_a_row_alone_shows_every_pixel(film: np.ndarray) -> None:
     screen, wanted = Screen(20, 12), drawing(film[0])
     width = film.shape[2]
-    for y in range(wanted.cells.shape[0]):
+    for y in range(wanted.shape[0]):
         cut = y % width
         for start, end in ((0, cut), (cut, width)):
-            screen.write(row_text(wanted.cells, y, start, end, True))
+            screen.write(row_text(wanted, y, start, end, True))
         screen.write("\r\n")
-    found = screen.pixels(0, 0, width, wanted.cells.shape[0])
-    assert np.array_equal(found, np.broadcast_to(wanted.canvas, found.shape))
+    found = screen.pixels(0, 0, width, wanted.shape[0])
+    assert np.array_equal(found, pixels_of(wanted))
 
 
 def test_when_too_much_moved_the_worst_is_painted() -> None:
@@ -123,9 +131,9 @@ def test_colours_that_stay_and_cells_that_stay_cost_nothing() -> None:
     wanted = drawing(np.full((2, 8, 3), 200, dtype=np.uint8))
     changed = np.ones((1, 8), dtype=np.bool_)
     changed[0, 3:7] = False
-    assert paint(wanted.cells, changed, (2, 1), True) == "\x1b7\x1b[m\x1b[2;3H\x1b[48;2;200;200;200m   \x1b[4C \x1b[m\x1b8"
-    assert "\x1b[48;5;" in paint(wanted.cells, changed, (2, 1), False)
-    assert paint(wanted.cells, ~changed & changed, (0, 0), True) == ""
+    assert paint(wanted, changed, (2, 1), True) == "\x1b7\x1b[m\x1b[2;3H\x1b[48;2;200;200;200m   \x1b[4C \x1b[m\x1b8"
+    assert "\x1b[48;5;" in paint(wanted, changed, (2, 1), False)
+    assert paint(wanted, ~changed & changed, (0, 0), True) == ""
 
 
 class Steady(Pace):
@@ -192,7 +200,7 @@ def shown(app: Any) -> np.ndarray:
 def intended(grid: PixelGrid) -> np.ndarray:
     """What `shown` is to be in the end."""
     assert grid._wanted is not None
-    return np.broadcast_to(grid._wanted.canvas, (2 * grid.size.height, grid.size.width, 3))
+    return pixels_of(grid._wanted)
 
 
 @pytest.mark.parametrize("rate", [4e6, 1e5])
@@ -257,7 +265,7 @@ async def test_a_widget_on_top_is_not_painted_over(terminal: type[Terminal]) -> 
         await app.query_one("#over").remove()
         await pilot.pause()
         await finished(app)
-        assert np.array_equal(shown(app)[:30, :40, :1], images[0] ^ 128)
+        assert np.array_equal(shown(app)[:30, grid.tiling.margin : grid.tiling.margin + 40, :1], images[0] ^ 128)
 
 
 async def test_in_motion_the_widget_is_nearly_right_until_it_rests(terminal: type[Terminal]) -> None:
@@ -272,10 +280,10 @@ async def test_in_motion_the_widget_is_nearly_right_until_it_rests(terminal: typ
         grid.show(images)
         grid.show(images + TOLERANCE)
         assert grid._moving
-        assert (shown(app)[:30, :40] == 100).all()
+        assert (shown(app)[:30, grid.tiling.margin : grid.tiling.margin + 40] == 100).all()
         grid._settle()
         await finished(app)
-        assert (shown(app)[:30, :40] == 100 + TOLERANCE).all()
+        assert (shown(app)[:30, grid.tiling.margin : grid.tiling.margin + 40] == 100 + TOLERANCE).all()
 
 
 @pytest.mark.parametrize("side", ["width", "height"])
@@ -295,3 +303,23 @@ async def test_a_picture_that_comes_to_rest_without_room_waits_for_some(terminal
         await pilot.pause()
         await finished(app)
         assert np.array_equal(shown(app), intended(grid))
+
+
+@settings(deadline=None)
+@given(FILMS)
+def test_greys_by_number_are_near_in_motion_and_exact_when_told(film: np.ndarray) -> None:
+    film = film[..., :1]
+    rows, columns = (film.shape[1] + 1) // 2, film.shape[2]
+    screen, buffer = Screen(20, 12), ScreenBuffer(rows, columns, 0)
+    for picture in film:
+        wanted = drawing(picture)
+        changed = buffer.moved(wanted, TOLERANCE, 10**9, greys=True)
+        screen.write(paint(wanted, changed, (0, 0), True, greys=True))
+        buffer.take(changed, wanted, rough=True)
+        off = np.abs(screen.pixels(0, 0, columns, rows).astype(int) - pixels_of(wanted))
+        assert off.max() <= 9 + TOLERANCE  # half the way between black and the first grey, or white and the last, and what waits
+    left = buffer.differing(wanted)
+    screen.write(paint(wanted, left, (0, 0), True))
+    buffer.take(left, wanted)
+    assert np.array_equal(screen.pixels(0, 0, columns, rows), pixels_of(wanted))
+    assert not buffer.differing(wanted).any()

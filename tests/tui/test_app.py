@@ -11,8 +11,9 @@ from textual.widgets import OptionList, Static
 
 from tests.tui.modes import at_mode, left, until
 from tinydiff_tui.app.app import TinydiffApp
-from tinydiff_tui.app.settings import load_theme, settings_file
+from tinydiff_tui.app.settings import load_settings, settings_file
 from tinydiff_tui.screens.base import ModeScreen
+from tinydiff_tui.screens.jump import Jump
 from tinydiff_tui.screens.panels import Code, Explain, Help, explanation, key_groups, references, source_of
 from tinydiff_tui.widgets.key_bar import MODES, KeyBar
 
@@ -67,7 +68,7 @@ async def test_help_lists_every_binding_with_an_explanation(tmp_path: Path) -> N
     async with at_mode("runs", tmp_path) as pilot:
         groups = dict(key_groups(pilot.app.screen))
         assert {text for _, text in groups["Everywhere"]} >= {"Look at data sets", "All keys that work now"}
-        assert any("curves" in text for _, text in groups["Runs"])
+        assert any("Look for runs" in text for _, text in groups["Runs"])
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(pilot.app.screen, Help))
         await pilot.press("question_mark")
@@ -94,16 +95,33 @@ async def test_the_palette_runs_a_binding(tmp_path: Path) -> None:
         await until(pilot, lambda: isinstance(pilot.app.screen, Explain))
 
 
+async def test_the_jump_says_when_there_is_nothing_to_jump_to(tmp_path: Path) -> None:
+    async with at_mode("noise", tmp_path) as pilot:
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Jump))
+        how = pilot.app.screen.query_one("#how", Static)
+        assert "nothing here takes the focus" in str(how.content)
+
+
+async def test_the_keys_take_the_colours_of_another_theme(tmp_path: Path) -> None:
+    async with at_mode("data", tmp_path) as pilot:
+        bar, before = pilot.app.screen.query_one(KeyBar), pilot.app.theme_variables["accent"].lower()
+        assert before in repr(bar.content)
+        await pilot.press("t")
+        accent = pilot.app.theme_variables["accent"].lower()
+        await until(pilot, lambda: accent in repr(bar.content))
+
+
 async def test_the_theme_is_remembered(tmp_path: Path) -> None:
     async with at_mode("runs", tmp_path) as pilot:
         before = pilot.app.theme
         await pilot.press("t")
-        await until(pilot, lambda: load_theme() == pilot.app.theme != before)
+        await until(pilot, lambda: load_settings().theme == pilot.app.theme != before)
         await pilot.press("t")
-        await until(pilot, lambda: load_theme() == pilot.app.theme == before)
+        await until(pilot, lambda: load_settings().theme == pilot.app.theme == before)
     assert json.loads(settings_file().read_text())["theme"] == before
     settings_file().write_text("{")
-    assert load_theme() == "textual-dark"
+    assert load_settings().theme == "tinydiff-dark"
 
 
 async def test_a_small_terminal_shows_a_notice(tmp_path: Path) -> None:

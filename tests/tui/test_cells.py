@@ -14,7 +14,7 @@ from rich.console import Console
 from rich_pixels import Pixels as RichPixels
 
 from tinydiff_tui.terminal import cells as px
-from tinydiff_tui.terminal.renderer import HalfBlockRenderer
+from tinydiff_tui.terminal.renderer import CellRenderer
 
 PICTURES = st.tuples(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3])).flatmap(
     lambda shape: arrays(np.uint8, shape, elements=st.sampled_from([0, 1, 127, 128, 255]) | st.integers(0, 255))
@@ -60,7 +60,7 @@ def test_a_terminal_shows_the_pixels_that_rich_pixels_was_given(picture: np.ndar
     image = Image.fromarray(picture[:, :, 0] if channels == 1 else picture)
     out = io.StringIO()
     console = Console(file=out, color_system="truecolor", force_terminal=True, width=40, legacy_windows=False)
-    console.print(RichPixels.from_image(image, renderer=HalfBlockRenderer()), end="")
+    console.print(RichPixels.from_image(image, renderer=CellRenderer()), end="")
     screen = pyte.Screen(40, 12)
     pyte.Stream(screen).feed(out.getvalue().replace("\n", "\r\n"))
     rgb = np.broadcast_to(picture, (height, width, 3))
@@ -74,11 +74,11 @@ def test_a_terminal_shows_the_pixels_that_rich_pixels_was_given(picture: np.ndar
 def test_transparent_pixels_leave_the_background() -> None:
     image = Image.new("RGBA", (2, 3), (0, 0, 0, 0))
     image.putpixel((0, 1), (255, 0, 0, 255))
-    first, *_ = HalfBlockRenderer().render(image, None)
+    first, *_ = CellRenderer().render(image, None)
     assert first.text.startswith(px.LOWER)
     assert first.style is not None
     assert first.style.bgcolor is None
-    filled, *_ = HalfBlockRenderer(default_color="blue").render(image, None)
+    filled, *_ = CellRenderer(default_color="blue").render(image, None)
     assert filled.style is not None
     assert filled.style.bgcolor is not None
 

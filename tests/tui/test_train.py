@@ -8,18 +8,32 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from textual.widgets import Input, Select, Sparkline, Static
+from rich.cells import cell_len
+from textual.widgets import Button, Input, Label, Select, Static
 
 from core.diffusion.process import Diffusion
+from core.network.unet import parameter_count
 from core.runs.folder import RunDir, read_run
+from core.training.trainer import Trainer
 from tests.tui.modes import ENDLESS, PATIENCE, at_mode, fill, left, start, train_screen, until
-from tinydiff_tui.jobs.training import LossCurve, Series
+from tinydiff_tui.jobs.plan import Planner
+from tinydiff_tui.jobs.series import MOST_ROWS, Points, Row, Series, kept, spread
+from tinydiff_tui.jobs.starting import placed
+from tinydiff_tui.jobs.training import TrainView
 from tinydiff_tui.screens.panels import Ask
 from tinydiff_tui.text import duration
-from tinydiff_tui.widgets.dashboard import Dashboard
-from tinydiff_tui.widgets.loss_chart import LossChart, draw
-from tinydiff_tui.widgets.train_form import IMPORTANT, TrainForm, free_output_dir
+from tinydiff_tui.widgets.box import Box
+from tinydiff_tui.widgets.chart import Chart
+from tinydiff_tui.widgets.dashboard import BOXES, Dashboard, Standing, smoothed
+from tinydiff_tui.widgets.field_group import FieldGroup, GroupTitle
+from tinydiff_tui.widgets.field_row import FieldRow
+from tinydiff_tui.widgets.form import Form
+from tinydiff_tui.widgets.plan_box import PlanBox
+from tinydiff_tui.widgets.sample_rows import RowGrid, Steps
+from tinydiff_tui.widgets.stats import ProgressLine
+from tinydiff_tui.widgets.train_form import FIELDS, OPEN, TrainForm, free_output_dir
 
+SIZES = [(80, 24), (120, 40), (200, 60)]
 pytestmark = pytest.mark.usefixtures("small_glyphs")
 
 
@@ -64,18 +78,92 @@ async def test_fields_that_do_not_fit_together_are_answered_under_the_form(tmp_p
         assert "press D on mnist in Data (1)" in str(form.query_one("#problem", Static).content)
 
 
-async def test_the_important_fields_fit_80x24_and_the_rest_unfolds(tmp_path: Path) -> None:
-    async with at_mode("train", tmp_path) as pilot:
+@pytest.mark.parametrize("size", SIZES)
+async def test_nothing_of_the_form_is_cut_off(size: tuple[int, int], tmp_path: Path) -> None:
+    async with at_mode("train", tmp_path, size) as pilot:
+        screen = train_screen(pilot)
+        form, plan = screen.query_one(TrainForm), screen.query_one(PlanBox)
+        for box in (form, plan.query_one("#plan")):
+            assert screen.query_one("#body").region.contains_region(box.region) and box.region.height >= 5
+        for button in form.query(Button):
+            assert form.region.contains_region(button.region) and button.region.width >= len(str(button.label)), button.label
+        form.show_all(True)
+        await pilot.pause()
+        fields = form.query_one(Form)
+        for row in form.rows():
+            text = row.query_one(".help", Static)
+            assert fields.virtual_region.width >= text.virtual_region.right
+            assert len(str(text.content)) <= text.content_size.width * text.content_size.height, row.field.name
+            assert len(row.field.name) < row.query_one(Label).content_size.width
+
+
+async def test_groups_fold_and_say_what_is_in_them(tmp_path: Path) -> None:
+    async with at_mode("train", tmp_path, (120, 40)) as pilot:
         form = train_screen(pilot).query_one(TrainForm)
-        assert form.max_scroll_y == 0
-        for name in IMPORTANT:
-            text = form.row(name).query_one(".help", Static)
-            assert form.region.contains_region(text.region)
-            assert len(str(text.content)) <= text.content_size.width * text.content_size.height
-        assert not form.row("weight_decay").region
-        await pilot.press("a")
+        groups = {group.title: group for group in form.query(FieldGroup)}
+        assert {title for title, group in groups.items() if not group.folded} == set(OPEN)
+        assert sum(len(group.query(FieldRow)) for group in groups.values()) == len(FIELDS)
+        assert not form.row("weight_decay").region and form.row("epochs").region
+        await until(pilot, lambda: "lr 0.004" in groups["Optimiser"].summary)
+        form.row("model").write("reference")
+        await until(pilot, lambda: "lr 0.0002" in groups["Optimiser"].summary)
+        await pilot.click(groups["Optimiser"].query_one(GroupTitle))
         await pilot.pause()
         assert form.row("weight_decay").region
+        groups["Optimiser"].query_one(GroupTitle).focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: not form.row("weight_decay").region)
+        await pilot.press("escape", "a")
+        await until(pilot, lambda: not any(group.folded for group in groups.values()))
+        await pilot.press("a")
+        await until(pilot, lambda: {title for title, group in groups.items() if not group.folded} == set(OPEN))
+
+
+@pytest.mark.parametrize("by", ["key", "button"])
+async def test_presets_are_lengths(by: str, tmp_path: Path) -> None:
+    async with at_mode("train", tmp_path, (120, 40)) as pilot:
+        form = await fill(pilot, epochs="3", batch_size="32")
+        for number, (budget, epochs) in enumerate((("1m", 20), ("10m", 20), ("", 20))):
+            await (pilot.press(f"f{number + 1}") if by == "key" else pilot.click(f"#preset-{number}"))
+            await pilot.pause()
+            config = form.read()
+            assert (config.budget, config.epochs, config.batch_size) == (budget, epochs, 32)
+
+
+async def test_the_plan_is_that_of_the_run(tmp_path: Path) -> None:
+    async with at_mode("train", tmp_path, (120, 40)) as pilot:
+        screen = train_screen(pilot)
+        form = await fill(pilot, epochs="7", save_interval="2")
+        shown = screen.query_one("#lines", Static)
+        await until(pilot, lambda: "images/s" in str(shown.content) and "42 = 7 epochs of 6" in str(shown.content))
+        config = placed(form.read(), tmp_path, None)
+        *_, plan = screen.query_one(PlanBox).planner.plan(config, busy=True)  # it is measured already
+        trainer = Trainer(config)
+        assert (plan.steps, plan.steps_per_epoch) == (trainer.total_steps, trainer.steps_per_epoch)
+        assert plan.parameters == parameter_count(trainer.state.network)
+        assert plan.seconds == pytest.approx(42 * 16 / plan.images_per_second)
+        assert plan.checkpoints == 2 + 4, "after epochs 2, 4, 6 and 7"
+        assert (plan.folder, plan.shape, plan.images) == ("new", (28, 28, 1), 96)
+        assert form.row("threads").default_text == f"auto, {trainer.compute.threads}"
+        list(trainer)
+        whole = sum(path.stat().st_size for path in (tmp_path / "outputs").rglob("*.pt"))
+        assert plan.disk_bytes == pytest.approx(whole, rel=0.2)
+        screen.query_one(PlanBox).rest()
+        screen.plan_soon()
+        await until(pilot, lambda: "holds a run: finished, step 42 of 42" in str(shown.content))
+        await fill(pilot, batch_size="97")
+        await until(pilot, lambda: "larger than glyphs" in str(shown.content))
+
+
+async def test_a_plan_of_a_budget_and_one_that_nothing_was_measured_for(tmp_path: Path) -> None:
+    async with at_mode("train", tmp_path) as pilot:
+        screen = train_screen(pilot)
+        await fill(pilot, budget="1m")
+        shown = screen.query_one("#lines", Static)
+        await until(pilot, lambda: "1:00 here" in str(shown.content) and "≈" in str(shown.content))
+        config = placed(screen.query_one(TrainForm).read(), tmp_path, None)
+        (plan,) = Planner().plan(config, busy=True)
+        assert (plan.steps, plan.parameters) == (0, 0)
 
 
 async def test_a_run_from_start_to_end(tmp_path: Path) -> None:
@@ -90,8 +178,10 @@ async def test_a_run_from_start_to_end(tmp_path: Path) -> None:
         assert view.pictures is not None
         assert view.pictures.shape == (64, 28, 28, 1)
         assert np.isfinite(view.quartiles).all()
-        assert len(view.losses) == 12
-        assert board.query_one("#spark", Sparkline).data
+        assert view.losses.x.tolist() == list(range(1, 13))
+        assert view.clock.x[-1] == 12 and view.clock.y[-1] == view.seconds
+        assert board.query_one("#run", Box).state == "finished"
+        assert board.query_one("#loss Chart", Chart).curves[0].x[-1] == 12
         assert any("finished" in line for line in view.log)
         assert (tmp_path / "outputs" / "model_final.pt").exists()
         assert board.max_scroll_y == 0
@@ -114,10 +204,16 @@ async def test_keys_of_the_dashboard(tmp_path: Path) -> None:
         await until(pilot, lambda: trainer.paused)
         await until(pilot, lambda: read_run(tmp_path / "outputs").status == "paused")
         held = trainer.step
-        assert str(screen.query_one("#headline", Static).content).startswith("paused")
+        assert screen.query_one("#run", Box).state == "paused"
+        assert pilot.app.training[0] == "paused"  # type: ignore[attr-defined]
+        board = screen.query_one(Dashboard)
+        assert board.log_scale
         await pilot.press("plus", "plus", "minus", "l")
         await until(pilot, lambda: trainer.state.lr_factor == pytest.approx(1.25))
-        await until(pilot, lambda: screen.query_one(LossChart).log_scale)
+        await until(pilot, lambda: not board.query_one("#loss Chart", Chart).frame.log)
+        for unit in ("images", "time", "step"):
+            await pilot.press("u")
+            await until(pilot, lambda unit=unit: board.query_one("#noise Chart", Chart).frame.unit == unit)  # type: ignore[misc]
         assert trainer.step == held
         await pilot.press("space", "c", "s")
         await until(pilot, lambda: read_run(tmp_path / "outputs").status == "running")
@@ -128,7 +224,7 @@ async def test_keys_of_the_dashboard(tmp_path: Path) -> None:
         await until(pilot, lambda: trainer.step > step)
         await pilot.press("3")
         await until(pilot, lambda: pilot.app.current_mode == "train")
-        await pilot.press("x")
+        await pilot.press("X")
         await until(pilot, lambda: screen.outcome == "stopped")
         run = read_run(tmp_path / "outputs")
         assert (run.status, run.step) == ("stopped", trainer.step)
@@ -142,7 +238,7 @@ async def test_requests_in_the_run_folder_are_the_same_as_keys(tmp_path: Path) -
         await until(pilot, lambda: screen.view is not None and screen.view.step > 2)
         run.ask("pause")
         await until(pilot, lambda: read_run(run.path).status == "paused")
-        await until(pilot, lambda: str(screen.query_one("#headline", Static).content).startswith("paused"))
+        await until(pilot, lambda: screen.query_one("#run", Box).state == "paused")
         held = screen.training.trainer.step  # type: ignore[union-attr]
         run.ask("checkpoint")
         run.ask("sample")
@@ -160,7 +256,7 @@ async def test_a_folder_that_holds_a_run_is_asked_about(tmp_path: Path) -> None:
     async with at_mode("train", tmp_path) as pilot:
         screen = await start(pilot, epochs=ENDLESS)
         await until(pilot, lambda: screen.view is not None and screen.view.step > 2)
-        await pilot.press("x")
+        await pilot.press("X")
         await until(pilot, lambda: screen.outcome == "stopped")
         done = read_run(tmp_path / "outputs").step
         await pilot.press("n")
@@ -170,7 +266,7 @@ async def test_a_folder_that_holds_a_run_is_asked_about(tmp_path: Path) -> None:
         await pilot.press("enter")  # resume
         await until(pilot, lambda: screen.view is not None and screen.view.step > done)
         assert any("resumed at step" in line for line in screen.view.log)  # type: ignore[union-attr]
-        await pilot.press("x")
+        await pilot.press("X")
         await until(pilot, lambda: screen.outcome == "stopped")
         assert read_run(tmp_path / "outputs").config.epochs == 100_001
         await pilot.press("n")
@@ -195,7 +291,8 @@ async def test_a_diverged_loss_ends_the_run_and_never_the_app(tmp_path: Path, mo
         await until(pilot, lambda: screen.outcome == "failed")
         board = screen.query_one(Dashboard)
         assert "last.pt" in str(board.query_one("#problem", Static).content)
-        assert board.query_one("#problem").display
+        assert board.query_one("#problem").region
+        assert board.query_one("#run", Box).state == "failed"
         assert RunDir(tmp_path / "outputs").last.exists()
 
 
@@ -251,7 +348,7 @@ async def test_a_run_can_be_started_detached(tmp_path: Path) -> None:
         config = read_run(folder).config
         assert (config.on_nan, config.lr, config.model, config.epochs) == ("rollback", 0.003, "tiny", int(ENDLESS))
         assert form.read().output_dir == "outputs-2"
-        await pilot.press("x")
+        await pilot.press("X")
         await until(pilot, lambda: app.screen.rows[0].cells[0] == "stopped")
         await pilot.press("3")
         await until(pilot, lambda: app.current_mode == "train")
@@ -284,17 +381,151 @@ def test_a_long_series_is_thinned_and_keeps_its_mean() -> None:
     assert max(series.steps) <= 5000
 
 
-@pytest.mark.parametrize("log_scale", [False, True])
-@pytest.mark.parametrize("size", [(80, 12), (20, 4), (9, 2), (0, 0), (200, 50)])
-@pytest.mark.parametrize(
-    "losses", [[], [0.5], [1.0, float("nan"), float("inf"), 0.2], [0.0, 0.0], [-1.0, 2.0], [1e-8, 1e8]], ids=str
-)
-def test_the_chart_draws_any_numbers_in_any_room(losses: list[float], size: tuple[int, int], log_scale: bool) -> None:
-    curve = LossCurve("a [b]", np.arange(1.0, len(losses) + 1), np.array(losses))
-    for curves in ([], [curve], [curve, curve]):
-        lines = ["".join(text for text, _ in row) for row in draw(curves, *size, log_scale)]
-        assert len(lines) <= max(size[1], 1)
-        assert all(len(line) <= max(size[0], 0) for line in lines)
+def test_rows_are_thinned_on_a_logarithmic_clock() -> None:
+    picture = np.zeros((1, 2, 2, 1), dtype=np.uint8)
+    rows: tuple[Row, ...] = ()
+    for number in range(1, 400):
+        rows = kept(rows, Row(number, 2.0 * number, picture))
+    assert len(rows) == MOST_ROWS and (rows[0].step, rows[-1].step) == (1, 399)
+    for most in (0, 1, 2, 5):
+        chosen = spread(rows, most)
+        assert len(chosen) == most and (not chosen or chosen[-1].step == 399)
+    assert [row.step for row in spread(rows, 2)] == [1, 399]
+    gaps = np.diff(np.log([row.seconds for row in spread(rows, 6)]))
+    assert gaps.max() < 2.5 * gaps.min()
+    assert [row.step for row in kept(rows, Row(20, 40.0, picture))][-2:] == [19, 20], "a run that went back forgets the rest"
+
+
+def test_a_smoothed_line_does_not_lag() -> None:
+    falling = np.geomspace(2, 0.2, 240)
+    inner = slice(24, -24)
+    assert smoothed(falling)[inner] == pytest.approx(falling[inner], rel=0.08)
+    assert smoothed(np.array([1.5]))[0] == 1.5 and len(smoothed(np.zeros(0))) == 0
+
+
+def view_of(rows: int, classes: int, side: int = 28) -> TrainView:
+    """A run that went on for a while, of pictures with a mark in each."""
+    steps = np.arange(1.0, 301)
+    losses = Points(steps, 2 / steps**0.5)
+    some = Points(steps[9::50], losses.y[9::50] * 1.1)
+    pictures = np.full((10, side, side, 1), 200, dtype=np.uint8)
+    names = tuple("abcdefghij"[:classes])
+    return TrainView(
+        folder=Path("outputs"), dataset="mnist", recipe="fast flow", phase="training", step=300, total_steps=1000, epoch=3,
+        epochs=20, steps_per_epoch=50, batch_size=96, loss=0.1, lr=1e-3, grad_norm=0.2, images_per_second=500.0,
+        eta_seconds=60.0, seconds=30.0, quartiles=(0.1, 0.2, 0.3, 0.4), memory=1e9, losses=losses, held_out=some,
+        quarters=(losses, losses, losses, losses), distances=some, floor=0.01, clock=Points(steps, steps / 10),
+        log=("12:00:00 started in outputs",) * 30,
+        rows=tuple(Row(10 * n, float(n), pictures) for n in range(1, rows + 1)), classes=names,
+        pictures=np.full((64, side, side, 1), 90, dtype=np.uint8), pictures_title="samples, epoch 3 (EMA)", question="",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_nothing_of_the_dashboard_is_cut_off(size: tuple[int, int], tmp_path: Path) -> None:
+    async with at_mode("train", tmp_path, size) as pilot:
+        screen = train_screen(pilot)
+        board = screen.query_one(Dashboard)
+        screen.add_class("-running")
+        await pilot.pause()
+        board.show(view_of(30, 10), Standing("running"), whole=True)
+        seen: set[str] = set()
+        for _ in range(4 if board.paged else 1):
+            await pilot.pause()
+            for box in board.query(Box):
+                if not box.region:
+                    continue
+                seen.add(str(box.id))
+                assert board.region.contains_region(box.region) and box.content_size.height >= 1, box.id
+                assert cell_len(str(box.border_title)) + 4 <= box.region.width, box.border_title
+                assert cell_len(str(box.border_subtitle)) + 4 <= box.region.width, box.border_subtitle
+            if board.query_one("#samples").region:
+                grid = board.query_one(RowGrid)
+                assert grid.tiling.down >= 2 and grid.tiling.across >= 3 and grid.shown == grid.tiling.room
+            board.turn(1)
+        assert seen == {"run", *BOXES}
+        line = board.query_one(ProgressLine).render().plain
+        assert "30%" in line and "60 s left" in line.replace("1:00 left", "60 s left") and cell_len(line) <= size[0]
+
+
+async def test_rows_show_the_first_classes_under_their_names_and_the_newest_step_below(tmp_path: Path) -> None:
+    async with at_mode("train", tmp_path, (120, 40)) as pilot:
+        screen = train_screen(pilot)
+        board = screen.query_one(Dashboard)
+        screen.add_class("-running")
+        await pilot.pause()
+        grid, steps = board.query_one(RowGrid), board.query_one(Steps)
+        for rows, classes in ((1, 10), (30, 10), (30, 3), (30, 0)):
+            board.show(view_of(rows, classes), Standing("running"), whole=True)
+            await pilot.pause()
+            texts = [text for _, text in sorted(steps._texts.items())]
+            assert texts[-1] == str(10 * rows) and texts == sorted(texts, key=int)
+            assert len(texts) == min(rows, grid.tiling.down)
+            heading = "".join(segment.text for segment in grid.render_line(0)).split()
+            assert heading == [("abcdefghij"[:classes] * 10)[k] for k in range(grid.tiling.across)] if classes else not heading
+        before = grid.tiling.across
+        await pilot.press("v", "v", "v")
+        await pilot.pause()
+        assert grid.tiling.across > before
+        await pilot.press("V", "V", "V", "x")
+        await until(pilot, lambda: bool(board.query_one("#grid").region) and not grid.region)
+        await pilot.press("x")
+        await until(pilot, lambda: bool(grid.region))
+
+
+async def test_the_dashboard_sees_the_same_noises_and_the_loss_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.training.aside.Allowance.due", lambda *_: True)  # the clock is tested where it is
+    async with at_mode("train", tmp_path, (120, 40)) as pilot:
+        screen = await start(pilot, epochs="4", conditional=True)  # type: ignore[arg-type]
+        await until(pilot, lambda: screen.outcome == "finished")
+        view = screen.view
+        assert view is not None
+        assert [row.step for row in view.rows] == list(range(25)) and view.rows[0].pictures.shape == (10, 28, 28, 1)
+        assert view.classes == tuple("0123456789")
+        assert view.held_out.x.tolist() == [10, 20, 24] and np.isfinite(view.held_out.y).all()
+        names = [curve.name for curve in screen.query_one("#loss Chart", Chart).curves]
+        assert names == ["", "loss", "held out"]
+        assert not screen.query_one("#samples Empty").region and screen.query_one("#quality Empty").region
+        lines = RunDir(tmp_path / "outputs").read_metrics()
+        assert [line["held_out"] for line in lines] == pytest.approx(view.held_out.y.tolist(), abs=1e-6)
+
+
+async def test_the_judge_says_how_far_it_is_while_it_trains(tmp_path: Path, hasty_judge: None) -> None:
+    async with at_mode("train", tmp_path, (120, 40)) as pilot:
+        screen = await start(pilot, epochs=ENDLESS)
+        await until(pilot, lambda: screen.view is not None and screen.view.step > 2)
+        await pilot.press("j")
+        await until(pilot, lambda: len(screen.view.distances.x) == 1)  # type: ignore[union-attr]
+        view = screen.view
+        assert view is not None and view.distances.y[0] > view.floor > 0
+        assert any("distance" in line and "real images" in line for line in view.log)
+        await until(pilot, lambda: not screen.query_one("#quality Empty").region)
+        await until(pilot, lambda: any("distance" in line for line in RunDir(tmp_path / "outputs").read_metrics()))
+        await pilot.press("X")
+        await until(pilot, lambda: screen.outcome == "stopped")
+
+
+async def test_a_judge_that_is_not_there_is_asked_for_and_a_no_goes_on_training(
+    tmp_path: Path, hasty_judge: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.judge.classifier.IMAGES_SEEN", 64 * 128)
+    monkeypatch.setattr("tinydiff_tui.jobs.judging.MEASURED", 1)
+    async with at_mode("train", tmp_path, (120, 40)) as pilot:
+        screen = await start(pilot, epochs=ENDLESS, judge_seconds="0.1")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
+        assert "takes about" in pilot.app.screen.question  # type: ignore[attr-defined]
+        trainer = screen.training.trainer  # type: ignore[union-attr]
+        assert trainer is not None
+        held = trainer.step
+        await pilot.press("escape")
+        await until(pilot, lambda: trainer.step > held + 5)
+        assert not isinstance(pilot.app.screen, Ask) and screen.training.quality.every == 0  # type: ignore[union-attr]
+        await pilot.press("j")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
+        await pilot.press("enter")
+        await until(pilot, lambda: len(screen.view.distances.x) > 0)  # type: ignore[union-attr]
+        await pilot.press("X")
+        await until(pilot, lambda: screen.outcome == "stopped")
 
 
 def test_durations() -> None:

@@ -23,14 +23,19 @@ from core.errors import UserError
 from core.files import working_folder, write_failure
 from tinydiff_tui.app.launch import run_app, summary_of, write_crash
 from tinydiff_tui.app.palette import BindingCommands, Palette
-from tinydiff_tui.app.settings import DARK, LIGHT, load_theme, save_theme
+from tinydiff_tui.app.settings import load_settings, save_settings
+from tinydiff_tui.app.themes import DARK, LIGHT, THEMES
 from tinydiff_tui.jobs.jobs import Jobs
 from tinydiff_tui.jobs.messages import EngineLoaded
 from tinydiff_tui.jobs.signals import heeded
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.terminal.deferred import np
 from tinydiff_tui.terminal.gate import Gate
+from tinydiff_tui.terminal.known import coarser
+from tinydiff_tui.terminal.support import LOOKS
 from tinydiff_tui.text import for_app, printable
+from tinydiff_tui.widgets.key_bar import ModeBar
+from tinydiff_tui.widgets.pixel_grid import PixelGrid
 
 if TYPE_CHECKING:
     from tinydiff_tui.screens.runs import RunsScreen
@@ -38,6 +43,10 @@ if TYPE_CHECKING:
     from tinydiff_tui.screens.train import TrainScreen
 
 __all__ = ["TinydiffApp", "run_app"]
+
+
+MOST_DENSITY = 12
+"""Sizes that pictures can be made smaller or larger by."""
 
 
 def make_mode(name: str) -> ModeScreen:
@@ -72,6 +81,7 @@ class TinydiffApp(App[None]):
         Binding("4", "switch_mode('sample')", "Sample", tooltip="Draw images out of noise"),
         Binding("5", "switch_mode('runs')", "Runs", tooltip="Compare, resume and delete runs"),
         Binding("question_mark", "help", "Help", key_display="?", tooltip="All keys that work now"),
+        Binding("ctrl+o", "jump", "Jump", tooltip="A letter on everything that takes the focus: press it to go there"),
         Binding("e", "explain", "Explain", tooltip="What is on the screen: the idea, the formula, the code"),
         Binding("t", "toggle_theme", "Theme", tooltip="Dark or light; the choice is remembered"),
         Binding("q", "ask_quit", "Quit", tooltip="Leave; asks first while a training runs"),
@@ -82,12 +92,24 @@ class TinydiffApp(App[None]):
         self.DEFAULT_MODE = start  # type: ignore[misc]  # read once, by the app itself
         super().__init__()
         self._filters.append(Gate())
+        remembered = load_settings()
+        for theme in THEMES:
+            self.register_theme(theme)
+        self._start_with(remembered.theme if remembered.theme in self.available_themes else DARK)
+        self.density = min(max(remembered.density, -MOST_DENSITY), MOST_DENSITY)
+        """How many sizes smaller than fidelity asks for pictures are shown, in every mode."""
+        self.look = remembered.look if remembered.look in LOOKS else ""
+        """What pictures are drawn with; empty: what the terminal is known to draw."""
+        self.training = ("", "")
+        """State of the training that runs here, and its progress in words; empty when none does."""
         self.data_dir = data_dir
         self.cwd = cwd or working_folder()
         self.jobs = Jobs()
         self.engine_ready = False
         self.engine_error = ""
         self.dataset = default_dataset(data_dir)
+        self.image = 0
+        """The image of the data set on which Data's cursor stands, and which Noise shows."""
         self.trained: dict[Path, int | None] = {}
         """The folders of the runs that were started here and the processes of the detached ones, for the summary after exit."""
         self.failure = ""
@@ -96,13 +118,18 @@ class TinydiffApp(App[None]):
 
     # --- starting
 
+    def _start_with(self, theme: str) -> None:
+        """Textual would style everything in its own theme, then all of it again in this one."""
+        self.set_reactive(TinydiffApp.theme, theme)
+        self.stylesheet.set_variables(self.get_css_variables())
+        self.set_class(self.current_theme.dark, "-dark-mode", update=False)
+        self.set_class(not self.current_theme.dark, "-light-mode", update=False)
+
     def on_load(self) -> None:
         self.stylesheet.apply(self)  # so that the first screen, which inherits from it, is styled once
 
     def on_mount(self) -> None:
-        theme = load_theme()
-        self.theme = theme if theme in self.available_themes else DARK
-        self.theme_changed_signal.subscribe(self, lambda theme: save_theme(theme.name))
+        self.theme_changed_signal.subscribe(self, lambda theme: save_settings(theme=theme.name))
         loop = asyncio.get_running_loop()
         for number in heeded("SIGTERM", "SIGHUP"):
             try:
@@ -139,6 +166,10 @@ class TinydiffApp(App[None]):
         """The modes that were visited."""
         return [screen for stack in self._screen_stacks.values() for screen in stack if isinstance(screen, ModeScreen)]
 
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """The colours of meaning, for themes that are not ours."""
+        return THEMES[0 if self.current_theme.dark else 1].variables
+
     # --- what the modes share
 
     @property
@@ -147,9 +178,16 @@ class TinydiffApp(App[None]):
 
     def choose_dataset(self, name: str) -> None:
         """Make a data set the one of Data, Noise and Train."""
-        self.dataset = name
+        self.dataset, self.image = name, 0
         if self.train_screen is not None:
             self.train_screen.dataset_chosen(name)
+
+    def tell_training(self, state: str, progress: str) -> None:
+        """Show in the bar of every mode how the training that runs here stands; an empty state takes it away."""
+        self.training = (state, progress)
+        for mode in self.mode_screens():  # also while the app is left, when no screen is current any more
+            for bar in mode.query_children(ModeBar):
+                bar.tell(state, progress)
 
     def remember_run(self, folder: Path, process: int | None = None) -> None:
         """Put a run that was started here into the summary after exit, last."""
@@ -283,8 +321,35 @@ class TinydiffApp(App[None]):
     def action_explain(self) -> None:
         from tinydiff_tui.screens.panels import Explain
 
-        if isinstance(self.screen, ModeScreen):
+        if not isinstance(self.screen, ModeScreen):
+            return
+        if self.screen.has_class("-wide") and self.engine_ready:
+            self.screen.dock_explanation(not self.screen.explained)
+        else:
             self.push_screen(Explain(self.screen.MODE, self.screen.explain_values()))
+
+    def action_jump(self) -> None:
+        from tinydiff_tui.screens.jump import jump_over
+
+        if isinstance(self.screen, ModeScreen):
+            self.push_screen(jump_over(self.screen), lambda widget: widget.focus() if widget is not None else None)
+
+    def action_density(self, step: int) -> None:
+        self.density = min(max(self.density + step, -MOST_DENSITY), MOST_DENSITY)
+        save_settings(density=self.density)
+        self._show_pictures_anew()
+
+    def action_next_look(self) -> None:
+        self.look = coarser(self, self.look)
+        save_settings(look=self.look)
+        drawn = "in the terminal's own pixels where they rest" if self.look == "pixels" else f"with {self.look} blocks"
+        self.notify(f"pictures are drawn {drawn} now", timeout=2)
+        self._show_pictures_anew()
+
+    def _show_pictures_anew(self) -> None:
+        for mode in self.mode_screens():
+            for grid in mode.query(PixelGrid):
+                grid.density, grid.look = self.density, self.look
 
     def action_toggle_theme(self) -> None:
         self.theme = DARK if self.theme == LIGHT else LIGHT

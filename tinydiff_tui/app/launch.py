@@ -34,7 +34,7 @@ def run_app(start: str = "data", cwd: Path | None = None) -> int:
     from tinydiff_tui.app.app import TinydiffApp
 
     screen = open(out.fileno(), "wb", closefd=False)  # noqa: SIM115 (lives as long as the process)
-    sys.__stderr__ = LastingOutput(screen, encoding=out.encoding, errors="replace")  # type: ignore[misc]  # Textual writes there
+    sys.__stderr__ = LastingOutput(screen, encoding=out.encoding, errors="cells")  # type: ignore[misc]  # Textual writes there
     try:
         app = TinydiffApp(cwd=cwd, start=start)
     except UserError as error:

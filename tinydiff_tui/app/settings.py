@@ -1,30 +1,45 @@
-"""What the app remembers between two starts: the theme."""
+"""What the app remembers between two starts: theme, density and look of the pictures."""
 
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from core.errors import UserError
 from core.files import read_json, user_folder, write_json
+from tinydiff_tui.app.themes import DARK
 
-DARK, LIGHT = "textual-dark", "textual-light"
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be remembered. `density` and `look` are those of `PixelGrid`."""
+
+    theme: str = DARK
+    density: int = 0
+    look: str = ""
 
 
 def settings_file() -> Path:
     return user_folder("config") / "settings.json"
 
 
-def load_theme() -> str:
-    """The remembered theme, else the dark one. A damaged file counts as none."""
+def load_settings() -> Settings:
+    """What was remembered; what is missing or damaged is as at the first start."""
     try:
-        theme = read_json(settings_file())["theme"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return DARK
-    return theme if isinstance(theme, str) else DARK
+        said = read_json(settings_file())
+    except (OSError, ValueError):
+        return Settings()
+    if not isinstance(said, dict):
+        return Settings()
+    known: dict[str, Any] = {
+        field.name: said[field.name] for field in fields(Settings) if type(said.get(field.name)) is type(field.default)
+    }
+    return replace(Settings(), **known)
 
 
-def save_theme(theme: str) -> None:
-    """Remember a theme; a folder that cannot be written is no reason to stop."""
+def save_settings(**changes: Any) -> None:
+    """Remember these, too; a folder that cannot be written is no reason to stop."""
     try:
         settings_file().parent.mkdir(parents=True, exist_ok=True)
-        write_json(settings_file(), {"theme": theme})
+        write_json(settings_file(), asdict(replace(load_settings(), **changes)))
     except (OSError, UserError):
         return

@@ -5,12 +5,17 @@ import argparse
 from core.errors import UserError
 from core.files import user_path
 from core.runs.folder import RunDir, read_run
+from tinydiff_tui.commands.newest import newest_run
 from tinydiff_tui.commands.output import say
 
 
 def run(options: argparse.Namespace) -> int:
     """Open the app on the run in a folder; with --ask leave a request there for the process that trains it."""
-    folder = user_path(options.folder)
+    if options.folder is None:
+        lacking = "no run lies below this folder; start one with 'tinydiff-tui train --detach', or name its folder"
+        folder = newest_run(lambda _: True, lacking, live_first=True).path
+    else:
+        folder = user_path(options.folder)
     if not (folder / "run.json").exists():
         raise UserError(f"{folder} holds no run; 'tinydiff-tui runs' lists those that there are")
     status = read_run(folder).status

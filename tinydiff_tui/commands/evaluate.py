@@ -5,18 +5,18 @@ import dataclasses
 
 from core.config import SampleConfig
 from core.errors import UserError
-from core.files import require_checkpoint, user_path, write_json
+from core.files import write_json
+from tinydiff_tui.commands.newest import checkpoint_of
 from tinydiff_tui.commands.options import check_compute, chosen_compute, given, output_path
-from tinydiff_tui.commands.output import say, show
+from tinydiff_tui.commands.output import finite, remark, say, say_json, show
 from tinydiff_tui.commands.progress import make_progress
 
 FEWEST = 100  # below it the distance says more about the number of images than about the images
 
 
 def run(options: argparse.Namespace) -> int:
-    """Draw images, have them judged, print the figures; with --output write them as JSON too."""
-    checkpoint = user_path(options.checkpoint)
-    require_checkpoint(checkpoint)
+    """Draw images, have them judged, print the figures, as JSON on request; with --output write them as JSON too."""
+    checkpoint = checkpoint_of(options, remark if options.json else say)
     wanted = SampleConfig.asked(**given(options, SampleConfig))
     if wanted.num_images < FEWEST:
         raise UserError(f"--num-images must be at least {FEWEST} to judge, got {wanted.num_images}")
@@ -31,8 +31,8 @@ def run(options: argparse.Namespace) -> int:
     model = load_model(checkpoint, device=compute.device)
     wanted = wanted.resolve(model.config, model.label_count)
     report, title = None, ""
-    with make_progress(plain=options.plain) as progress:
-        for event in judging(model, wanted, compute, options.data_dir or ""):
+    with make_progress(plain=options.plain, aside=options.json) as progress:
+        for event in judging(checkpoint, model, wanted, compute, options.data_dir or ""):
             if isinstance(event, Report):
                 report = event
                 continue
@@ -42,10 +42,14 @@ def run(options: argparse.Namespace) -> int:
             if event.total and (progress.due(event.done, 100) or event.done == event.total):
                 progress.update(event.done, event.total, event.unit, event.eta_seconds)
     assert report is not None
+    drawn = {"checkpoint": str(checkpoint), "step": model.step, "sampling": dataclasses.asdict(wanted)}
+    document = finite(drawn | dataclasses.asdict(report))
+    if output is not None:
+        write_json(output, document)
+    if options.json:
+        say_json(document)
+        return 0
     show(figures(report))
     for line in notes(report).splitlines():
         say(line)
-    if output is not None:
-        drawn = {"checkpoint": str(checkpoint), "step": model.step, "sampling": dataclasses.asdict(wanted)}
-        write_json(output, drawn | dataclasses.asdict(report))
     return 0

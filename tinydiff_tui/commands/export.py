@@ -2,15 +2,15 @@
 
 import argparse
 
-from core.files import is_plain, require_checkpoint, user_path
+from core.files import is_plain
+from tinydiff_tui.commands.newest import checkpoint_of
 from tinydiff_tui.commands.options import output_path
 from tinydiff_tui.commands.output import say
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the averaged weights of a checkpoint with the config in the metadata."""
-    checkpoint = user_path(options.checkpoint)
-    require_checkpoint(checkpoint)
+    checkpoint = checkpoint_of(options)
     output = output_path(options.output or checkpoint.with_suffix(".safetensors"), checkpoint)
 
     from core.runs.checkpoint import export_safetensors

@@ -6,9 +6,12 @@ way. A terminal is what isatty calls one: FORCE_COLOR colours, it does not anima
 
 import contextlib
 import io
+import json
+import math
+import os
 import sys
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.errors import printable
 from tinydiff_tui.terminal.streams import silence
@@ -38,13 +41,43 @@ def on_terminal() -> bool:
     return sys.stdout.isatty()
 
 
+def can_show() -> bool:
+    """Whether standard output is a terminal on which more than lines can be shown."""
+    return on_terminal() and os.environ.get("TERM", "dumb") != "dumb"
+
+
 def say(text: str) -> None:
-    """One line on standard output, which may be gone after a hang-up."""
+    """One line on standard output."""
+    write(printable(text) + "\n")
+
+
+def write(text: str) -> None:
+    """A text as it is on standard output, which may be gone after a hang-up."""
     try:
-        sys.stdout.write(printable(text) + "\n")
+        sys.stdout.write(text)
         sys.stdout.flush()
     except OSError:
         silence()
+
+
+def remark(text: str) -> None:
+    """One line beside standard output, where that is for a program to read."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(printable(text) + "\n")
+
+
+def say_json(value: Any) -> None:
+    """One JSON document on standard output: what is no finite number is null."""
+    write(json.dumps(finite(value), indent=2, allow_nan=False) + "\n")
+
+
+def finite(value: Any) -> Any:
+    """A value of JSON with null for every number that is none."""
+    if isinstance(value, dict):
+        return {name: finite(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def complain(text: str) -> None:

@@ -1,6 +1,5 @@
 """Progress of the headless commands: a Rich bar with ETA on a terminal, plain lines without one."""
 
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
 from core.errors import printable
-from tinydiff_tui.commands.output import on_terminal, say
+from tinydiff_tui.commands.output import can_show, remark, say
 from tinydiff_tui.terminal.streams import LastingOutput
 from tinydiff_tui.text import duration
 
@@ -32,6 +31,13 @@ class Plain:
     def update(self, done: int, total: int, text: str, eta: float | None) -> None:
         """How far it is; eta in seconds."""
         self.say(f"{done}/{total} {text}" + (f" eta {duration(eta)}" if eta is not None else ""))
+
+
+class Aside(Plain):
+    """The same on standard error, where standard output is for a program to read."""
+
+    def say(self, text: str) -> None:
+        remark(text)
 
 
 class Silent(Plain):
@@ -63,11 +69,13 @@ class Bar(Plain):
 
 
 @contextmanager
-def make_progress(*, plain: bool, silent: bool = False) -> Iterator[Plain]:
+def make_progress(*, plain: bool, silent: bool = False, aside: bool = False) -> Iterator[Plain]:
     """A bar on a terminal that can show one, plain lines otherwise."""
     if silent:
         yield Silent()
-    elif plain or not on_terminal() or os.environ.get("TERM", "dumb") == "dumb":
+    elif aside:
+        yield Aside()
+    elif plain or not can_show():
         yield Plain()
     else:
         columns = (BarColumn(bar_width=None), TaskProgressColumn(), TextColumn("{task.fields[note]}", markup=False))

@@ -10,26 +10,30 @@ from typing import TYPE_CHECKING
 from core.compute.distributed import PATIENCE_SECONDS, join
 from core.config import SampleConfig
 from core.errors import UserError
-from core.files import is_plain, require_checkpoint, require_folder, unused, user_path
+from core.files import is_plain, require_folder, unused
 from core.runs.folder import run_folder_of
+from tinydiff_tui.commands.newest import checkpoint_of
 from tinydiff_tui.commands.options import check_compute, chosen_compute, given, output_path
+from tinydiff_tui.commands.output import can_show, say
 from tinydiff_tui.commands.progress import make_progress
 
 if TYPE_CHECKING:
     from core import images
+    from core.diffusion.model import Model
 
 MOST_STEPS_SHOWN = 20
 
 
 def run(options: argparse.Namespace) -> int:
-    """Draw images and write their grid; with --show-intermediate the way there too."""
-    checkpoint = user_path(options.checkpoint)
-    require_checkpoint(checkpoint)
+    """Draw images, write their grid and print it on a terminal; with --show-intermediate the way there too."""
+    checkpoint = checkpoint_of(options)
     wanted = SampleConfig.asked(**given(options, SampleConfig))
     check_compute(options)
     output = output_path(options.output or run_folder_of(checkpoint) / "generated_samples.png", checkpoint)
     if options.show_intermediate:
         _require_steps_folder(output)
+
+    import numpy as np
 
     from core import images
     from core.diffusion.generate import classes_drawn, generate, source_pictures
@@ -69,13 +73,20 @@ def run(options: argparse.Namespace) -> int:
         processes.leave()
         if not processes.first:
             return 0
-        written = _write_sheets(output, drawn, labels)
+        pictures = np.concatenate(drawn)
+        written = _write_sheets(output, pictures, labels, _caption(model, wanted) if options.caption else "")
         place = f"{len(written)} sheets, {output} to {written[-1]}" if len(written) > 1 else str(output)
-        progress.say(f"{wanted.num_images} images in {time.monotonic() - started:.1f} s: {place}")
+        lines = [f"{wanted.num_images} images in {time.monotonic() - started:.1f} s: {place}"]
         if steps:
             folder = output.parent / "intermediate"
             _write_steps(folder, steps, images.class_grid(drawn[0], labels[: len(drawn[0])]))
-            progress.say(f"{len(steps)} intermediate steps and denoising.gif: {folder}")
+            lines.append(f"{len(steps)} intermediate steps and denoising.gif: {folder}")
+    if can_show() and not options.plain:
+        from tinydiff_tui.commands.pictures import show_pictures
+
+        lines[0] += show_pictures(pictures, _headings(model, labels))
+    for line in lines:
+        say(line)
     return 0
 
 
@@ -88,19 +99,36 @@ def _require_steps_folder(output: Path) -> None:
     require_folder(folder)
 
 
-def _write_sheets(output: Path, drawn: "list[images.Pixels]", labels: list[int]) -> list[Path]:
-    """One picture of all images; those that would be too large to look at are cut into more, with _2, _3, ... in their names."""
-    import numpy as np
+def _caption(model: "Model", wanted: SampleConfig) -> str:
+    """What the images were drawn with."""
+    config = model.config
+    parts = [
+        f"{config.dataset}, {config.model}, step {model.step:,}",
+        f"{wanted.sampler}, {wanted.steps} evaluations",
+        f"guidance {wanted.guidance_scale:g}" if wanted.guidance_scale != 1 else "",
+        f"class {model.classes[wanted.label]}" if wanted.label >= 0 else "",
+        f"seed {wanted.seed}",
+    ]
+    return " · ".join(part for part in parts if part)
 
+
+def _headings(model: "Model", labels: list[int]) -> list[str]:
+    """The names of the classes where the images are of all of them in turn."""
+    classes = model.label_count
+    return list(model.classes) if labels and labels == [k % classes for k in range(len(labels))] else []
+
+
+def _write_sheets(output: Path, pictures: "images.Pixels", labels: list[int], caption: str) -> list[Path]:
+    """One picture of all images; those that would be too large to look at are cut into more, with _2, _3, ... in their names."""
     from core import images
 
-    pictures, written = np.concatenate(drawn), []
+    written = []
     cuts = images.sheets(len(pictures), pictures.shape[1])
     if len(cuts) > 1 and not is_plain(output):
         raise UserError(f"{len(pictures)} images take {len(cuts)} sheets, and {output} is no file; name one, or draw fewer")
     for number, cut in enumerate(cuts, start=1):
         path = output if number == 1 else output.with_stem(f"{output.stem}_{number}")
-        images.save_png(path, images.class_grid(pictures[cut.start : cut.stop], labels[cut.start : cut.stop]))
+        images.save_png(path, images.class_grid(pictures[cut.start : cut.stop], labels[cut.start : cut.stop]), caption=caption)
         written.append(path)
     return written
 

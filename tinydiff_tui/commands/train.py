@@ -1,6 +1,7 @@
 """`tinydiff-tui train`."""
 
 import argparse
+import contextlib
 import signal
 import time
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ _LOOK_SECONDS = 0.25
 if TYPE_CHECKING:
     from core.training.events import Event
     from core.training.trainer import Trainer
+    from tinydiff_tui.jobs.quality import Quality
 
 
 def run(options: argparse.Namespace) -> int:
@@ -105,17 +107,44 @@ def _checked_config(options: argparse.Namespace) -> TrainConfig:
 
 
 def _pull(trainer: "Trainer", progress: Plain, stop: list[int]) -> None:
-    """Pull the run to its end, or until a signal or a request ends it."""
+    """Pull the run to its end, or until a signal or a request ends it; have the judge look between two events when it is due."""
+    from tinydiff_tui.jobs.quality import Quality
+
+    quality = Quality(trainer)
     events = iter(trainer)
     for event in events:
         say_started()
         _report(event, trainer.run.path, progress)
-        while trainer.attend(progress.say) and not stop:
-            time.sleep(_LOOK_SECONDS)
+        _rest(trainer, progress, stop)
+        if quality.due and not stop:
+            _judge(quality, progress, stop)
         if stop:
             progress.say(f"stopping after step {trainer.step:,}: writing {trainer.run.last}")
             break
     events.close()
+
+
+def _rest(trainer: "Trainer", progress: Plain, stop: list[int]) -> None:
+    """Answer what was asked through the run's folder, and wait while it is paused."""
+    while trainer.attend(progress.say) and not stop:
+        time.sleep(_LOOK_SECONDS)
+
+
+def _judge(quality: "Quality", progress: Plain, stop: list[int]) -> None:
+    """Have the judge look; where it has to be trained first, that is said, and what it learned is kept whatever happens."""
+    from tinydiff_tui.jobs.judging import Stage
+
+    said = ""
+    with contextlib.closing(quality.look()) as items:
+        for item in items:
+            _rest(quality.trainer, progress, stop)
+            if stop:
+                break
+            if not isinstance(item, Stage):
+                progress.say(event_line(item, quality.trainer.run.path))
+            elif item.title != said and item.unit != "evaluations":
+                said = item.title
+                progress.say(said)
 
 
 def _report(event: "Event", folder: Path, progress: Plain) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tinydiff_tui.terminal.deferred import np
 
@@ -35,13 +35,27 @@ class OpenedSet:
     def side(self) -> tuple[int, int]:
         return self.images.shape[1], self.images.shape[2]
 
+    @property
+    def short_name(self) -> str:
+        """Its name, of a folder the last part."""
+        return Path(self.name.removeprefix("folder:")).name if self.name.startswith("folder:") else self.name
+
     def counts(self) -> list[int]:
         """Images of each class."""
         return [int(n) for n in np.bincount(self.labels, minlength=len(self.classes))]
 
+    def class_name(self, index: int) -> str:
+        """The name of the class of an image."""
+        return self.classes[int(self.labels[index])]
+
     def of_class(self, label: int | None) -> NDArray[np.intp]:
         """Indices of the images of a class, of all of them for None."""
         return np.arange(len(self)) if label is None else np.flatnonzero(self.labels == label)
+
+    def example(self, label: int, rank: int) -> int | None:
+        """The index of one image of a class, another for another rank until all were seen; None where the class has none."""
+        members = self.of_class(label)
+        return int(members[rank % len(members)]) if len(members) else None
 
 
 @lru_cache(maxsize=2)
@@ -60,16 +74,27 @@ def opening(name: str, root: Path | None, *, afresh: bool = False) -> Iterator[O
     yield open_set(name, root)
 
 
-def pixel_histogram(images: Pixels, chosen: NDArray[np.intp], bins: int) -> list[int]:
-    """How often each of `bins` equal spans of pixel values occurs in the chosen images, evenly thinned to HISTOGRAM_IMAGES."""
+class PixelFigures(NamedTuple):
+    """How the values 0 .. 255 of pixels are spread: how many of each, and what is said of them in short."""
+
+    counts: NDArray[np.int64]
+    mean: float
+    std: float
+    least: int
+    most: int
+
+    def bins(self, number: int) -> list[int]:
+        """How many fall into each of `number` equal spans of values."""
+        edges = (np.arange(number) * 256) // number
+        return [int(n) for n in np.add.reduceat(self.counts, edges)]
+
+
+def pixel_figures(images: Pixels, chosen: NDArray[np.intp]) -> PixelFigures:
+    """The values of all pixels of the chosen images, evenly thinned to HISTOGRAM_IMAGES."""
     few = images[chosen[:: max(1, -(-len(chosen) // HISTOGRAM_IMAGES))]]
     counts = np.bincount(few.ravel(), minlength=256)
-    edges = (np.arange(bins) * 256) // bins
-    return [int(n) for n in np.add.reduceat(counts, edges)]
-
-
-def bars(values: list[int]) -> str:
-    """A row of block characters; heights are logarithmic, so that rare values show beside frequent ones."""
-    heights = np.log1p(np.array(values, dtype=np.float64))
-    top = heights.max() or 1.0
-    return "".join(" ▁▂▃▄▅▆▇█"[round(h / top * 8)] for h in heights.tolist())
+    if not few.size:
+        return PixelFigures(counts, 0.0, 0.0, 0, 0)
+    values, seen = np.arange(256), np.flatnonzero(counts)
+    mean = float(counts @ values / few.size)
+    return PixelFigures(counts, mean, float(counts @ (values - mean) ** 2 / few.size) ** 0.5, int(seen[0]), int(seen[-1]))

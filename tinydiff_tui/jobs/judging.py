@@ -1,8 +1,10 @@
 """The judge's verdict on a model, for `evaluate` and for the app: fetch or train the judge, draw images, have them judged."""
 
+import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from rich.table import Table
@@ -13,37 +15,45 @@ from core.config import SampleConfig
 from core.data.datasets import data_root
 from core.diffusion.generate import generate, source_pictures
 from core.diffusion.model import Model
+from core.errors import UserError
+from core.files import notices
 from core.images import to_uint8
-from core.judge.judge import NEAREST, SURE, Ready, Report, prepare_judge
-from tinydiff_tui.text import printable
+from core.judge.judge import NEAREST, SURE, VERSION, Report
+from core.judge.store import Ready, prepare_judge
+from core.runs.folder import now, run_folder_of
+from core.runs.remarks import Verdict, keep_verdict
+from tinydiff_tui.text import duration, printable
+
+MEASURED = 20
+"""Steps of a judge's training that tell how long it takes."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What is done now, how many of its steps or network evaluations are done, and the seconds that the rest takes."""
+    """What is done now, how many of its steps or network evaluations are done, and the seconds that the rest takes.
+
+    `asks`: it is no small thing, and whoever can ask a person does so before the next item is pulled.
+    """
 
     title: str
     done: int
     total: int
     unit: str
     eta_seconds: float
+    asks: bool = False
 
 
-def judging(model: Model, options: SampleConfig, compute: Compute, data_dir: str = "") -> Iterator[Stage | Report]:
-    """Stages, and the report as the last item; closing stops within one step. Raises UserError."""
+def judging(
+    checkpoint: Path, model: Model, options: SampleConfig, compute: Compute, data_dir: str = ""
+) -> Generator[Stage | Report, None, None]:
+    """Stages, and the report as the last item; closing stops within one step, and keeps what a judge has learned.
+
+    `model` is that of the checkpoint. The verdict is kept in the folder of its run. Raises UserError.
+    """
     options.check(model.config, model.label_count)
     options = options.resolve(model.config, model.label_count)
-    root = data_root(data_dir, model.config.data_dir)
-    ready: Ready | None = None
     read: list[str] = []
-    for event in prepare_judge(model.config.dataset, root, compute.device, read.append):
-        yield from _titles(read)
-        if isinstance(event, Ready):
-            ready = event
-        else:
-            title = f"{model.config.dataset} has no judge here yet: training one, once"
-            yield Stage(title, event.step, event.total, "steps", event.eta_seconds)
-    assert ready is not None, "prepare_judge ends in Ready"
+    ready = yield from fetched(model.config.dataset, data_root(data_dir, model.config.data_dir), compute, read)
     title = f"{options.num_images} images, {options.sampler}, {options.steps} evaluations, {compute.describe()}"
     finished = []
     source = source_pictures(model, options, data_dir, read.append)
@@ -56,7 +66,46 @@ def judging(model: Model, options: SampleConfig, compute: Compute, data_dir: str
         if batch.frame.t < 0:
             finished.append(to_uint8(batch.frame.x))
     yield Stage(f"{ready.judge.name} ({ready.path}) looks at them", 0, 0, "", 0.0)
-    yield ready.judge.report(np.concatenate(finished))
+    report = ready.judge.report(np.concatenate(finished))
+    _keep(checkpoint, model, options, report, time.monotonic() - started)
+    yield report
+
+
+def fetched(dataset: str, root: Path | None, compute: Compute, read: list[str]) -> Generator[Stage, None, Ready]:
+    """The judge of a data set. Where it must be trained, the first steps tell how long that takes, and the person is asked."""
+    missing = f"{dataset} has no judge here yet"
+    first = 0
+    with contextlib.closing(prepare_judge(dataset, root, compute.device, read.append)) as events:
+        for event in events:
+            yield from _titles(read)
+            if isinstance(event, Ready):
+                return event
+            first = first or event.step
+            measured = event.step - first
+            if measured < MEASURED and event.step < event.total:
+                yield Stage(f"{missing}: measuring how long it takes to train one", 0, 0, "", 0.0)
+                continue
+            if measured == MEASURED:
+                left = "the rest of its training" if first > 1 else "training one"
+                asked = f"{missing}: {left} takes about {duration(event.eta_seconds)}, once; it is kept"
+                yield Stage(asked, event.step, event.total, "steps", event.eta_seconds, asks=True)
+            yield Stage(f"{missing}: training one, once", event.step, event.total, "steps", event.eta_seconds)
+    raise AssertionError("prepare_judge ends in Ready")
+
+
+def _keep(checkpoint: Path, model: Model, options: SampleConfig, report: Report, seconds: float) -> None:
+    """Keep the verdict with the run; where that fails a notice is left, as the figures are good all the same."""
+    folder = run_folder_of(checkpoint)
+    verdict = Verdict(
+        time=now(), checkpoint=str(checkpoint.relative_to(folder)), step=model.step, sampler=options.sampler,
+        evaluations=options.steps, guidance=options.guidance_scale, seed=options.seed, count=report.samples.count,
+        distance=report.samples.distance, floor=report.floor.distance, precision=report.samples.precision,
+        recall=report.samples.recall, judge=report.judge, version=VERSION, accuracy=report.accuracy, seconds=seconds,
+    )  # fmt: skip
+    try:
+        keep_verdict(checkpoint, verdict)
+    except UserError as error:
+        notices.append(f"the verdict is not kept with its run: {error}")
 
 
 def _titles(read: list[str]) -> Iterator[Stage]:

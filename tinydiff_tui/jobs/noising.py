@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from core import images
 from core.compute.seeds import SampleNoise
@@ -15,10 +16,12 @@ from core.diffusion.process import Diffusion
 from core.diffusion.schedule import NoiseSchedule
 from tinydiff_tui.terminal.cells import Pixels
 
+Values = NDArray[np.float64]
+
 TIMESTEPS = 1000
 MARKS = (0, 50, 100, 200, 400, 600, 800, 999)
-DB_SPAN = 40.0
-"""The curve of the SNR is drawn from -40 to 40 dB."""
+LOW, HIGH, BINS = -3.0, 3.0, 60
+"""Pixel values are counted between -3 and 3, a tenth each."""
 
 
 @lru_cache
@@ -28,11 +31,10 @@ def diffusion(schedule: str) -> Diffusion:
 
 
 @lru_cache
-def tables(schedule: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(alpha_bar, SNR in dB) over t; pure noise is -inf dB."""
+def tables(schedule: str) -> tuple[Values, Values]:
+    """(alpha_bar, SNR) over t."""
     path = diffusion(schedule).schedule
-    with np.errstate(divide="ignore"):
-        return path.alpha_bar.numpy(), 10 * np.log10(path.snr.numpy())
+    return path.alpha_bar.numpy(), path.snr.numpy()
 
 
 @dataclass(frozen=True)
@@ -42,18 +44,30 @@ class Point:
     a: float
     s: float
     alpha_bar: float
-    snr_db: float
+    snr: float
 
     @property
     def decibels(self) -> str:
-        return f"{self.snr_db:+.1f}" if math.isfinite(self.snr_db) else "−∞"
+        return f"{10 * math.log10(self.snr):+.1f}" if self.snr > 0 else "−∞"
 
 
 def point(schedule: str, t: int) -> Point:
     """Weights, alpha-bar and SNR of a schedule at t."""
     a, s = diffusion(schedule).schedule.point(t)
-    alpha_bar, snr_db = tables(schedule)
-    return Point(a, s, float(alpha_bar[t]), float(snr_db[t]))
+    alpha_bar, snr = tables(schedule)
+    return Point(a, s, float(alpha_bar[t]), float(snr[t]))
+
+
+@lru_cache
+def middles() -> Values:
+    """The pixel values in the middle of each of the BINS."""
+    step = (HIGH - LOW) / BINS
+    return np.linspace(LOW + step / 2, HIGH - step / 2, BINS)
+
+
+def pure_noise() -> Values:
+    """The density of the standard normal distribution at the `middles`: what x_t ends as."""
+    return np.exp(-(middles() ** 2) / 2) / math.sqrt(2 * math.pi)
 
 
 class Noising:
@@ -64,9 +78,23 @@ class Noising:
         self.noise = SampleNoise(seed, index, 1, tuple(self.x0.shape[1:]), self.x0.device)()
         self.picture = picture
 
+    def x_t(self, schedule: str, t: int) -> Tensor:
+        """What the model sees at t: float (1, C, H, W)."""
+        return diffusion(schedule).q_sample(self.x0, torch.tensor([t]), self.noise)
+
     def at(self, schedule: str, t: int) -> Pixels:
-        """x_t as uint8 (1, H, W, C)."""
-        return images.to_uint8(diffusion(schedule).q_sample(self.x0, torch.tensor([t]), self.noise))
+        """x_t as uint8 (1, H, W, C): -1 is black, 1 white, and what is beyond them is clipped."""
+        return images.to_uint8(self.x_t(schedule, t))
+
+    def spread(self, schedule: str, t: int) -> tuple[Values, float]:
+        """The density of the pixel values of x_t at the `middles`, and the share of them beyond ±1, which no picture shows."""
+        values = self.x_t(schedule, t).flatten().numpy()
+        counts, _ = np.histogram(values.clip(LOW, HIGH), BINS, (LOW, HIGH))
+        return counts / (len(values) * (HIGH - LOW) / BINS), float((np.abs(values) > 1).mean())
+
+    def film(self, schedule: str) -> Pixels:
+        """x_t at the MARKS, uint8 (8, H, W, C)."""
+        return np.concatenate([self.at(schedule, t) for t in MARKS])
 
     def noise_picture(self) -> Pixels:
         """epsilon as uint8 (1, H, W, C), mid-grey at 0, clipped at 2 standard deviations."""
@@ -74,9 +102,4 @@ class Noising:
 
     def save_strip(self, path: Path, schedule: str) -> None:
         """Write x_t at the marks, side by side under their t, as PNG."""
-        row = np.concatenate([self.at(schedule, t) for t in MARKS])
-        scale = max(1, 64 // row.shape[1])
-        picture = images.grid(row, len(MARKS)).repeat(scale, axis=0).repeat(scale, axis=1)
-        step = (row.shape[2] + images.GAP) * scale
-        columns = [images.GAP * scale + i * step for i in range(len(MARKS))]
-        images.save_png(path, images.label_row(picture, [f"t={t}" for t in MARKS], columns), scale=1)
+        images.save_png(path, images.grid(self.film(schedule), len(MARKS)), headings=[f"t={t}" for t in MARKS])

@@ -1,50 +1,171 @@
-"""The runs below a folder as rows, their loss curves and their newest samples, read in a worker thread; without torch."""
+"""The runs below a folder as rows with their loss curves, read in a worker thread; without torch."""
 
 import math
+import shutil
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from core.errors import UserError
 from core.runs import pace
-from core.runs.folder import MetricsReader, RunDir, RunInfo, find_runs
-from tinydiff_tui.jobs.training import LossCurve, Series
-from tinydiff_tui.terminal.cells import Pixels
+from core.runs.folder import RunDir, RunInfo, UnreadableRun, find_runs
+from core.runs.metrics import MetricsReader
+from core.runs.remarks import Verdict, best, read_note, read_verdicts
+from tinydiff_tui.jobs.series import LossCurve, Series, mean
 from tinydiff_tui.text import ago, duration, number, printable, short_count
 
-MOST_PIXELS = 1 << 24
 MOST_LINES = 20_000  # of metrics that are read before what is known by then is shown
-BACKGROUND = 32  # of the gaps, as core.images.grid leaves them
 
 
 @dataclass(frozen=True)
 class RunRow:
-    """One line of the list; `info` is None for a run that cannot be read, and `error` says why."""
+    """One line of the list; `info` is None for a run that cannot be read, and `error` says why.
+
+    `loss` is the mean of the last lines of metrics, `seconds` the time spent on training; both are nan while unknown. `verdict`
+    is the judge's best, `nearest` the least distance that a judge told while the run was trained.
+    """
 
     key: str
     name: str
-    cells: tuple[str, ...]
-    info: RunInfo | None
-    live: bool
-    error: str
-    curve: LossCurve | None
+    info: RunInfo | None = None
+    error: str = ""
+    step: int = 0
+    loss: float = math.nan
+    seconds: float = math.nan
+    verdict: Verdict | None = None
+    nearest: float = math.nan
+    note: str = ""
+    curve: LossCurve | None = None
+    held_out: LossCurve | None = None
     pulse: str = ""
     """How a live run gets on: epoch, rate, time left, loss by quarter of t."""
+
+    @property
+    def status(self) -> str:
+        return self.info.status if self.info else "unreadable"
+
+    @property
+    def distance(self) -> float:
+        """What the judge says of the run where it was asked, else what it said while the run was trained."""
+        return self.verdict.distance if self.verdict else self.nearest
+
+    @property
+    def live(self) -> bool:
+        return self.status in ("running", "paused")
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """What COLUMNS show, behind the name."""
+        if self.info is None:
+            return ("unreadable", *[""] * (len(COLUMNS) - 2))
+        config = self.info.config
+        return (
+            self.status,
+            number(self.loss),
+            number(self.distance, ".2f"),
+            f"{short_count(self.step)}/{short_count(self.info.total_steps)}",
+            duration(self.seconds),
+            ago(time.time() - self.info.started),
+            printable(config.dataset),
+            f"{config.model} {config.objective}",
+            self.note,
+        )
+
+
+COLUMNS = ("run", "status", "loss", "distance", "step", "trained", "age", "data set", "model", "note")
+FALLING = frozenset(("step", "trained"))
+"""Columns whose largest value comes first."""
+_STATUSES = ("running", "paused", "stopped", "finished", "crashed", "diverged")
+
+
+def arranged(rows: Sequence[RunRow], text: str, column: str, *, back: bool) -> tuple[RunRow, ...]:
+    """The rows in which every word of a text is found, sorted by a column, the other way round if `back`; what has no value there
+    comes last, and unreadable runs after that."""
+    words = text.casefold().split()
+    found = [row for row in rows if all(word in _words_of(row) for word in words)]
+    valued = [row for row in found if row.info and _value(row, column) is not None]
+    valued.sort(key=lambda row: cast("Any", _value(row, column)), reverse=back != (column in FALLING))
+    known = {row.key for row in valued}
+    rest = sorted((row for row in found if row.key not in known), key=lambda row: row.info is None)
+    return (*valued, *rest)
+
+
+def _words_of(row: RunRow) -> str:
+    """What a filter looks at: name, status, data set, model and note."""
+    status, *_, dataset, model, note = row.cells
+    return "\n".join((row.name, status, dataset, model, note)).casefold()
+
+
+def _value(row: RunRow, column: str) -> object:
+    """What a row is sorted by; None where it has no such thing."""
+    info = row.info
+    assert info is not None
+    numbers = {"loss": row.loss, "distance": row.distance, "step": row.step, "trained": row.seconds, "age": -info.started}
+    if column in numbers:
+        return None if math.isnan(numbers[column]) else numbers[column]
+    if column == "status":
+        return _STATUSES.index(info.status)
+    shown = dict(zip(COLUMNS, (row.name, *row.cells), strict=True))[column]
+    return shown.casefold() or None
+
+
+def short_names(rows: Sequence[RunRow]) -> dict[str, str]:
+    """The names of a few runs by their keys: without their folders, where that still tells them apart."""
+    last = [row.name.rpartition("/")[2] for row in rows]
+    apart = len(set(last)) == len(last)
+    return {row.key: short if apart else row.name for row, short in zip(rows, last, strict=True)}
+
+
+def differences(rows: Sequence[RunRow]) -> list[tuple[str, tuple[str, ...]]]:
+    """The fields in which runs differ, by the names of the form, and the value of each run."""
+    configs = [row.info.config.to_dict() for row in rows if row.info]
+    if not configs:
+        return []
+    own = ("output_dir", "data_dir")  # of every run, whatever it does
+    differing = [name for name in configs[0] if name not in own and any(c[name] != configs[0][name] for c in configs)]
+    return [(name.replace("_", " "), tuple(in_form(config[name]) for config in configs)) for name in differing]
+
+
+def in_form(value: object) -> str:
+    """A value of a field as the form shows it; what is left empty is automatic."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else printable(str(value)) or "–"
 
 
 @dataclass
 class _Followed:
-    """What was read of a metrics.jsonl; `behind` while more of it stands there."""
+    """What was read of a run's folder; `behind` while more of its metrics stands there."""
 
     reader: MetricsReader
     behind: bool = False
     series: Series = field(default_factory=Series)
+    held_out: Series = field(default_factory=Series)
     lately: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=pace.LINES))
+    nearest: float = math.nan
+    remarked: tuple[object, ...] = ()
+    verdict: Verdict | None = None
+    note: str = ""
+
+    def read_remarks(self) -> None:
+        """Verdicts and note, again when their files are others by now."""
+        run = self.reader.run
+        now = (_stamp(run.verdicts), _stamp(run.note))
+        if now != self.remarked:
+            self.remarked, self.verdict, self.note = now, best(read_verdicts(run)), read_note(run)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 class RunList:
@@ -77,26 +198,27 @@ class RunList:
             rows |= {place: self._row(runs[place]) for place in behind}
             yield tuple(rows.values())
 
-    def _row(self, run: RunInfo | UserError) -> RunRow:
-        if isinstance(run, UserError):
-            text = printable(str(run))
-            return RunRow(text, text, ("unreadable", text, "", "", "", ""), None, False, text, None)
-        name = run.path.name if run.path == self.root else str(run.path.relative_to(self.root))
-        name = printable(name)
+    def _row(self, run: RunInfo | UnreadableRun) -> RunRow:
+        name = printable(run.path.name if run.path == self.root else str(run.path.relative_to(self.root)))
+        if isinstance(run, UnreadableRun):
+            return RunRow(str(run.path), name, error=str(run))
         followed = self._followed[run.path] = self._follow(self._followed[run.path])
-        losses = followed.series.losses
-        config, step = run.config, max(run.step, followed.reader.step)
-        cells = (
-            run.status,
-            printable(config.dataset),
-            f"{config.model} {config.objective}",
-            f"{short_count(step)}/{short_count(run.total_steps)}",
-            number(followed.lately[-1]["loss"] if followed.lately else math.nan),  # of the steps that the quarters are of
-            ago(time.time() - run.started),
+        followed.read_remarks()
+        lately = followed.lately
+        return RunRow(
+            key=str(run.path),
+            name=name,
+            info=run,
+            step=max(run.step, followed.reader.step),
+            loss=mean([entry["loss"] for entry in lately]),
+            seconds=_seconds(lately[-1]) if lately else math.nan,
+            verdict=followed.verdict,
+            nearest=followed.nearest,
+            note=followed.note,
+            curve=followed.series.curve(name),
+            held_out=followed.held_out.curve(name),
+            pulse=pulse(run, lately) if run.status in ("running", "paused") else "",
         )
-        curve = LossCurve(name, np.array(followed.series.steps), np.array(losses))
-        live = run.status in ("running", "paused")
-        return RunRow(str(run.path), name, cells, run, live, "", curve, pulse(run, followed.lately) if live else "")
 
     def _follow(self, followed: _Followed) -> _Followed:
         """Read on, or from the start when it is another file by now, or cut back, or written over."""
@@ -105,6 +227,10 @@ class RunList:
         followed.behind = self._lines_left <= 0
         for entry in () if followed.behind else followed.reader.read():
             followed.series.add(entry["step"], [entry["loss"]])
+            if "held_out" in entry:
+                followed.held_out.add(entry["step"], [entry["held_out"]])
+            if "distance" in entry:
+                followed.nearest = float(np.fmin(followed.nearest, entry["distance"]))  # nan is none
             followed.lately.append(entry)
             self._lines_left -= 1
             if self._lines_left <= 0:
@@ -139,36 +265,17 @@ def _seconds(entry: dict[str, Any]) -> float:
     return value if isinstance(value, float) else math.nan
 
 
-def newest_samples(folder: Path) -> Path | None:
-    """The samples/epoch_*.png of a run's last epoch; links are passed over."""
-    files = [path for path in folder.glob("samples/epoch_*.png") if path.is_file() and not path.is_symlink()]
-    return max(files, key=lambda path: (len(path.name), path.name), default=None)  # by epoch: a copy has other times
-
-
-def cut(tiled: Pixels) -> Pixels:
-    """A grid of samples (H, W, C) as its images (N, h, w, C), row by row; one image when its gaps are not a grid's."""
-    rows, columns = (_spans((tiled == BACKGROUND).all(axis=axes)) for axes in ((1, 2), (0, 2)))
-    sizes = {(bottom - top, right - left) for top, bottom in rows for left, right in columns}
-    if len(sizes) != 1:
-        return tiled[None]
-    return np.stack([tiled[top:bottom, left:right] for top, bottom in rows for left, right in columns])
-
-
-def _spans(gap: np.ndarray) -> list[tuple[int, int]]:
-    """(start, end) of what lies between the gaps."""
-    edges = np.flatnonzero(np.diff(np.r_[True, gap, True]))
-    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
-
-
-def read_samples(path: Path, scale: int = 2) -> Pixels | None:
-    """The images of a PNG that core.images.save_png wrote; None for a file that is none, or is too large."""
-    from PIL import Image
-
+def delete_run(run: RunDir, keep: Path) -> None:
+    """Delete what a run wrote; its folder too when nothing else is in it, but never `keep`. Raises UserError for a live one."""
+    if run.is_live():
+        raise UserError("this run is being trained now; stop it before deleting it")
     try:
-        with Image.open(path, formats=["PNG"]) as picture:
-            if picture.width * picture.height > MOST_PIXELS or picture.mode not in ("L", "RGB"):
-                return None
-            pixels = np.asarray(picture)
-    except Exception:  # what Pillow says of a file that lies has no end of names
-        return None
-    return cut(pixels.reshape(*pixels.shape[:2], -1)[::scale, ::scale])
+        run.clear()
+        for leftover in (run.path / ".lock", run.path / "train.log"):
+            leftover.unlink(missing_ok=True)
+        shutil.rmtree(run.path / "control", ignore_errors=True)
+        for folder in (run.path / "samples", run.path / "checkpoints", run.path):
+            if folder.is_dir() and folder != keep and not any(folder.iterdir()):
+                folder.rmdir()
+    except OSError as error:
+        raise UserError(f"{run.path} could not be deleted whole: {error.strerror}") from error

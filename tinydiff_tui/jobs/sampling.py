@@ -14,10 +14,12 @@ import numpy as np
 
 from core import images
 from core.compute.device import Compute, choose_compute
-from core.config import SampleConfig
-from core.diffusion.generate import BatchFrame, generate, source_pictures
+from core.compute.seeds import SampleNoise
+from core.config import SampleConfig, TrainConfig
+from core.diffusion.generate import BatchFrame, Source, classes_drawn, generate, source_pictures
 from core.diffusion.model import Model
 from core.runs.checkpoint import load_model
+from core.runs.embedded import embedded_model
 from core.runs.folder import RunDir, RunInfo, find_runs
 from tinydiff_tui.terminal.cells import Pixels
 
@@ -30,41 +32,52 @@ class ModelFacts:
     """What the screen says of a checkpoint. `labels` is 0 for an unconditional model."""
 
     path: Path
-    objective: str
-    schedule: str
-    timesteps: int
-    dataset: str
+    config: TrainConfig
     classes: tuple[str, ...]
     labels: int
     step: int
-    sampler: str
+    side: tuple[int, int]
     compute: str
+
+    def resolved(self, options: SampleConfig) -> SampleConfig:
+        """What options come to with this model: the engine's own defaults."""
+        return options.resolve(self.config, self.labels)
 
 
 @dataclass(frozen=True)
 class View:
-    """One moment: x_t and the predicted x0 as uint8 (N, H, W, C). Images of later batches are mid-grey until their turn."""
+    """One moment: x_t and the predicted x_0 as uint8 (N, H, W, C). Images of later batches are mid-grey until their turn."""
 
     t: int
     x: Pixels
     x0: Pixels
 
+    def pictures(self, kind: str) -> Pixels:
+        """x_t, or (kind "x0") what the network predicts from it."""
+        return self.x0 if kind == "x0" else self.x
+
 
 @dataclass(frozen=True)
 class Drawn:
-    """Progress with a checkpoint: the frames kept so far, the newest moment, and the seconds left (nan while unknown)."""
+    """Progress with a checkpoint: the frames kept so far of those `planned`, the newest moment, and the seconds spent and left
+    (nan while unknown). `labels`: the class of each image; `originals`: what they start from, none where it is noise alone."""
 
     path: Path
     frames: tuple[View, ...]
     newest: View
+    planned: int
     done: int
     evaluations: int
+    seconds: float
     seconds_left: float
     options: SampleConfig
+    labels: tuple[int, ...]
+    originals: Pixels | None
 
 
 def checkpoints(root: Path) -> Iterator[tuple[tuple[str, Path], ...]]:
-    """(name, path) of the checkpoints of every run below a folder, newest run first, as an iterator of one."""
+    """(name, path) of the checkpoints of every run below a folder, newest run first, and of the model that comes with the
+    program, as an iterator of one."""
     found: list[tuple[str, Path]] = []
     for run in find_runs(root):
         if not isinstance(run, RunInfo) or run.checkpoint is None:
@@ -74,7 +87,7 @@ def checkpoints(root: Path) -> Iterator[tuple[tuple[str, Path], ...]]:
         found.append((f"{name} · {what}", run.checkpoint))
         for path in reversed(RunDir(run.path).epoch_checkpoints()):
             found.append((f"{name} · {path.stem.removeprefix('model_').replace('_', ' ')}", path))
-    yield tuple(found)
+    yield (*found, ("glyphs, embedded", embedded_model()))
 
 
 @lru_cache(maxsize=1)
@@ -97,9 +110,8 @@ def read_facts(path: Path) -> Iterator[ModelFacts]:
     model = model_of(path)
     config = model.config
     yield ModelFacts(
-        path, config.objective, config.schedule, config.timesteps, config.dataset, model.classes, model.label_count,
-        model.step, SampleConfig().resolve(config, model.label_count).sampler, compute().describe(),
-    )  # fmt: skip
+        path, config, model.classes, model.label_count, model.step, (model.shape[1], model.shape[2]), compute().describe()
+    )
 
 
 class Drawing:
@@ -110,6 +122,9 @@ class Drawing:
         self.options = options
         self.data_dir = str(data_dir or "")
         self.frames: list[View] = []
+        self.planned = 1
+        self.labels: tuple[int, ...] = ()
+        self.originals: Pixels | None = None
         self.started = 0.0
 
     def __iter__(self) -> Iterator[BatchFrame]:
@@ -120,11 +135,14 @@ class Drawing:
         self.shape = (self.options.num_images, height, width, channels)
         most = max(2, min(MOST_FRAMES, MOST_BYTES // (2 * math.prod(self.shape))))
         source = source_pictures(model, self.options, self.data_dir)
+        self.labels = tuple(classes_drawn(model, self.options, source))
+        self.originals = originals(model, self.options, source)
         self.started = time.monotonic()
         frames = generate(model, self.options, compute(), source)
         try:
             for item in frames:
                 stride = math.ceil((item.frame.total + 1) / most)
+                self.planned = -(-item.frame.total // stride) + 1
                 if item.frame.index % stride == 0 or item.frame.t < 0:
                     self._keep(item, -(-item.frame.index // stride))
                 yield item
@@ -154,7 +172,19 @@ class Drawing:
         newest = self._view(item, self.frames[-1] if self.frames else None)
         spent = time.monotonic() - self.started
         left = spent / item.done * (item.evaluations - item.done) if item.done else math.nan
-        return Drawn(self.path, tuple(self.frames), newest, item.done, item.evaluations, left, self.options)
+        return Drawn(
+            self.path, tuple(self.frames), newest, self.planned, item.done, item.evaluations, spent, left, self.options,
+            self.labels, self.originals,
+        )  # fmt: skip
+
+
+def originals(model: Model, options: SampleConfig, source: Source | None) -> Pixels | None:
+    """What the images start from, to be looked at: test images, one each, or the two noises that all of them lie between."""
+    if source is not None:
+        return source.images.numpy()
+    if options.start == "interpolate":
+        return images.to_uint8(SampleNoise(options.seed, 0, 2, model.shape, compute().device)())
+    return None
 
 
 def save_picture(path: Path, pictures: Pixels, columns: int) -> Iterator[Path]:
@@ -165,5 +195,5 @@ def save_picture(path: Path, pictures: Pixels, columns: int) -> Iterator[Path]:
 
 def save_animation(path: Path, frames: tuple[View, ...], kind: str, columns: int) -> Iterator[Path]:
     """Write the grids of all frames as GIF, x_t or (kind "x0") the predicted x0, as an iterator of one."""
-    images.save_gif(path, [images.grid(view.x0 if kind == "x0" else view.x, columns) for view in frames])
+    images.save_gif(path, [images.grid(view.pictures(kind), columns) for view in frames])
     yield path

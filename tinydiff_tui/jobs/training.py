@@ -1,5 +1,6 @@
 """A training run as the dashboard sees it: the engine's events gathered in the worker thread, plain values for the screen."""
 
+import contextlib
 import math
 import os
 import time
@@ -13,81 +14,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import TrainConfig
-from core.runs.folder import MetricsReader
+from core.runs.metrics import MetricsReader
+from tinydiff_tui.jobs.series import Points, Row, Series, kept
 from tinydiff_tui.terminal.cells import Pixels
-from tinydiff_tui.text import for_app
+from tinydiff_tui.text import for_app, printable
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from core.training.events import Event, Step
+    from core.training.events import Step
     from core.training.trainer import Trainer
+    from tinydiff_tui.jobs.quality import Quality
 
-MOST_POINTS = 2000
-RECENT = 400  # losses that the sparkline shows
 HEADLINE = 10  # steps that the loss and its quarters are means of, as in a line of metrics
-
-Values = NDArray[np.float64]
-
-
-def mean(values: Sequence[float]) -> float:
-    """Their mean, which is finite where they are; nan of none."""
-    return sum(value / len(values) for value in values) if values else math.nan
-
-
-class Series:
-    """Losses by step, halved in resolution whenever it grows past MOST_POINTS."""
-
-    def __init__(self) -> None:
-        self.steps: list[float] = []
-        self.losses: list[float] = []
-        self.stride = 1
-        self._rest: list[float] = []
-
-    def add(self, step: int, losses: list[float]) -> None:
-        """The losses of the steps up to and including `step`."""
-        for place, loss in enumerate(losses, start=step - len(losses) + 1):
-            self._rest.append(loss)
-            if len(self._rest) >= self.stride:
-                self._put(place, mean(self._rest))
-                self._rest.clear()
-
-    def _put(self, step: float, loss: float) -> None:
-        self.steps.append(step)
-        self.losses.append(loss)
-        if len(self.steps) > MOST_POINTS:
-            self.steps = self.steps[1::2]
-            self.losses = [mean(self.losses[k : k + 2]) for k in range(0, 2 * len(self.steps), 2)]
-            self.stride *= 2
-
-    def cut(self, step: int) -> None:
-        """Forget what came after a step."""
-        keep = sum(1 for at in self.steps if at <= step)
-        del self.steps[keep:], self.losses[keep:]
-        self._rest.clear()
-
-
-@dataclass(frozen=True)
-class LossCurve:
-    """Losses (n,) at steps (n,); what is not finite is left out."""
-
-    name: str
-    steps: Values
-    losses: Values
 
 
 @dataclass(frozen=True)
 class TrainView:
-    """One moment of a run. `quartiles`: mean loss by quarter of t, nan where no image fell."""
+    """One moment of a run. `quartiles`: mean loss by quarter of t, nan where no image fell; `quarters` the same over the steps.
+
+    `clock`: the seconds of training at some of the steps. `classes`: of a model that is told them, whose image k is of class k
+    modulo their number. `question`: what a person is asked before the run goes on.
+    """
 
     folder: Path
-    title: str
+    dataset: str
+    recipe: str
     phase: str
     step: int
     total_steps: int
     epoch: int
     epochs: int
     steps_per_epoch: int
+    batch_size: int
     loss: float
     lr: float
     grad_norm: float
@@ -96,12 +55,18 @@ class TrainView:
     seconds: float
     quartiles: tuple[float, ...]
     memory: float
-    steps: Values
-    losses: Values
-    recent: tuple[float, ...]
+    losses: Points
+    held_out: Points
+    quarters: tuple[Points, ...]
+    distances: Points
+    floor: float
+    clock: Points
     log: tuple[str, ...]
+    rows: tuple[Row, ...]
+    classes: tuple[str, ...]
     pictures: Pixels | None
     pictures_title: str
+    question: str
 
 
 class Training:
@@ -112,33 +77,48 @@ class Training:
         self.resume = resume
         self.overwrite = overwrite
         self.trainer: Trainer | None = None
+        self.quality: Quality | None = None
         self.finished: Path | None = None
+        self.question = ""
+        self._declined = False
         self._phase = "preparing"
         self._step: Step | None = None
         self._pending: list[Tensor] = []
         self._headline: deque[NDArray[np.float64]] = deque(maxlen=HEADLINE)
-        self._series = Series()
-        self._recent: deque[float] = deque(maxlen=RECENT)
+        self._losses, self._held_out, self._distances, self._clock = Series(), Series(), Series(), Series()
+        self._quarters = (Series(), Series(), Series(), Series())
+        self._floor = math.nan
         self._log: deque[str] = deque(maxlen=200)
+        self._rows: tuple[Row, ...] = ()
+        self._classes: tuple[str, ...] = ()
         self._pictures: Tensor | None = None
         self._drawn: Pixels | None = None
         self._pictures_title = ""
 
-    def __iter__(self) -> Iterator["Event"]:
+    def __iter__(self) -> Iterator[object]:
         from core.training.trainer import Trainer
+        from tinydiff_tui.jobs.plan import MEASURING
+        from tinydiff_tui.jobs.quality import Quality
 
-        trainer = self.trainer = Trainer(self.config, resume=self.resume, overwrite=self.overwrite)
+        with MEASURING:  # whatever is measured ends within a step
+            trainer = self.trainer = Trainer(self.config, resume=self.resume, overwrite=self.overwrite)
+        trainer.watched = True
+        self.quality = Quality(trainer)
+        self._classes = trainer.data.classes if trainer.model().label_count else ()
         self._say(f"on {trainer.compute.describe()}")
         if self.resume:
             self._say(f"resumed at step {trainer.step:,} of {trainer.total_steps:,}")
             self._restore(trainer)
         else:
             self._say(f"started in {trainer.run.path.name}")
+        self._look_before(trainer)
         events = iter(trainer)
         try:
             for event in events:
                 self._see(event)
                 yield event
+                if self.quality.due:
+                    yield from self._judge(self.quality)
         except Exception as error:
             self._phase = "failed"
             self._say(f"failed at step {trainer.step:,}: {error}")
@@ -148,44 +128,100 @@ class Training:
             if self.finished is None and self._phase != "failed":
                 self._say(f"stopped after step {trainer.step:,}: {trainer.run.last.name}")
 
+    def _look_before(self, trainer: "Trainer") -> None:
+        """What the noises become before the first step. It is no training, and the pictures that follow find everything warm."""
+        try:
+            self._see(trainer.aside.drawn(trainer.model()))
+        except Exception as error:  # a by-product
+            self._say(f"no picture of the start: {error}")
+
     def rests(self) -> bool:
-        """Whether the run is paused; answers on the way what was asked through its folder. For the job's own thread."""
-        return self.trainer is not None and self.trainer.attend(self._say)
+        """Whether the run is paused or waits for an answer; answers on the way what was asked through its folder. For the job's
+        own thread."""
+        return self.trainer is not None and (self.trainer.attend(self._say) or bool(self.question))
 
     @property
     def paused(self) -> bool:
         """Whether the run rests, by a key or a request."""
         return self.trainer is not None and self.trainer.paused
 
+    def answer(self, *, yes: bool) -> None:
+        """To the question; a no is for the rest of the run, or until somebody asks for the judge again."""
+        if not yes and self.quality is not None:
+            self.quality.leave_it()
+            self._declined = True
+        self.question = ""
+
+    def _judge(self, quality: "Quality") -> Iterator[object]:
+        """Have the judge look, while the training waits."""
+        from tinydiff_tui.jobs.judging import Stage
+
+        self._declined = False
+        with contextlib.closing(quality.look()) as items:
+            for item in items:
+                if isinstance(item, Stage):
+                    share = f" {item.done}/{item.total} {item.unit}" if item.total else ""
+                    self._phase = f"{item.title}{share}"
+                    self.question = item.title if item.asks else ""
+                else:
+                    self._see(item)
+                yield item
+                if self._declined:
+                    break
+        self._phase = "training"
+
     def _restore(self, trainer: "Trainer") -> None:
         for entry in MetricsReader(trainer.run).read():
-            if entry["step"] <= trainer.step:
-                self._series.add(entry["step"], [entry["loss"]])
-                self._recent.append(entry["loss"])
+            step = entry["step"]
+            if step <= trainer.step:
+                self._losses.add(step, [entry["loss"]])
+                given = ("held_out", self._held_out), ("distance", self._distances), ("seconds", self._clock)
+                for name, series in given:
+                    if name in entry:
+                        series.add(step, [entry[name]])
+                self._add_quarters(step, entry.get("quartiles", ()))
+
+    def _add_quarters(self, step: int, values: Sequence[float | None]) -> None:
+        for series, value in zip(self._quarters, values, strict=False):
+            if value is not None and math.isfinite(value):
+                series.add(step, [value])
 
     def _say(self, text: str) -> None:
         self._log.append(f"{time.strftime('%H:%M:%S')} {for_app(text)}")
 
-    def _see(self, event: "Event") -> None:
+    def _see(self, event: object) -> None:
         import torch
 
-        from core.training.events import Finished, RolledBack, Samples, Sampling, Step
+        from core.images import to_uint8
+        from core.training.events import Finished, HeldOut, Preview, RolledBack, Samples, Sampling, Step
+        from tinydiff_tui.jobs.quality import Distance
 
         assert self.trainer is not None
         match event:
             case Step():
                 self._step, self._phase = event, "training"
                 self._pending.append(torch.cat([event.loss[None], event.quartiles.flatten()]))
+                if len(self._pending) >= HEADLINE:
+                    self._read_tensors()
             case Sampling():
                 self._phase = "sampling"
                 self._pictures = event.frame.frame.x
-                self._pictures_title = f"denoising {event.frame.done}/{event.frame.evaluations}"
+                self._pictures_title = f"Denoising {event.frame.done}/{event.frame.evaluations}"
             case Samples():
-                self._pictures, self._pictures_title = event.images, f"samples, epoch {event.epoch} (EMA)"
+                self._pictures, self._pictures_title = event.images, f"Samples, epoch {event.epoch} (EMA)"
+            case Preview():
+                self._rows = kept(self._rows, Row(event.step, event.seconds, to_uint8(event.images)))
+            case HeldOut():
+                self._held_out.add(event.step, [event.loss])
+            case Distance():
+                self._distances.add(event.step, [event.distance])
+                self._floor = event.floor
             case RolledBack():
                 self._pending.clear()
                 self._headline.clear()
-                self._series.cut(event.step)
+                for series in (self._losses, self._held_out, self._distances, self._clock, *self._quarters):
+                    series.cut(event.step)
+                self._rows = tuple(row for row in self._rows if row.step <= event.step)
             case Finished():
                 self.finished, self._phase = event.path, "finished"
         if line := event_line(event, self.trainer.run.path):
@@ -193,19 +229,25 @@ class Training:
 
     def snapshot(self, _: Any) -> TrainView:
         """Everything that can be shown now; reads the tensors, so it belongs in the worker thread."""
+        from core.images import to_uint8
+
         assert self.trainer is not None
         self._read_tensors()
+        if self._pictures is not None:
+            self._drawn, self._pictures = to_uint8(self._pictures), None
         step, trainer = self._step, self.trainer
         loss, quartiles = headline(self._headline)
         return TrainView(
             folder=trainer.run.path,
-            title=trainer.title,
+            dataset=printable(trainer.config.dataset),
+            recipe=f"{trainer.config.model} {trainer.config.objective}",
             phase=self._phase,
             step=trainer.step,
             total_steps=trainer.total_steps,
             epoch=step.epoch if step else 0,
             epochs=trainer.epochs,
             steps_per_epoch=trainer.steps_per_epoch,
+            batch_size=trainer.config.batch_size,
             loss=loss,
             lr=step.lr if step else 0.0,
             grad_norm=float(step.grad_norm) if step else math.nan,
@@ -214,33 +256,37 @@ class Training:
             seconds=step.seconds if step else 0.0,
             quartiles=quartiles,
             memory=memory_used(),
-            steps=np.array(self._series.steps),
-            losses=np.array(self._series.losses),
-            recent=tuple(self._recent),
+            losses=self._losses.points,
+            held_out=self._held_out.points,
+            quarters=tuple(series.points for series in self._quarters),
+            distances=self._distances.points,
+            floor=self._floor,
+            clock=self._clock.points,
             log=tuple(self._log),
+            rows=self._rows,
+            classes=self._classes,
             pictures=self._drawn,
             pictures_title=self._pictures_title,
+            question=self.question,
         )
 
     def _read_tensors(self) -> None:
+        """Take the losses of the steps since the last time from the device."""
         import torch
 
-        from core.images import to_uint8
-
-        if self._pending and self._step is not None:
-            rows = torch.stack(self._pending).double().cpu().numpy()
-            self._pending.clear()
-            losses = rows[:, 0].tolist()
-            self._recent.extend(losses)
-            self._headline.extend(rows)
-            self._series.add(self._step.step, losses)
-        if self._pictures is not None:
-            self._drawn, self._pictures = to_uint8(self._pictures), None
+        if not self._pending or self._step is None:
+            return
+        rows = torch.stack(self._pending).double().cpu().numpy()
+        self._pending.clear()
+        self._headline.extend(rows)
+        self._losses.add(self._step.step, rows[:, 0].tolist())
+        self._clock.add(self._step.step, [self._step.seconds])
+        self._add_quarters(self._step.step, headline(rows)[1])
 
 
-def headline(rows: Sequence[NDArray[np.float64]]) -> tuple[float, tuple[float, ...]]:
+def headline(rows: Sequence[NDArray[np.float64]] | NDArray[np.float64]) -> tuple[float, tuple[float, ...]]:
     """The mean loss of some steps, and by quarter of t over the same; each row holds a loss, four sums and four counts."""
-    if not rows:
+    if not len(rows):
         return math.nan, (math.nan,) * 4
     table = np.array(rows)
     sums, counts = table[:, 1:5].sum(0), table[:, 5:].sum(0)
@@ -248,9 +294,10 @@ def headline(rows: Sequence[NDArray[np.float64]]) -> tuple[float, tuple[float, .
     return float(table[:, 0].mean()), tuple(quarters.tolist())
 
 
-def event_line(event: "Event", folder: Path) -> str:
+def event_line(event: object, folder: Path) -> str:
     """What a log says of an event, its files named from the run's folder; empty for a step or a frame of samples."""
     from core.training.events import EpochEnd, Finished, Noted, RolledBack, Samples, Saved
+    from tinydiff_tui.jobs.quality import Distance
 
     line = ""
     match event:
@@ -264,6 +311,8 @@ def event_line(event: "Event", folder: Path) -> str:
             line = f"{event.reason}; back at step {event.step:,} with lr {event.lr:g}"
         case Noted():
             line = event.text
+        case Distance():
+            line = f"step {event.step:,}: distance {event.distance:.2f}, real images {event.floor:.2f}"
         case Finished():
             line = f"finished in {event.seconds:.0f} s: {event.path.relative_to(folder)}"
     return line

@@ -1,14 +1,12 @@
-"""Data: the sets and where they stand, a page of images, classes, counts, pixel values; zoom, filter, download."""
+"""Data: the sets and where they stand, pages of pictures with a cursor, classes, pixel values; zoom, folder, download."""
 
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from rich.text import Text
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, OptionList, Static
 
 from core.data.datasets import list_datasets
@@ -18,19 +16,16 @@ from core.names import DATASETS
 from tinydiff_tui.jobs.data import OpenedSet, opening
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 from tinydiff_tui.screens.base import ModeScreen, listed
-from tinydiff_tui.text import printable
-from tinydiff_tui.widgets.data_side import SetAbout, SetList
-from tinydiff_tui.widgets.pixel_grid import PixelGrid
+from tinydiff_tui.screens.keys import key
+from tinydiff_tui.text import bar, duration
+from tinydiff_tui.widgets.browser import Browser
+from tinydiff_tui.widgets.data_side import SetList
+from tinydiff_tui.widgets.room import Room
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from core.data.download import Progress
 
-TILE = (12, 6)  # cells of an image on a page of quadrants
-PAGE, CLASS, ENDS = Binding.Group("Page"), Binding.Group("Class"), Binding.Group("Ends")
-MANY = 12  # when so many fit as half-blocks, the page is shown in those
+CURSOR, ROWS, PAGE, ENDS, CLASS = (Binding.Group(name) for name in ("Picture", "Row", "Page", "Ends", "Class"))
 
 
 class Downloading(NamedTuple):
@@ -46,83 +41,126 @@ class DataScreen(ModeScreen):
 
     MODE = "data"
     TITLE_TEXT = "Data"
-    AUTO_FOCUS = "SetList"
+    AUTO_FOCUS = "Gallery"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "Open", tooltip="Open the data set that the list points at"),
-        Binding("left,pageup", "page(-1)", "Back", tooltip="Page before, or image before when one is zoomed", group=PAGE),
-        Binding("right,pagedown", "page(1)", "Next", tooltip="Next page, or next image when one is zoomed", group=PAGE),
-        Binding("home", "page(0)", "First", tooltip="First page, or first image when one is zoomed", group=ENDS),
-        Binding("end", "last_page", "Last", tooltip="Last page, or last image when one is zoomed", group=ENDS),
+        Binding("enter", "add_noise", "Add noise", tooltip="Take the picture under the cursor to Noise"),
+        Binding("left", "move(-1,0)", "Picture before", tooltip="The picture before", group=CURSOR),
+        Binding("right", "move(1,0)", "Picture", tooltip="The next picture", group=CURSOR),
+        Binding("up", "move(0,-1)", "Row above", tooltip="The picture above", group=ROWS),
+        Binding("down", "move(0,1)", "Row", tooltip="The picture below", group=ROWS),
+        key("before", "page(-1)", "Page before", group=PAGE),
+        key("next", "page(1)", "Next page", group=PAGE),
+        Binding("pageup", "page(-1)", "Page before", show=False, tooltip="Page before"),
+        Binding("pagedown", "page(1)", "Page", show=False, tooltip="Next page"),
+        Binding("home", "go(0)", "First", tooltip="The first picture", group=ENDS),
+        Binding("end", "go(-1)", "Last", tooltip="The last picture", group=ENDS),
         Binding("c", "next_class(1)", "Class", tooltip="Show only the next class; after the last one all", group=CLASS),
         Binding("C", "next_class(-1)", "Class before", tooltip="Show only the class before", group=CLASS),
-        Binding("z", "zoom", "Zoom", tooltip="Show one image as large as it fits, or the page again"),
-        Binding("v", "look", "Look", tooltip="Exact half-blocks, or more and smaller images by quadrants"),
+        key("zoom", "zoom", "Show the picture as large as it fits, or the page again"),
+        key("new", "examples", "Another picture of every class", label="Others"),
+        key("boxes", "more", "The boxes for which there is no room: pixel values, one of every class; or the page"),
         Binding("f", "folder", "Folder", tooltip="Open a folder of your own images"),
         Binding("D", "download", "Download", tooltip="Download the data set that the list points at"),
-        Binding("x", "cancel", "Cancel", tooltip="Cancel the download"),
-        Binding("escape", "leave", "Leave", tooltip="Leave the field for a folder, or the zoomed image"),
+        key("stop", "cancel", "Cancel the download", label="Cancel"),
+        key("leave", "leave", "Leave the field for a folder, or the zoomed picture"),
     ]
     DEFAULT_CSS = """
-    DataScreen #side { width: 37; height: 1fr; padding: 0 1 0 0; }
-    DataScreen #page { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+    DataScreen #side { width: 29; }
+    DataScreen #side Box { height: auto; }
+    DataScreen #side #class-box { max-height: 60%; }
+    DataScreen #side #pixel-box { height: 1fr; }
+    DataScreen #upper, DataScreen #page-box, DataScreen #every-box { height: 1fr; }
+    DataScreen #picture-box { width: 30; height: 1fr; }
+    DataScreen #lower { height: 16; }
+    DataScreen #page-box, DataScreen #every-box, DataScreen #picture-box { padding: 0; }
+    DataScreen #picture-box { align: center middle; }
     DataScreen #status { height: auto; max-height: 3; }
     DataScreen #folder { display: none; height: 3; }
     DataScreen.-asking #folder { display: block; }
-    DataScreen.-wide #side { width: 46; }
+    DataScreen.-wide #side { width: 34; }
+    DataScreen.-narrow #picture-box { display: none; }
+    DataScreen #about { display: none; height: auto; color: $axis; margin: 1 0 0 0; }
+    DataScreen.-tall #about { display: block; }
+    DataScreen.-none #class-box { height: 13; }
+    DataScreen.-none Box { hatch: right $grid; }
+    DataScreen.-none #set-box { hatch: none; }
+    DataScreen.-none PixelGrid { display: none; }
+    DataScreen.-low #lower, DataScreen.-low #pixel-box { display: none; }
+    DataScreen.-low #side #class-box { height: 1fr; max-height: 100%; }
+    DataScreen.-low.-more #lower { display: block; height: 1fr; }
+    DataScreen.-low.-more #pixel-box { display: block; }
+    DataScreen.-low.-more #upper, DataScreen.-low.-more #class-box { display: none; }
+    DataScreen.-zoomed #upper, DataScreen.-zoomed #every-box { display: none; }
+    DataScreen.-zoomed #lower, DataScreen.-zoomed #picture-box { display: block; width: 1fr; height: 1fr; }
     """
 
     def __init__(self) -> None:
         super().__init__()
+        self.add_class("-none", update=False)
         self.opened: OpenedSet | None = None
-        self.opening_name = ""
-        self.label: int | None = None
-        self.first = 0
-        self.zoomed: int | None = None
+        self.wanted = ""  # the set to open when the one that is being opened is there
         self.download_name = ""
         self.download_started = 0.0
 
     def compose_mode(self) -> ComposeResult:
-        with Horizontal():
-            with Vertical(id="side"):
-                yield SetList(id="sets")
-                yield SetAbout(id="about")
-            with Vertical():
-                yield Static(id="page")
-                yield PixelGrid(id="images")
+        yield Browser()
         yield Static(id="status", markup=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """What can be left or cancelled is there only when there is something to leave or cancel."""
-        if action == "leave" and self.is_mounted:
-            return self.has_class("-asking") or self.zoomed is not None
-        return not (action == "cancel" and self.is_mounted) or self.app.jobs.running("download")
+        """What can be left, cancelled or has no room is there only when it is so."""
+        if not self.is_mounted:
+            return True
+        if action == "leave":
+            return self.has_class("-asking") or self.has_class("-zoomed")
+        if action == "more":
+            return self.has_class("-low")
+        return action != "cancel" or self.app.jobs.running("download")
 
-    # --- the list
+    @property
+    def browser(self) -> Browser:
+        return self.query_one(Browser)
+
+    # --- the list of sets
 
     def on_mount(self) -> None:
         self._list_sets()
-        if not self.app.engine_ready:
-            self.say("loading the engine …")
+        self.browser.say("loading the engine …")
 
     def engine_loaded(self) -> None:
-        self._open(self.app.dataset)
+        self._open(self.wanted or self.app.dataset)
+        self.wanted = ""
+
+    def on_screen_resume(self) -> None:
+        if self.opened is None:
+            return
+        if self.opened.name != self.app.dataset:  # another one was chosen in Train
+            self._open(self.app.dataset)
+        elif self.browser.index != self.app.image:
+            self.browser.choose_class(None, self.app.image)
 
     def _list_sets(self) -> None:
         self.query_one(SetList).refill(self.app.data_dir, self.opened.name if self.opened else self.app.dataset)
 
     # --- opening
 
-    @on(OptionList.OptionSelected)
-    def action_open(self) -> None:
+    @on(OptionList.OptionSelected, "#sets")
+    def open_chosen(self) -> None:
         self._open(self.query_one(SetList).name_at_cursor, afresh=True)
 
     def _open(self, name: str, *, afresh: bool = False) -> None:
         if not self.app.engine_ready or self.app.jobs.running("data"):
+            self.wanted = name
             return
-        self.opening_name = name
         root = self.app.data_dir
         self.app.jobs.start("data", lambda: opening(name, root, afresh=afresh), self, lambda opened: opened)
-        self.say(f"opening {name} …")
+        self._tell(f"opening {name} …")
+
+    def _tell(self, sentence: str) -> None:
+        """Say a sentence where the pictures will be, or below those that are there."""
+        if self.opened is None:
+            self.browser.say(sentence)
+        else:
+            self.say(sentence)
 
     async def action_folder(self) -> None:
         if not self.query("#folder"):  # the first screen is painted without it
@@ -152,137 +190,85 @@ class DataScreen(ModeScreen):
     def action_leave(self) -> None:
         if self.has_class("-asking"):
             self._leave_input()
-        elif self.zoomed is not None:
+        elif self.has_class("-zoomed"):
             self.action_zoom()
 
     def _leave_input(self) -> None:
         self.remove_class("-asking")
         self.refresh_bindings()
-        self.query_one(SetList).focus()
+        self.browser.gallery.focus()
 
     def on_job_update(self, message: JobUpdate) -> None:
-        progress = message.snapshot
-        if message.name == "data" and isinstance(progress, OpenedSet):
-            self._show_set(progress)
-        elif message.name == "download" and isinstance(progress, Downloading):
-            self._say_progress(progress)
+        if message.name == "data" and isinstance(message.snapshot, OpenedSet):
+            self._show_set(message.snapshot)
+        elif message.name == "download" and isinstance(message.snapshot, Downloading):
+            self._say_progress(message.snapshot)
 
     def on_job_finished(self, message: JobFinished) -> None:
         if message.name == "data":
             if message.error:
-                self.say(message.error)
+                self._tell(message.error)
             elif isinstance(message.snapshot, OpenedSet):
                 self._show_set(message.snapshot)
+            if wanted := self.wanted:
+                self.wanted = ""
+                self._open(wanted, afresh=True)
         elif message.name == "download":
-            self.refresh_bindings()
-            self._list_sets()
-            name = self.download_name
-            if message.error:
-                self.say(message.error)
-            elif next(i.status for i in list_datasets(self.app.data_dir) if i.name == name) == "on disk":
-                self._open(name, afresh=True)
-            else:
-                self.say(f"the download of {name} was cancelled; no half file is left")
+            self._download_ended(message.error)
 
     def _show_set(self, opened: OpenedSet) -> None:
         if opened is self.opened:
             return
         self.opened = opened
+        self.remove_class("-none")
         if self.app.dataset != opened.name:
             self.app.choose_dataset(opened.name)
-        self.say(f"{opened.said}; the data set of all modes now")
+        self.say(opened.said)
         self._list_sets()
-        self.zoomed = None
-        self._choose_class(None)
-        self.refresh_bindings()
+        self.browser.show(opened, self.app.image)
 
-    # --- the page
+    # --- the pictures
 
     def action_next_class(self, step: int) -> None:
-        if self.opened is None:
-            return
-        order = [None, *range(len(self.opened.classes))]
-        self._choose_class(order[(order.index(self.label) + step) % len(order)])
+        self.browser.next_class(step)
 
-    def _choose_class(self, label: int | None) -> None:
-        assert self.opened is not None
-        self.label, self.first = label, 0
-        if self.zoomed is not None:
-            self.zoomed = 0
-        self._show_page()
-
-    @property
-    def chosen(self) -> "NDArray[np.intp]":
-        """Indices of the images of the class that is shown."""
-        assert self.opened is not None
-        return self.opened.of_class(self.label)
+    def action_move(self, dx: int, dy: int) -> None:
+        self.browser.gallery.point(self.browser.gallery.move(dx, dy))
 
     def action_page(self, step: int) -> None:
-        count = len(self.chosen) if self.opened else 0
-        if not count:
-            return
-        if self.zoomed is not None:
-            self.zoomed = (self.zoomed + step) % count if step else 0
-            size = self._page_size()
-            self.first = self.zoomed // size * size
-        else:
-            size = self._page_size()
-            pages = -(-count // size)
-            self.first = (self.first // size + step) % pages * size if step else 0
-        self._show_page()
+        self.browser.gallery.turn(step)
 
-    def action_last_page(self) -> None:
-        self.action_page(0)
-        self.action_page(-1)
+    def action_go(self, place: int) -> None:
+        if count := self.browser.gallery.count:
+            self.browser.gallery.point(place % count)
+
+    def action_examples(self) -> None:
+        self.browser.show_examples()
+
+    def on_browser_moved(self, event: Browser.Moved) -> None:
+        self.app.image = event.index
+
+    @on(Browser.Taken)
+    async def action_add_noise(self) -> None:
+        if self.browser.index is not None:
+            await self.app.switch_mode("noise")
+
+    # --- boxes
 
     def action_zoom(self) -> None:
-        if self.opened and len(self.chosen):
-            self.zoomed = self.first if self.zoomed is None else None
-            self._show_page()
+        if self.browser.index is not None:
+            self.toggle_class("-zoomed")
+            self.browser.fit()
             self.refresh_bindings()
+            self.call_after_refresh(self.browser.gallery.focus)  # which was hidden while the picture had its place
 
-    def action_look(self) -> None:
-        grid = self.query_one(PixelGrid)
-        grid.mode = {"auto": "half", "half": "quad", "quad": "auto"}[grid.mode]
-        self._show_page()
+    def action_more(self) -> None:
+        self.toggle_class("-more")
+        self.call_after_refresh(self.browser.gallery.focus)
 
-    def on_resize(self, _: events.Resize) -> None:
-        self.call_after_refresh(self._show_page)
-
-    def _page_size(self) -> int:
-        grid = self.query_one(PixelGrid)
-        assert self.opened is not None
-        half = grid.capacity(self.opened.side, 1024) if grid.mode == "half" else 0
-        if grid.mode != "half":
-            height, width = self.opened.side
-            half = ((grid.size.width + 1) // (width + 1)) * ((grid.size.height * 2 + 1) // (height + 1))
-        small = max(1, grid.size.width // TILE[0]) * max(1, grid.size.height // TILE[1])
-        return max(1, half if grid.mode == "half" or (grid.mode == "auto" and half >= MANY) else small)
-
-    def _show_page(self) -> None:
-        opened, grid = self.opened, self.query_one(PixelGrid)
-        if opened is None or not grid.size.height:
-            return
-        size = self._page_size()
-        self.first = self.first // size * size
-        page = self.chosen[self.first : self.first + size]
-        which = "all classes" if self.label is None else f"class {opened.classes[self.label]}"
-        if self.zoomed is not None:
-            index = int(self.chosen[self.zoomed])
-            grid.zoomed = 0
-            grid.show(opened.images[index : index + 1])
-            where = f"image {index:,}, {self._class_name(index)} · {self.zoomed + 1:,} of {len(self.chosen):,} of {which}"
-        else:
-            grid.zoomed = None
-            grid.show(opened.images[page])
-            where = f"{self.first + 1:,}–{self.first + len(page):,} of {len(self.chosen):,} · {which}"
-            where = where if len(page) else f"no images of {which}"
-        self.query_one("#page", Static).update(Text(printable(where), no_wrap=True, overflow="ellipsis"))
-        self.query_one(SetAbout).describe(opened, self.label, self.chosen)
-
-    def _class_name(self, index: int) -> str:
-        assert self.opened is not None
-        return self.opened.classes[int(self.opened.labels[index])]
+    @on(Room.Resized)
+    def tell_bindings(self) -> None:
+        self.refresh_bindings()  # whether there is more to show
 
     # --- download
 
@@ -303,18 +289,30 @@ class DataScreen(ModeScreen):
             return download(name, root)
 
         self.app.jobs.start("download", fetch, self, lambda p: Downloading(p.file, p.done, p.total))
-        self.say(f"downloading {name} …  x cancels")
+        self._tell(f"downloading {name} …  X cancels")
         self.refresh_bindings()
 
     def action_cancel(self) -> None:
         self.app.jobs.stop("download")
 
     def _say_progress(self, progress: Downloading) -> None:
-        width, share = 24, progress.done / progress.total if progress.total else 0.0
-        bar = "━" * round(share * width) + "─" * (width - round(share * width))
-        rate = progress.done / max(time.monotonic() - self.download_started, 0.1) / 1e6
+        share = progress.done / progress.total if progress.total else 0.0
+        rate = progress.done / max(time.monotonic() - self.download_started, 0.1)
+        left = f"  {duration((progress.total - progress.done) / rate)} left" if progress.total and rate else ""
         total = f" of {progress.total / 1e6:.1f}" if progress.total else ""
-        self.say(f"{progress.file}  {bar}  {progress.done / 1e6:.1f}{total} MB  {rate:.1f} MB/s  x cancels")
+        done = f"{progress.done / 1e6:.1f}{total} MB  {rate / 1e6:.1f} MB/s{left}"
+        self._tell(f"{progress.file}  {bar(share, 24)}  {done}  X cancels")
+
+    def _download_ended(self, error: str | None) -> None:
+        self.refresh_bindings()
+        self._list_sets()
+        name = self.download_name
+        if error:
+            self._tell(error)
+        elif next(i.status for i in list_datasets(self.app.data_dir) if i.name == name) == "on disk":
+            self._open(name, afresh=True)
+        else:
+            self._tell(f"the download of {name} was cancelled; no half file is left")
 
     def explain_values(self) -> dict[str, str]:
         """What the text of this mode may quote."""

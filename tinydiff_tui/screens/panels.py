@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any, ClassVar
 
+from rich.style import Style
+from rich.table import Column, Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
 from textual.dom import DOMNode
 from textual.screen import ModalScreen, Screen
 from textual.widgets import OptionList, Static
@@ -30,9 +33,16 @@ class Panel(Once, ModalScreen[str]):
     Panel { align: center middle; }
     Panel > Vertical { width: 90%; max-width: 110; height: auto; max-height: 92%; }
     Panel > Vertical { border: round $primary; padding: 0 1; background: $surface; }
+    Panel > Vertical { border-title-color: $primary; border-title-style: bold; border-subtitle-color: $axis; }
     Panel OptionList, Panel OptionList:focus { height: auto; max-height: 12; border: none; }
     Panel VerticalScroll { height: auto; max-height: 100%; }
     """
+
+    def frame(self, title: str, below: str = "escape closes") -> Vertical:
+        """What the panel stands in, titled."""
+        box = Vertical()
+        box.border_title, box.border_subtitle = Content(title), Content(below)
+        return box
 
     def action_close(self) -> None:
         self.dismiss("")
@@ -47,7 +57,7 @@ class Ask(Panel):
         self.answers = answers
 
     def compose(self) -> ComposeResult:
-        with Vertical():
+        with self.frame("Question", "enter answers · escape closes"):
             yield Static(Text("\n".join(map(printable, self.question.splitlines()))))
             yield OptionList(*(Option(text, id=key) for key, text in self.answers.items()))
 
@@ -65,13 +75,14 @@ class Help(Panel):
         self.lines = lines
 
     def compose(self) -> ComposeResult:
-        text = Text()
+        colour = Style(color=self.app.theme_variables["primary"], bold=True)
+        table = Table.grid(Column(width=12), Column(), padding=(0, 1))
         for heading, keys in self.lines:
-            text.append(f"{heading}\n", style="bold")
+            table.add_row(Text(heading, style="bold", no_wrap=True, overflow="fold"), "")
             for key, what in keys:
-                text.append(f"  {key:<11} ", style="bold green").append(f"{what}\n")
-        with Vertical(), VerticalScroll():
-            yield Static(text)
+                table.add_row(Text(f"  {key}", style=colour), Text(what))
+        with self.frame("Keys that work now"), VerticalScroll():
+            yield Static(table)
 
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()
@@ -87,7 +98,8 @@ def key_groups(screen: Screen[Any]) -> list[tuple[str, list[tuple[str, str]]]]:
         text = binding.tooltip or binding.description
         if active.node not in (screen.focused, screen, screen.app) or binding.action == "screen.copy_text":
             continue  # what scrolls around the focused widget is clutter
-        groups.setdefault(active.node, {}).setdefault(binding.action, ([], text))[0].append(screen.app.get_key_display(binding))
+        node = screen.app if binding.action.startswith("app.") else active.node
+        groups.setdefault(node, {}).setdefault(binding.action, ([], text))[0].append(screen.app.get_key_display(binding))
     order = [node for node in dict.fromkeys((screen, screen.focused, screen.app)) if node in groups]
     return [(_title(node), [(" ".join(keys), text) for keys, text in groups[node].values()]) for node in order]
 
@@ -120,10 +132,10 @@ class Explain(Panel):
     def compose(self) -> ComposeResult:
         from textual.widgets import Markdown  # a tenth of what the app would import before its first paint
 
-        with Vertical():
+        with self.frame("Explain", "enter opens the code · escape closes"):
             with VerticalScroll():
                 yield Markdown(self.text)
-            yield Static("Where it is computed (enter opens the code, escape closes):")
+            yield Static("Where it is computed:", classes="caption")
             yield OptionList(*(Option(f"{m}.py: {name}", id=f"{m}:{name}") for m, name in references(self.text)))
 
     def on_mount(self) -> None:
@@ -150,10 +162,8 @@ class Code(Panel):
 
         source = source_of(self.module, self.function)
         theme = "ansi_dark" if self.app.current_theme.dark else "ansi_light"
-        with Vertical():
-            yield Static(Text(f"{self.module}.py: {self.function} (escape closes)", style="bold"))
-            with VerticalScroll():
-                yield Static(Syntax(source, "python", theme=theme, word_wrap=True, background_color="default"))
+        with self.frame(f"{self.module}.py: {self.function}"), VerticalScroll():
+            yield Static(Syntax(source, "python", theme=theme, word_wrap=True, background_color="default"))
 
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()

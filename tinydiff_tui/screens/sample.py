@@ -1,37 +1,39 @@
 """Sample: pictures come out of noise as they are made; afterwards their way can be scrubbed, zoomed and saved."""
 
 import dataclasses
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from rich.text import Text
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Input, Select, Static
 
 from core.config import SampleConfig
 from core.errors import UserError
-from core.files import unused, user_path
-from core.names import OBJECTIVES, SAMPLERS, STARTS
+from core.files import unused
+from core.names import SAMPLERS
+from core.runs.embedded import embedded_model
 from core.runs.folder import run_folder_of
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
-from tinydiff_tui.screens.base import ModeScreen, listed
+from tinydiff_tui.screens.base import WIDE, listed
+from tinydiff_tui.screens.keys import key
+from tinydiff_tui.screens.models import ModelScreen
 from tinydiff_tui.screens.verdict import IMAGES, Verdict
-from tinydiff_tui.text import bar
+from tinydiff_tui.text import for_app, printable
+from tinydiff_tui.widgets.box import Box
 from tinydiff_tui.widgets.sample_form import SampleForm
+from tinydiff_tui.widgets.slider import Slider
 from tinydiff_tui.widgets.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from tinydiff_tui.jobs.sampling import Drawn, ModelFacts
+    from tinydiff_tui.jobs.sampling import Drawn
 
 
-STEP, ENDS, IMAGE = Binding.Group("Step"), Binding.Group("Ends"), Binding.Group("Image")
+STEP, ENDS, PICTURE, TOWARDS = (Binding.Group(name) for name in ("Step", "Ends", "Picture", "Row"))
 
 
-class SampleScreen(ModeScreen):
+class SampleScreen(ModelScreen):
     """The mode that draws images from a checkpoint."""
 
     MODE = "sample"
@@ -39,112 +41,79 @@ class SampleScreen(ModeScreen):
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("g", "generate", "Generate", tooltip="Draw images with these options"),
-        Binding("x", "cancel", "Stop", tooltip="Stop within one network evaluation; what is there stays"),
+        key("new", "new_seed", "The next seed: other images with the same options", label="New seed"),
+        key("stop", "cancel", "Stop within one network evaluation; what is there stays"),
         Binding("left", "move(-1)", "Back", tooltip="One frame back towards the noise", group=STEP),
         Binding("right", "move(1)", "Step", tooltip="One frame towards the image", group=STEP),
         Binding("home", "go(0)", "Noise", tooltip="To the first frame, pure noise", group=ENDS),
         Binding("end", "go(100000)", "Image", tooltip="To the last frame, the finished images", group=ENDS),
-        Binding("space", "replay", "Play", tooltip="Play the frames from noise to image, or stop"),
-        Binding("v", "kind", "x0", tooltip="Show x_t, or the image that the network predicts from it"),
-        Binding("z", "zoom", "Zoom", tooltip="Show one image as large as it fits, or all of them"),
-        Binding("up", "pick(-1)", "Image before", tooltip="Image before while one is zoomed", group=IMAGE),
-        Binding("down", "pick(1)", "Next image", tooltip="Next image while one is zoomed", group=IMAGE),
-        Binding("w", "save_png", "PNG", tooltip="Save what is shown as a PNG beside the checkpoint's run"),
-        Binding("G", "save_gif", "GIF", tooltip="Save all frames as a GIF beside the checkpoint's run"),
-        Binding("j", "judge", "Judge", tooltip="Have the data set's judge say in figures how good this model's images are"),
-        Binding("o", "options", "Options", tooltip="Show or hide the options; tab goes through them, escape leaves them"),
-        Binding("escape", "leave_field", "Leave field", tooltip="Leave the options, so that the keys of modes work"),
+        key("play", "replay", "Play the frames from noise to image, or stop"),
+        key("switch", "kind", "Show x_t, or the image that the network predicts from it"),
+        Binding("up", "pick(-1)", "Picture before", tooltip="Cursor to the picture before", group=PICTURE),
+        Binding("down", "pick(1)", "Picture", tooltip="Cursor to the next picture", group=PICTURE),
+        Binding("shift+up", "pick_row(-1)", "Above", key_display="⇧↑", tooltip="Cursor to the picture above", group=TOWARDS),
+        Binding("shift+down", "pick_row(1)", "Row", key_display="⇧↓", tooltip="Cursor to the picture below", group=TOWARDS),
+        key("zoom", "zoom", "Show the picture under the cursor as large as it fits, or all of them"),
+        key("save", "save_png", "Save what is shown as a PNG beside the checkpoint's run", label="PNG"),
+        key("save_motion", "save_gif", "Save all frames as a GIF beside the checkpoint's run"),
+        key("judge", "judge", "Have the data set's judge say in figures how good this model's images are"),
+        key("fields", "options", "Show or fold the options; tab goes through them, escape leaves them", label="Options"),
+        key("leave", "leave_field", "Leave the options, so that the keys of modes work"),
     ]
     DEFAULT_CSS = """
-    SampleScreen #formula { height: 2; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
-    SampleScreen #status { height: auto; max-height: 2; }
-    SampleScreen.-narrow.-drawing SampleForm, SampleScreen.-full SampleForm { display: none; }
+    SampleScreen #folded { display: none; height: 1; padding: 0 1; color: $axis; text-wrap: nowrap; text-overflow: ellipsis; }
+    SampleScreen #status { height: auto; max-height: 2; padding: 0 1; }
+    SampleScreen.-folded #folded { display: block; }
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.facts: ModelFacts | None = None
         self.drawn: Drawn | None = None
         self.drawn_from: Path | None = None
         """The checkpoint whose pictures are on the screen, or on their way."""
-        self.wanted: Path | None = None
-        self.suggested = 16
-        self._reading: Path | None = None
+        self.eager = False
+        """Whether pictures were asked for before there was a model to draw them."""
+        self.folded: bool | None = None
+        """Whether the options are a line; None until a key said so: then it is the room that decides."""
 
     def compose_mode(self) -> ComposeResult:
-        with Horizontal():
-            yield SampleForm()
-            with Vertical():
-                yield Static(id="formula", markup=False)
-                yield Trajectory()
+        yield Static(id="folded", markup=False)
+        with Trajectory():
+            yield Box(SampleForm(), title="Options", id="options")
         yield Static(id="status", markup=False)
 
     @property
     def trajectory(self) -> Trajectory:
         return self.query_one(Trajectory)
 
-    # --- checkpoints
-
     def on_mount(self) -> None:
-        if not self.app.engine_ready:
-            self.say("loading the engine …")
-
-    def engine_loaded(self) -> None:
-        self._find()
-
-    def on_screen_resume(self) -> None:
-        self._find()
+        self._fold()
 
     def on_screen_suspend(self) -> None:
         self.trajectory.stop()
 
-    def choose_checkpoint(self, path: Path) -> None:
-        """Take a checkpoint, from another mode or from a typed path."""
-        self.wanted = path
-        self._find()
-
-    def _find(self) -> None:
-        if not self.app.engine_ready or self.app.jobs.running("checkpoints"):
-            return
-        from tinydiff_tui.jobs.sampling import checkpoints
-
-        root = self.app.cwd
-        self.app.jobs.start("checkpoints", lambda: checkpoints(root), self, lambda found: found)
-
-    @on(Select.Changed, "#checkpoint")
-    def _chosen(self) -> None:
-        path = self.query_one(SampleForm).checkpoint
-        if path != self.drawn_from:
-            self._forget_pictures()
-        if path is None or (self.facts is not None and self.facts.path == path):
-            return
-        self.wanted = path
-        self._read(path)
-
-    def _forget_pictures(self) -> None:
+    def model_chosen(self, path: Path | None) -> None:
         """No picture of one checkpoint stays under the name of another, nor does one still come."""
+        if path == self.drawn_from:
+            return
         self.app.jobs.stop("sample")
         self.drawn = self.drawn_from = None
         self.trajectory.clear()
-        self.query_one("#formula", Static).update("")
+        self._show_state("")
 
-    def _read(self, path: Path) -> None:
-        if self.app.jobs.running("model"):
-            return  # its end looks whether another one is wanted by then
-        from tinydiff_tui.jobs.sampling import read_facts
+    def model_wanted(self, path: Path) -> None:
+        self.trajectory.box("pictures").say(f"reading {self.form.checkpoint_name} …")
 
-        self._reading = path
-        self.app.jobs.start("model", lambda: read_facts(path), self, lambda facts: facts)
-        self.say(f"reading {path} …")
+    def model_read(self, error: str) -> None:
+        self._show_state("")
+        if error:
+            self.trajectory.box("pictures").say(for_app(error))
+        elif self.eager:
+            self.call_after_refresh(self.action_generate)
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
-        if event.input.id == "path" and event.value.strip():
-            try:
-                self.choose_checkpoint(user_path(event.value.strip(), self.app.cwd))
-            except UserError as error:
-                self.say(str(error))
-        else:
+        if event.input.id != "path" or not event.value.strip():
             self.action_generate()
         self.set_focus(None)
 
@@ -157,53 +126,37 @@ class SampleScreen(ModeScreen):
 
     def on_job_finished(self, message: JobFinished) -> None:
         snapshot = message.snapshot
-        if message.name == "checkpoints":
-            self._found(message.error, cast("tuple[tuple[str, Path], ...]", snapshot or ()))
-        elif message.name == "model":
-            self._model_read(message.error, cast("ModelFacts | None", snapshot))
-        elif message.name == "save":
+        if message.name == "save":
             self.say(message.error or f"saved {snapshot}")
         elif message.name == "sample":
             self.refresh_bindings()
-            if self.drawn_from is None or (snapshot is not None and cast("Drawn", snapshot).path != self.drawn_from):
-                return  # another checkpoint was chosen meanwhile
-            if snapshot is not None:
-                self._take(cast("Drawn", snapshot))
-            if message.error:
-                self.say(message.error)
-            elif snapshot is not None and self.drawn is not None:
-                whole = self.drawn.done >= self.drawn.evaluations
-                end = f"{self.drawn.options.num_images} images in {self.drawn.evaluations} network evaluations"
-                self.say(end if whole else f"cancelled after {self.drawn.done} of {self.drawn.evaluations} evaluations")
-            else:
-                self.say("cancelled before the first evaluation")
+            self._drawing_ended(message.error, cast("Drawn | None", snapshot))
 
-    def _found(self, error: str | None, found: tuple[tuple[str, Path], ...]) -> None:
+    def _drawing_ended(self, error: str | None, drawn: "Drawn | None") -> None:
+        if self.drawn_from is None or (drawn is not None and drawn.path != self.drawn_from):
+            return  # another checkpoint was chosen meanwhile
+        if drawn is not None:
+            self._take(drawn)
         if error:
+            self._show_state("failed")
             self.say(error)
-        self.query_one(SampleForm).offer(found, self.wanted)
-        if not found and self.wanted is None:
-            self.say(f"no checkpoint below {self.app.cwd}: train one (3), or type a path (tab)")
-
-    def _model_read(self, error: str | None, facts: "ModelFacts | None") -> None:
-        if error or facts is None:
-            self.facts = None
-            self.say(error or "")
+            self.trajectory.box("pictures").say(for_app(error))
+        elif drawn is not None and drawn.done >= drawn.evaluations:
+            self._show_state("finished")
         else:
-            self.facts = facts
-            self.query_one(SampleForm).offer_classes(facts.classes, facts.labels)
-            kind = f"{facts.labels} classes" if facts.labels else "unconditional"
-            self.say(f"{facts.path.name}: {facts.dataset}, step {facts.step:,}, {kind}; g generates")
-            self._show_formula()
-        if self.wanted is not None and self._reading != self.wanted:
-            self._read(self.wanted)
+            self.say(f"stopped after {drawn.done} of {drawn.evaluations} evaluations" if drawn else "stopped before the first")
+            self._show_state("stopped")
 
     # --- drawing
 
     @on(Button.Pressed, "#generate")
     def action_generate(self) -> None:
-        if not self.app.engine_ready:
+        if self.unread:
+            self.eager = True
+            self.say("pictures are drawn as soon as the model is read")
             return
+        self.eager = False
+        self.settled = True
         if self.app.jobs.running("sample"):
             if self.drawn_from is None:
                 self.say("the drawing before is still being stopped; try again in a moment")
@@ -217,21 +170,25 @@ class SampleScreen(ModeScreen):
         self.trajectory.clear()
         self.set_focus(None)
         self.drawn, self.drawn_from = None, path
-        self.add_class("-drawing")
         drawing = Drawing(path, options, self.app.data_dir)
         self.app.jobs.start("sample", lambda: iter(drawing), self, drawing.snapshot)
-        self.say("reading the model …  x cancels")
+        self.say("")
+        self._show_state("running")
         self.refresh_bindings()
+
+    def action_new_seed(self) -> None:
+        if not self.app.jobs.running("sample"):
+            self.form.next_seed()
+            self.action_generate()
 
     def _options(self) -> tuple[Path, SampleConfig] | None:
         """The checkpoint and what the form asks of it; None when something is wrong, which is said."""
-        form = self.query_one(SampleForm)
-        path = form.checkpoint
+        path = self.form.checkpoint
         if path is None:
             self.say("choose a checkpoint first: tab, then enter; or train one (3)")
             return None
         try:
-            options = form.read()
+            options = self.form.read()
         except UserError as error:
             self.say(str(error))
             return None
@@ -240,8 +197,8 @@ class SampleScreen(ModeScreen):
         return path, options
 
     def action_judge(self) -> None:
-        options = self._options()
-        if options is not None and self.app.engine_ready:
+        options = self._options() if self.app.engine_ready else None
+        if options is not None:
             path, wanted = options
             self.app.push_screen(Verdict(path, dataclasses.replace(wanted, num_images=max(IMAGES, wanted.num_images))))
 
@@ -250,11 +207,7 @@ class SampleScreen(ModeScreen):
 
     def _take(self, drawn: "Drawn") -> None:
         self.drawn = drawn
-        self.trajectory.show(drawn.frames, drawn.newest)
-        left = "" if math.isnan(drawn.seconds_left) else f", {drawn.seconds_left:.0f} s left"
-        done = bar(drawn.done / max(drawn.evaluations, 1), 20)
-        self.say(f"{done} {drawn.done}/{drawn.evaluations} evaluations{left}  x cancels")
-        self._show_formula()
+        self.trajectory.show(drawn, self.facts.classes if self.facts is not None and self.facts.path == drawn.path else ())
 
     # --- looking
 
@@ -273,77 +226,95 @@ class SampleScreen(ModeScreen):
 
     def action_zoom(self) -> None:
         self.trajectory.zoom()
-        self.refresh_bindings()
 
     def action_pick(self, step: int) -> None:
-        self.trajectory.pick(step)
+        self.trajectory.pick(self.trajectory.cursor + step)
+
+    def action_pick_row(self, step: int) -> None:
+        self.trajectory.point(0, step)
 
     def action_options(self) -> None:
-        self.set_class(self.query_one(SampleForm).display, "-full")
-        self.remove_class("-drawing")
-        self.set_focus(None)
+        self.folded = not self.has_class("-folded")
+        self._fold()
 
     def action_leave_field(self) -> None:
         self.set_focus(None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Stop, Image and Leave field are there only when there is something to stop, to pick or to leave."""
+        """Stop and Leave are there only when there is something to stop or to leave."""
         if not self.is_mounted:
             return True
-        works = {
-            "cancel": self.app.jobs.running("sample"),
-            "pick": self.trajectory.grid.zoomed is not None,
-            "leave_field": self.focused is not None,
-        }
+        works = {"cancel": self.app.jobs.running("sample"), "leave_field": self.focused is not None}
         return works.get(action, True)
 
+    def on_click(self, event: events.Click) -> None:
+        if event.widget is self.query_one("#folded"):
+            self.action_options()
+
     def on_resize(self, event: events.Resize) -> None:
-        count = 16 if event.size.width < 100 else 36 if event.size.width < 160 else 64
-        self.query_one(SampleForm).suggest_images(count, self.suggested)
-        self.suggested = count
-        self.call_after_refresh(self.trajectory.redraw)
+        self.form.suggest_images(20 if event.size.width >= WIDE else 10)
+        self._fold()
 
-    def _columns(self) -> int:
-        """Of the grid: one a class where they are drawn in turn, else 0 for a square."""
-        if self.facts is None or self.drawn is None or self.drawn.options.label >= 0:
-            return 0
-        in_turn = self.drawn.options.start in ("noise", "interpolate")
-        return self.facts.labels if in_turn and self.facts.labels <= self.drawn.options.num_images else 0
+    def _fold(self) -> None:
+        """Have the options stand as a box or as a line."""
+        folded = self.size.width < 110 if self.folded is None else self.folded
+        self.set_class(folded, "-folded")
+        self.trajectory.fold(folded)
+        if folded and self.focused is not None:
+            self.set_focus(None)
 
-    def _show_formula(self) -> None:
-        if self.facts is None:
-            return
-        options = self.drawn.options if self.drawn is not None else None
-        sampler = options.sampler if options is not None and options.sampler else self.facts.sampler
-        line = f"{self.facts.objective} on the {self.facts.schedule} schedule: {OBJECTIVES[self.facts.objective].formula}"
-        steps = f", {options.steps} evaluations" if options is not None and options.steps else ""
-        start = (
-            STARTS[options.start].formula.format(strength=options.strength, region=options.region) if options is not None else ""
-        )
-        text = Text(
-            f"{line}\n{sampler}{steps}: {SAMPLERS[sampler].formula}{start and '; ' + start}", no_wrap=True, overflow="ellipsis"
-        )
-        self.query_one("#formula", Static).update(text)
+    # --- saying
+
+    @on(Input.Changed)
+    @on(Select.Changed)
+    @on(Slider.Clicked)
+    def _show_folded(self) -> None:
+        """Bring the line that stands for the options up to date."""
+        try:
+            said = self.form.summary()
+        except UserError as error:
+            said = str(error)
+        self.query_one("#folded", Static).update(f"a options · {printable(said)}")
+        if self.drawn is None and self.facts is not None and not self.app.jobs.running("sample"):
+            self.trajectory.box("pictures").say(f"g draws {said}")
+
+    def _show_state(self, state: str) -> None:
+        """Title and badge of the box of pictures."""
+        name, facts = self.form.checkpoint_name, self.facts
+        about = f" · {facts.config.model} on {facts.config.dataset}, step {facts.step:,}" if facts is not None else ""
+        self.trajectory.tell(f"{name or 'Sample'}{about}", state)
+        self._show_folded()
 
     # --- saving
 
+    def _file(self, ending: str) -> Path | None:
+        """A new file beside the run, for the model that comes with the program in the working folder; None when there is nothing
+        to write, or something is still being written."""
+        if self.drawn is None or self.drawn_from is None or self.app.jobs.running("save"):
+            return None
+        embedded = self.drawn_from == embedded_model()
+        return unused(self.app.cwd if embedded else run_folder_of(self.drawn_from), "sampled", ending)
+
+    def _columns(self) -> int:
+        """Of a saved sheet: one a class where they are drawn in turn, else 0 for a square."""
+        return len(self.trajectory.in_turn) if self.trajectory.grid.zoomed is None else 1
+
     def action_save_png(self) -> None:
-        pictures = self.trajectory.pictures
-        if pictures is None or self.facts is None or self.app.jobs.running("save"):
+        pictures, path = self.trajectory.pictures, self._file(".png")
+        if pictures is None or path is None:
             return
         from tinydiff_tui.jobs.sampling import save_picture
 
-        path = unused(run_folder_of(self.facts.path), "sampled", ".png")
-        columns = self._columns() if len(pictures) > 1 else 1
+        columns = self._columns()
         self.app.jobs.start("save", lambda: save_picture(path, pictures, columns), self, lambda saved: saved)
 
     def action_save_gif(self) -> None:
-        if self.drawn is None or self.facts is None or self.app.jobs.running("save"):
+        path = self._file(".gif")
+        if self.drawn is None or path is None:
             return
         from tinydiff_tui.jobs.sampling import save_animation
 
-        frames, kind, columns = self.drawn.frames, self.trajectory.kind, self._columns()
-        path = unused(run_folder_of(self.facts.path), "sampled", ".gif")
+        frames, kind, columns = self.drawn.frames, self.trajectory.kind, len(self.trajectory.in_turn)
         self.app.jobs.start("save", lambda: save_animation(path, frames, kind, columns), self, lambda saved: saved)
         self.say(f"writing {path} …")
 
@@ -351,7 +322,7 @@ class SampleScreen(ModeScreen):
         """The numbers of the drawing on the screen."""
         values = {"objective": "…", "schedule": "…", "sampler": "…", "steps": "…", "t": "…", "samplers": listed(SAMPLERS)}
         if self.facts is not None:
-            values |= {"objective": self.facts.objective, "schedule": self.facts.schedule}
+            values |= {"objective": self.facts.config.objective, "schedule": self.facts.config.schedule}
         view = self.trajectory.view
         if self.drawn is not None and view is not None:
             options = self.drawn.options

@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Container
 
 from core.config import SampleConfig, TrainConfig
 from core.errors import UserError
@@ -18,20 +19,23 @@ from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 from tinydiff_tui.jobs.starting import changes, check_data, placed, resumed, train_flags
 from tinydiff_tui.jobs.training import Training, TrainView
 from tinydiff_tui.screens.base import ModeScreen, listed
+from tinydiff_tui.screens.keys import key
 from tinydiff_tui.screens.panels import Ask
 from tinydiff_tui.screens.verdict import IMAGES, Verdict
-from tinydiff_tui.text import number, printable
-from tinydiff_tui.widgets.dashboard import Dashboard
-from tinydiff_tui.widgets.loss_chart import LossChart
+from tinydiff_tui.text import duration, number, printable
+from tinydiff_tui.widgets.dashboard import UNITS, Dashboard, Standing
+from tinydiff_tui.widgets.plan_box import PlanBox
 from tinydiff_tui.widgets.train_form import TrainForm, free_output_dir
 
-ON_FORM = frozenset(("start", "detach", "advanced"))
-ON_BOARD = frozenset(("log_scale", "judge"))
-WHILE_RUNNING = frozenset(("checkpoint", "sample", "stop", "scale_lr"))
-AFTER = frozenset(("new_run", "open_in_sample"))
+ON_FORM = frozenset(("start", "detach", "fields", "preset('1 minute')", "preset('10 minutes')", "preset('20 epochs')"))
+ON_BOARD = frozenset(("log_scale", "unit", "grid"))
+WHILE_RUNNING = frozenset(("checkpoint", "sample", "stop", "scale_lr", "judge_now"))
+AFTER = frozenset(("new_run", "open_in_sample", "judge"))
 LR_STEP = 1.25
 PACE = 0.5  # a picture of the dashboard takes 25 ms of one core from a training that wants all of them
 LR = Binding.Group("lr")
+PAGES = Binding.Group("Boxes")
+LENGTHS = Binding.Group("Lengths")
 
 
 class TrainScreen(ModeScreen):
@@ -42,25 +46,38 @@ class TrainScreen(ModeScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "start", "Start", tooltip="Start training with the values of the form"),
         Binding("B", "detach", "Start detached", tooltip="Start in a process of its own, which outlives this terminal"),
-        Binding("a", "advanced", "All fields", tooltip="Unfold or fold the fields that are rarely changed"),
-        Binding("escape", "leave_field", "Leave field", tooltip="Leave the field, so that the keys of modes work"),
+        Binding("f1", "preset('1 minute')", "1 minute", tooltip="Train for a minute", group=LENGTHS),
+        Binding("f2", "preset('10 minutes')", "10 minutes", tooltip="Train for ten minutes", group=LENGTHS),
+        Binding("f3", "preset('20 epochs')", "20 epochs", tooltip="Train for twenty epochs", group=LENGTHS),
+        key("fields", "fields", "Unfold all groups of fields, or fold those that are rarely changed"),
+        key("leave", "leave_field", "Leave the field, so that the keys of modes work"),
         Binding("b", "back", "Dashboard", tooltip="Back to the dashboard of the last run"),
-        Binding("space", "pause", "Pause", tooltip="Rest after this step"),
-        Binding("space", "go_on", "Go on", tooltip="Go on with the training that is paused"),
-        Binding("c", "checkpoint", "Checkpoint", tooltip="Write the resume point after this step"),
-        Binding("s", "sample", "Sample", tooltip="Draw samples of the averaged weights after this step"),
-        Binding("x", "stop", "Stop+save", tooltip="Stop after this step and save"),
+        key("pause", "pause", "Rest after this step"),
+        key("go_on", "go_on", "Go on with the training that is paused"),
+        key("checkpoint", "checkpoint", "Write the resume point after this step"),
+        key("sample", "sample", "Draw samples of the averaged weights after this step, and keep them"),
+        key("judge", "judge_now", "Have the data set's judge say after this step how far samples are from real images"),
+        key("stop", "stop", "Stop after this step and save"),
         Binding("plus,equals_sign", "scale_lr(1)", "lr+", key_display="+", tooltip="Raise the learning rate by 25 %", group=LR),
         Binding("minus", "scale_lr(-1)", "lr-", key_display="-", tooltip="Lower the learning rate by 20 %", group=LR),
-        Binding("l", "log_scale", "Log", tooltip="Logarithmic or linear scale of the chart"),
-        Binding("j", "judge", "Judge", tooltip="Have the data set's judge say in figures how good the newest checkpoint is"),
-        Binding("n", "new_run", "New run", tooltip="Back to the form"),
-        Binding("o", "open_in_sample", "Open in Sample", tooltip="Draw images from this run"),
+        key("log", "log_scale", "Logarithmic or linear scale of the charts"),
+        Binding("u", "unit", "x axis", tooltip="Charts over steps, images or time"),
+        key("switch", "grid", "The same noises over time, or the samples that were drawn to be kept", label="Grid"),
+        key("before", "turn(-1)", "The boxes of the dashboard before; there is no room for all", group=PAGES),
+        key("next", "turn(1)", "The next boxes of the dashboard; there is no room for all", group=PAGES),
+        key("judge", "judge", "Have the data set's judge say in figures how good the newest checkpoint is"),
+        key("new", "new_run", "Back to the form", label="New run"),
+        key("open", "open_in_sample", "Draw images from this run"),
     ]
     DEFAULT_CSS = """
     TrainScreen Dashboard { display: none; }
-    TrainScreen.-running TrainForm { display: none; }
+    TrainScreen.-running #form { display: none; }
     TrainScreen.-running Dashboard { display: block; }
+    TrainScreen #form { height: 1fr; layout: horizontal; }
+    TrainScreen TrainForm { width: 5fr; }
+    TrainScreen PlanBox { width: 3fr; }
+    TrainScreen.-narrow #form { layout: vertical; }
+    TrainScreen.-narrow TrainForm, TrainScreen.-narrow PlanBox { width: 1fr; }
     """
 
     def __init__(self) -> None:
@@ -69,10 +86,12 @@ class TrainScreen(ModeScreen):
         self.view: TrainView | None = None
         self.config = TrainConfig.of()
         self.outcome = ""
-        self._paused_keys = False
+        self._keys_of = ""
 
     def compose_mode(self) -> ComposeResult:
-        yield TrainForm()
+        with Container(id="form"):
+            yield TrainForm()
+            yield PlanBox(self.app.jobs)
         yield Dashboard()
 
     # --- the form
@@ -86,13 +105,33 @@ class TrainScreen(ModeScreen):
     def engine_loaded(self) -> None:
         self.query_one(TrainForm).changed()
 
+    @on(TrainForm.Changed)
+    def plan_soon(self) -> None:
+        """Make the plan anew when the form rests."""
+        if self.app.engine_ready and not self.has_class("-running"):
+            self.query_one(PlanBox).consider(self._asked_for)
+
+    def _asked_for(self) -> TrainConfig:
+        """What the form asks for, in the app's folders. Raises UserError."""
+        return placed(self.query_one(TrainForm).read(), self.app.cwd, self.app.data_dir)
+
+    @on(PlanBox.Measured)
+    def measured(self, message: PlanBox.Measured) -> None:
+        """Say in the form what is chosen by measuring."""
+        plan = message.plan
+        chosen = {"device": plan.device, "precision": plan.precision, "threads": str(plan.threads)}
+        self.query_one(TrainForm).resolve({name: f"auto, {value}" for name, value in chosen.items()})
+
     def dataset_chosen(self, name: str) -> None:
         """The data set was chosen in another mode."""
         self.query_one(TrainForm).row("dataset").write(name)
 
-    def action_advanced(self) -> None:
+    def action_fields(self) -> None:
         form = self.query_one(TrainForm)
-        form.show_advanced(not form.has_class("-advanced"))
+        form.show_all(not form.shows_all)
+
+    def action_preset(self, name: str) -> None:
+        self.query_one(TrainForm).take_preset(name)
 
     def action_leave_field(self) -> None:
         self.set_focus(None)
@@ -112,7 +151,7 @@ class TrainScreen(ModeScreen):
         try:
             if not self.app.engine_ready:
                 raise UserError(self.app.engine_error or "the engine is still loading; try again in a moment")
-            config = placed(form.read(), self.app.cwd, self.app.data_dir)
+            config = self._asked_for()
             check_data(config)
         except UserError as error:
             form.say(str(error))
@@ -138,14 +177,16 @@ class TrainScreen(ModeScreen):
 
     def begin(self, config: TrainConfig, *, resume: bool = False, overwrite: bool = False) -> None:
         """Start the one training job."""
+        self.query_one(PlanBox).rest()
         training = Training(config, resume=resume, overwrite=overwrite)
         if self.app.jobs.start("train", lambda: iter(training), self, training.snapshot, training.rests, PACE) is None:
-            self.notify("a training runs already; stop it first (x)", severity="warning")
+            self.notify("a training runs already; stop it first (X)", severity="warning")
             return
         self.training, self.config, self.view, self.outcome = training, config, None, ""
         self.app.remember_run(Path(config.output_dir))
         self.query_one(TrainForm).say("")
         self.query_one(Dashboard).clear(printable(f"preparing {config.model} on {config.dataset} …"))
+        self.app.tell_training("running", "preparing")
         self.add_class("-running")
         self.set_focus(None)
         self.refresh_bindings()
@@ -173,7 +214,7 @@ class TrainScreen(ModeScreen):
     def resume_run(self, folder: Path) -> None:
         """Continue the run in a folder; a finished one goes to the form, where its epochs can be raised."""
         if self.app.jobs.running("train"):
-            self.notify("a training runs already; stop it first (x)", severity="warning")
+            self.notify("a training runs already; stop it first (X)", severity="warning")
             return
         try:
             run = read_run(folder)
@@ -194,9 +235,13 @@ class TrainScreen(ModeScreen):
 
     def on_job_update(self, message: JobUpdate) -> None:
         if message.name == "train" and isinstance(message.snapshot, TrainView):
+            asked_before = self.view is not None and self.view.question
             self.view = message.snapshot
+            self._tell_all()
             if self.is_current:
                 self._show()
+            if self.view.question and not asked_before:
+                self._ask_person(self.view.question)
 
     async def on_job_finished(self, message: JobFinished) -> None:
         if message.name == "detach":
@@ -207,6 +252,17 @@ class TrainScreen(ModeScreen):
         elif message.name == "train":
             self._ended(message)
 
+    def _ask_person(self, question: str) -> None:
+        """What the run waits for."""
+        answers = {"yes": "Train the judge now; the training waits meanwhile", "": "Not now: go on training"}
+        self.app.push_screen(Ask(question, answers), self._person_answered)
+
+    def _person_answered(self, answer: str | None) -> None:
+        job = self.app.jobs.get("train")
+        if self.training is not None and job is not None:
+            self.training.answer(yes=answer == "yes")
+            job.wake()
+
     def _ended(self, message: JobFinished) -> None:
         if isinstance(message.snapshot, TrainView):
             self.view = message.snapshot
@@ -214,36 +270,54 @@ class TrainScreen(ModeScreen):
         if message.error and self.view is None:
             self.remove_class("-running")
             form.say(message.error)
+            self.plan_soon()
         else:
             done = self.training is not None and self.training.finished is not None
             self.outcome = "failed" if message.error else "finished" if done else "stopped"
-            self._show(whole=True)
             board.fail(message.error or "")
+            self._show(whole=True)
+        self.app.tell_training("", "")
         if not self.is_current:
             self.notify(message.error or f"the training {self.outcome}", severity="error" if message.error else "information")
         self.query_one(TrainForm).row("output_dir").write(free_output_dir(self.app.cwd))
         self.refresh_bindings()
 
     def on_screen_resume(self) -> None:
+        super().on_screen_resume()
         self._show(whole=True)
 
     def _show(self, *, whole: bool = False) -> None:
         if self.view is None:
             return
-        board = self.query_one(Dashboard)
-        board.show(self.view, whole=whole)
-        board.say(printable(f"{self._phase()} · {self.view.title}"))
-        if self.paused != self._paused_keys:  # by a key or by a request
-            self._paused_keys = self.paused
+        self.query_one(Dashboard).show(self.view, self._standing(), whole=whole)
+        if self.state != self._keys_of:  # by a key or by a request
+            self._keys_of = self.state
             self.refresh_bindings()
 
-    def _phase(self) -> str:
+    @property
+    def state(self) -> str:
+        """One of the states of a badge."""
+        if self.outcome:
+            return self.outcome
+        return "paused" if self.paused else "running"
+
+    def _standing(self) -> Standing:
+        """Where the run stands, and in words what it is at when it is at no step."""
         job = self.app.jobs.get("train")
         if self.outcome or job is None:
-            return self.outcome or "ended"
+            return Standing(self.state, self.outcome)
         if job.stopping:
-            return "stopping"
-        return "paused" if self.paused else self.view.phase if self.view else "preparing"
+            return Standing(self.state, "stopping")
+        phase = self.view.phase if self.view is not None else "preparing"
+        return Standing(self.state, "paused" if self.paused else "" if phase == "training" else phase)
+
+    def _tell_all(self) -> None:
+        """Every mode shows how far the run is."""
+        if self.view is not None and not self.outcome:
+            share = self.view.step / max(1, self.view.total_steps)
+            told = (self.state, f"{share:.0%} · {duration(self.view.eta_seconds)} left")
+            if told != self.app.training:
+                self.app.tell_training(*told)
 
     @property
     def paused(self) -> bool:
@@ -259,12 +333,14 @@ class TrainScreen(ModeScreen):
         works = dict.fromkeys(ON_FORM, not board) | dict.fromkeys(ON_BOARD, board)
         works |= dict.fromkeys(WHILE_RUNNING, board and running) | dict.fromkeys(AFTER, board and not running)
         works |= {"pause": board and running and not self.paused, "go_on": board and running and self.paused}
+        works |= {"turn": board and self.query_one(Dashboard).paged}
         works |= {"leave_field": self.focused is not None, "back": not board and self.view is not None}
-        return works.get(action, True)
+        return works.get(action if action != "preset" else f"preset('{parameters[0]}')", True)
 
     def action_pause(self) -> None:
         if self.training is not None and self.training.trainer is not None:
             self.training.trainer.pause()
+            self._tell_all()
             self._show()
 
     def action_go_on(self) -> None:
@@ -272,6 +348,7 @@ class TrainScreen(ModeScreen):
         if self.training is not None and self.training.trainer is not None and job is not None:
             self.training.trainer.resume()
             job.wake()
+            self._tell_all()
             self._show()
 
     def action_checkpoint(self) -> None:
@@ -279,6 +356,7 @@ class TrainScreen(ModeScreen):
 
     def action_sample(self) -> None:
         self._ask("samples are drawn after this step", "sample_now")
+        self.query_one(Dashboard).show_grid(True)
 
     def action_scale_lr(self, direction: int) -> None:
         factor = LR_STEP if direction > 0 else 1 / LR_STEP
@@ -297,11 +375,28 @@ class TrainScreen(ModeScreen):
         self._show()
 
     def action_log_scale(self) -> None:
-        self.query_one(LossChart).toggle_log()
+        board = self.query_one(Dashboard)
+        board.log_scale = not board.log_scale
+
+    def action_unit(self) -> None:
+        board = self.query_one(Dashboard)
+        board.unit = UNITS[(UNITS.index(board.unit) + 1) % len(UNITS)]
+
+    def action_grid(self) -> None:
+        self.query_one(Dashboard).toggle_grid()
+
+    def action_turn(self, step: int) -> None:
+        self.query_one(Dashboard).turn(step)
+
+    def action_judge_now(self) -> None:
+        if self.training is not None and self.training.quality is not None:
+            self.training.quality.ask()
+            self.notify("the judge is asked after this step", timeout=2)
 
     def action_new_run(self) -> None:
         self.remove_class("-running")
         self.query_one("#start").focus()
+        self.plan_soon()
         self.refresh_bindings()
 
     def action_back(self) -> None:
@@ -339,5 +434,7 @@ class TrainScreen(ModeScreen):
             "networks": listed(NETWORKS),
         }
         if self.view is not None:
-            values |= {"step": f"{self.view.step:,}", "loss": number(self.view.loss), "lr": f"{self.view.lr:.2e}"}
+            view = self.view
+            values |= {"step": f"{view.step:,}", "loss": number(view.loss), "lr": f"{view.lr:.2e}"}
+            values["floor"] = number(view.floor, ".2f")
         return values

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.color import ColorSystem
 
-from tinydiff_tui.terminal.cells import NONE, NUMBERED, Cells, Colours, colour_of
+from tinydiff_tui.terminal.cells import MORE, NONE, NUMBERED, Cells, Colours, colour_of, numbered, text_of
 from tinydiff_tui.terminal.deferred import np
 
 if TYPE_CHECKING:
@@ -20,18 +20,19 @@ if TYPE_CHECKING:
 _SHORT = {0x0A0A0A * k + 0x080808: 232 + k for k in range(24)} | {0xFFFFFF: 231}
 _WIDEST_GAP = 999
 # Where the parts of a cell's record are; bytes that a cell does not need are 0.
-_MOVE, _OPEN, _FRONT, _AND, _BACK, _CLOSE, _CHAR, _RECORD = 0, 10, 12, 28, 29, 45, 46, 50
+_MOVE, _OPEN, _FRONT, _AND, _BACK, _CLOSE, _CHAR = 0, 10, 12, 28, 29, 45, 46
 
 
-def paint(cells: Cells, changed: NDArray[np.bool_], origin: tuple[int, int], truecolor: bool) -> str:
+def paint(cells: Cells, changed: NDArray[np.bool_], origin: tuple[int, int], truecolor: bool, *, greys: bool = False) -> str:
     """The sequence that draws the `changed` cells (rows, columns); cell (0, 0) is at `origin` (column, row) of the screen.
+    With `greys`, greys go by number.
 
     Leaves the cursor as it was, and no style.
     """
     rows, columns = np.nonzero(changed)
     if not len(rows):
         return ""
-    record = _records(cells.chars[changed], cells.fg[changed], cells.bg[changed], truecolor)
+    record = _records(cells.chars[changed], cells.fg[changed], cells.bg[changed], truecolor, greys)
     gaps = np.clip(np.diff(columns, prepend=-1) - 1, 0, _WIDEST_GAP)
     record[:, _MOVE:_OPEN] = _forward()[gaps]
     starts = np.flatnonzero(np.diff(rows, prepend=-1))
@@ -40,24 +41,27 @@ def paint(cells: Cells, changed: NDArray[np.bool_], origin: tuple[int, int], tru
     return f"\x1b7\x1b[m{_text(record)}\x1b[m\x1b8"
 
 
-def row_text(cells: Cells, row: int, start: int, end: int, truecolor: bool) -> str:
+def row_text(cells: Cells, row: int, start: int, end: int, truecolor: bool, *, greys: bool = False) -> str:
     """Columns start to end of a row, for a cursor that is there already; needs no style and leaves none."""
     part = slice(start, end)
-    return _text(_records(cells.chars[row, part], cells.fg[row, part], cells.bg[row, part], truecolor)) + "\x1b[m"
+    return _text(_records(cells.chars[row, part], cells.fg[row, part], cells.bg[row, part], truecolor, greys)) + "\x1b[m"
 
 
-def _records(chars: NDArray[np.uint32], fg: Colours, bg: Colours, truecolor: bool) -> Bytes:
+def _records(chars: NDArray[np.uint32], fg: Colours, bg: Colours, truecolor: bool, greys: bool) -> Bytes:
     """A row of bytes for each of the cells (N,), which follow each other, without moves."""
+    if greys:
+        chars, fg, bg = numbered(Cells(chars, fg, bg))
     fg = _carried(fg, chars)
     new_fg, new_bg = np.diff(fg, prepend=np.int32(NONE)) != 0, np.diff(bg, prepend=np.int32(NONE)) != 0
-    record = np.zeros((len(chars), _RECORD), dtype=np.uint8)
+    text = _utf8(chars)
+    record = np.zeros((len(chars), _CHAR + text.shape[1]), dtype=np.uint8)
     any_new = new_fg | new_bg
     record[any_new, _OPEN:_FRONT] = (0x1B, ord("["))
     record[:, _FRONT:_AND] = _codes(fg, True, truecolor) * new_fg[:, None]
     record[:, _AND] = (new_fg & new_bg) * ord(";")
     record[:, _BACK:_CLOSE] = _codes(bg, False, truecolor) * new_bg[:, None]
     record[:, _CLOSE] = any_new * ord("m")
-    record[:, _CHAR:] = _utf8(chars)
+    record[:, _CHAR:] = text
     return record
 
 
@@ -75,12 +79,19 @@ def _carried(fg: Colours, chars: NDArray[np.uint32]) -> Colours:
 
 
 def _utf8(chars: NDArray[np.uint32]) -> Bytes:
-    """Code points below 0x80 and from 0x800 on as UTF-8, (N, 4)."""
+    """What each cell writes, as UTF-8, (N, 4), or (N, 16) where some are more than a character."""
     end, third, second = 0x80 | chars & 0x3F, 0x80 | chars >> 6 & 0x3F, 0x80 | chars >> 12 & 0x3F
-    nothing = np.zeros_like(chars)
-    one, three = np.stack([chars, nothing, nothing, nothing], axis=1), np.stack([0xE0 | chars >> 12, third, end, nothing], axis=1)
-    four = np.stack([0xF0 | chars >> 18, second, third, end], axis=1)
-    return np.where(chars[:, None] < 0x80, one, np.where(chars[:, None] < 0x10000, three, four)).astype(np.uint8)
+    out = np.zeros((len(chars), 16 if (chars >= MORE).any() else 4), dtype=np.uint8)
+    ascii_, long = chars < 0x80, chars >= 0x10000  # all others but a few have three bytes
+    out[:, 0] = np.where(ascii_, chars, np.where(long, 0xF0 | chars >> 18 & 7, 0xE0 | chars >> 12 & 0xF))
+    out[:, 1] = np.where(ascii_, 0, np.where(long, second, third))
+    out[:, 2] = np.where(ascii_, 0, np.where(long, third, end))
+    out[:, 3] = np.where(long, end, 0)
+    for k in np.flatnonzero(((chars >= 0x80) & (chars < 0x800)) | (chars >= MORE)).tolist():
+        written = text_of(int(chars[k])).encode()
+        out[k, : len(written)] = np.frombuffer(written, dtype=np.uint8)
+        out[k, len(written) :] = 0
+    return out
 
 
 def _codes(colours: Colours, front: bool, truecolor: bool) -> Bytes:

@@ -1,29 +1,19 @@
 """What stands on the screen, cell by cell, so that only what differs is painted."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from tinydiff_tui.terminal.cells import NONE, Cells, Pixels
+from tinydiff_tui.terminal.cells import LOWER, NONE, UPPER, Cells, Colours, numbers
 from tinydiff_tui.terminal.deferred import np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Mask = NDArray[np.bool_]
+    Differences = NDArray[np.uint8]
 else:
-    Mask = object
+    Mask = Differences = object
 
-
-class Picture(NamedTuple):
-    """A picture and its cells: `canvas` has two pixels a cell above each other, and one or two side by side."""
-
-    canvas: Pixels
-    cells: Cells
-
-    def across(self, mask: Mask) -> Mask:
-        """A mask of cells as one of the canvas' pixels."""
-        width = self.canvas.shape[1] // mask.shape[1]
-        across: Mask = mask.repeat(2, axis=0).repeat(width, axis=1)
-        return across
+ALL = 255  # the difference of two cells that cannot be compared pixel by pixel
 
 
 class ScreenBuffer:
@@ -36,37 +26,84 @@ class ScreenBuffer:
             np.full((rows, columns), background, dtype=np.int32),
         )
         self.known = np.zeros((rows, columns), dtype=np.bool_)
-        self._canvas: Pixels = np.zeros((0, 0, 0), dtype=np.uint8)
+        self.rough = np.zeros((rows, columns), dtype=np.bool_)
+        """Whose greys were painted by number, and so only about as they are."""
 
-    def differing(self, wanted: Picture) -> Mask:
-        """The cells that are not exactly those wanted."""
-        shown, cells = self.cells, wanted.cells
-        changed: Mask = ~self.known | (shown.chars != cells.chars) | (shown.fg != cells.fg) | (shown.bg != cells.bg)
-        return changed
+    def differing(self, wanted: Cells, *, greys: bool = False) -> Mask:
+        """The cells that are not exactly those wanted; with `greys`, those whose greys have other numbers."""
+        shown = self.cells
+        if greys:
+            return _whole_letters(~self.known | _Pixels(shown, wanted).renumbered(), wanted)
+        changed = ~self.known | self.rough | (shown.chars != wanted.chars) | (shown.fg != wanted.fg) | (shown.bg != wanted.bg)
+        return _whole_letters(changed, wanted)
 
-    def moved(self, wanted: Picture, tolerance: int, most: int) -> Mask:
-        """The cells of which a pixel is off by more than `tolerance`; of more than about `most`, the worst of them."""
-        if self._canvas.shape != wanted.canvas.shape:
-            return self.differing(wanted)
-        now, before = wanted.canvas, self._canvas
-        off = np.where(now > before, now - before, before - now).max(axis=2)
-        rows, columns = self.known.shape
-        off = np.maximum(off[0::2], off[1::2])
-        if off.shape[1] != columns:
-            off = np.maximum(off[:, 0::2], off[:, 1::2])
-        if most < rows * columns:
-            tolerance = max(tolerance, int(np.partition(off, rows * columns - most, axis=None)[rows * columns - most]))
-        changed: Mask = ~self.known | ((off > tolerance) & self.differing(wanted))
-        return changed
+    def moved(self, wanted: Cells, tolerance: int, most: int, *, greys: bool = False) -> Mask:
+        """The cells of which a pixel is off by more than `tolerance`; of more than about `most`, the worst of them. With `greys`,
+        those whose greys have other numbers."""
+        pixels = _Pixels(self.cells, wanted)
+        off = pixels.off()
+        count = off.size
+        if most < count:
+            tolerance = max(tolerance, min(ALL - 1, int(np.partition(off, count - most, axis=None)[count - most])))
+        far = off > tolerance
+        if greys:
+            far &= pixels.renumbered()
+        return _whole_letters(~self.known | far, wanted)
 
-    def take(self, painted: Mask, wanted: Picture) -> None:
-        """These cells are on the screen now."""
+    def take(self, painted: Mask, wanted: Cells, *, rough: bool = False) -> None:
+        """These cells are on the screen now; roughly, if their greys went by number."""
         for name in ("chars", "fg", "bg"):
-            np.copyto(getattr(self.cells, name), getattr(wanted.cells, name), where=painted)
+            np.copyto(getattr(self.cells, name), getattr(wanted, name), where=painted)
         self.known |= painted
-        if self._canvas.shape != wanted.canvas.shape:
-            # What stands there now cannot be compared with this picture pixel by pixel: it is drawn anew.
-            self.known &= painted
-            self._canvas = wanted.canvas.copy()
-        else:
-            np.copyto(self._canvas, wanted.canvas, where=wanted.across(painted)[:, :, None])
+        self.rough = self.rough | painted if rough else self.rough & ~painted
+
+
+def _whole_letters(changed: Mask, wanted: Cells) -> Mask:
+    """Both cells of a letter that has two (the second is code point 0), where one of them is to be painted."""
+    second = wanted.chars[:, 1:] == 0
+    changed[:, :-1] |= changed[:, 1:] & second
+    changed[:, 1:] |= changed[:, :-1] & second
+    return changed
+
+
+class _Pixels:
+    """The two pixels of each cell, one above the other, of two drawings; of other characters than half-blocks its two colours."""
+
+    def __init__(self, a: Cells, b: Cells) -> None:
+        self.both = _halves(a) & _halves(b)
+        self.alike = a.chars == b.chars
+        self.pairs = [
+            (
+                np.where(self.both, np.where(c.chars == ord(UPPER), c.fg, c.bg), c.fg),
+                np.where(self.both & (c.chars == ord(LOWER)), c.fg, c.bg),
+            )
+            for c in (a, b)
+        ]
+
+    def off(self) -> Differences:
+        """By how much the worst pixel of each cell differs, 0 to 255."""
+        (upper, lower), (other_upper, other_lower) = self.pairs
+        off: Differences = np.maximum(_distance(upper, other_upper), _distance(lower, other_lower))
+        off[~(self.both | self.alike)] = ALL
+        return off
+
+    def renumbered(self) -> Mask:
+        """The cells that differ where greys go by number."""
+        (upper, lower), (other_upper, other_lower) = ([numbers(part) for part in pair] for pair in self.pairs)
+        different: Mask = (upper != other_upper) | (lower != other_lower) | ~(self.both | self.alike)
+        return different
+
+
+def _halves(cells: Cells) -> Mask:
+    halves: Mask = (cells.chars == ord(" ")) | (cells.chars == ord(UPPER)) | (cells.chars == ord(LOWER))
+    return halves
+
+
+def _distance(a: Colours, b: Colours) -> Differences:
+    """The largest difference of red, green or blue; ALL between a colour and a numbered one or none."""
+    first, second = (c.astype("<i4", copy=False).view(np.uint8).reshape(*c.shape, 4) for c in (a, b))  # blue, green, red, kind
+    apart = np.maximum(first, second) - np.minimum(first, second)
+    far: Differences = np.maximum(np.maximum(apart[..., 0], apart[..., 1]), apart[..., 2])
+    special = (first[..., 3] | second[..., 3]) != 0
+    far[special] = np.where(a[special] == b[special], 0, ALL)
+    return far

@@ -1,6 +1,7 @@
 """From uint8 pictures to terminal cells: pure functions over numpy arrays.
 
 A cell is a character with two colours. Colours are int32: 0xRRGGBB, NUMBERED | n for colour n of the terminal's 256, or NONE.
+The second cell of a wide letter is code point 0; what Unicode has no single code point for is numbered from MORE on.
 Importing this module does not touch numpy, which comes after the first paint.
 """
 
@@ -29,6 +30,21 @@ NONE = -1
 NUMBERED = 1 << 24
 ASCII_SHADES = " .:-=+*#%@"
 UPPER, LOWER = "▀", "▄"
+
+MORE = 1 << 21  # beyond Unicode: a cell of more than one code point
+ISOLATE, RELEASE = 1 * MORE, 2 * MORE  # a character followed by U+2068 or U+2069: what is between reorders nothing around it
+PLACE = 1 << 31  # | owner << 18 | row << 9 | column: a placeholder for a part of a picture, which Kitty's protocol brought
+MOST_PLACES = 297
+"""Rows and columns that placeholders can tell apart."""
+_MARKS = (
+    "305 30D-30E 310 312 33D-33F 346 34A-34C 350-352 357 35B 363-36F 483-487 592-595 597-599 59C-5A1 5A8-5A9 5AB-5AC 5AF 5C4 "
+    "610-617 657-65B 65D-65E 6D6-6DC 6DF-6E2 6E4 6E7-6E8 6EB-6EC 730 732-733 735-736 73A 73D 73F-741 743 745 747 749-74A 7EB-7F1 "
+    "7F3 816-819 81B-823 825-827 829-82D 951 953-954 F82-F83 F86-F87 135D-135F 17DD 193A 1A17 1A75-1A7C 1B6B 1B6D-1B73 1CD0-1CD2 "
+    "1CDA-1CDB 1CE0 1DC0-1DC1 1DC3-1DC9 1DCB-1DCC 1DD1-1DE6 1DFE 20D0-20D1 20D4-20D7 20DB-20DC 20E1 20E7 20E9 20F0 2CEF-2CF1 "
+    "2DE0-2DFF A66F A67C-A67D A6F0-A6F1 A8E0-A8F1 AAB0 AAB2-AAB3 AAB7-AAB8 AABE-AABF AAC1 FE20-FE26 10A0F 10A38 1D185-1D189 "
+    "1D1AA-1D1AD 1D242-1D244"
+)
+"""Code points of the marks that number rows and columns there: those above a letter, of Unicode 6, that never fuse with it."""
 
 LUMA = (0.299, 0.587, 0.114)
 
@@ -78,6 +94,20 @@ def pack(picture: Pixels, *, greys: bool = False) -> Colours:
     return packed
 
 
+def numbered(cells: Cells) -> Cells:
+    """Cells with their greys as numbers of the terminal's 256, which are shorter to write, and all that some have."""
+    fg, bg = numbers(cells.fg), numbers(cells.bg)
+    flat = (fg == bg) & (fg != NONE)
+    return Cells(np.where(flat, np.uint32(ord(" ")), cells.chars), np.where(flat, np.int32(NONE), fg), bg)
+
+
+def numbers(colours: Colours) -> Colours:
+    """Colours with greys as the nearest of the terminal's 256."""
+    grey = (colours & 0xFFFF) == colours >> 8
+    near: Colours = np.where(grey, _grey_numbers()[colours & 0xFF], colours)
+    return near
+
+
 def half_cells(colours: Colours) -> Cells:
     """Two pixels a cell, one above the other, exact. An odd last row and pixels that are NONE leave the background as it is."""
     height, width = colours.shape
@@ -102,18 +132,35 @@ def shade_cells(picture: Pixels) -> Cells:
     return Cells(chars, none, none)
 
 
+def text_of(code: int) -> str:
+    """What a cell writes."""
+    if code >= PLACE:
+        marks = _marks()
+        return "\U0010eeee" + marks[code >> 9 & 0x1FF] + marks[code & 0x1FF] + marks[code >> 18 & 0xFF]
+    char = chr(code % MORE) if code % MORE else ""
+    return char + ("", "\u2068", "\u2069")[code // MORE]
+
+
+@lru_cache(maxsize=1)
+def _marks() -> list[str]:
+    """The combining marks that stand for 0, 1, 2, ... in placeholders."""
+    spans = [[int(end, 16) for end in span.split("-")] for span in _MARKS.split()]
+    return [chr(code) for span in spans for code in range(span[0], span[-1] + 1)]
+
+
 def row_runs(cells: Cells, row: int) -> list[Run]:
     """One row as (text, foreground, background), neighbours of one colour pair merged.
 
     A blank shows no foreground, so it takes that of the run before it where the background is the same.
     """
     fg, bg = cells.fg[row], cells.bg[row]
-    text = cells.chars[row].astype("<u4").tobytes().decode("utf-32-le")
+    chars = np.where(cells.chars[row] >= PLACE, ord(" "), cells.chars[row] % MORE)
+    text = chars.astype("<u4").tobytes().decode("utf-32-le")  # with \0 for the second cell of a wide letter
     cuts = np.flatnonzero((fg[1:] != fg[:-1]) | (bg[1:] != bg[:-1])) + 1
     bounds = [0, *cuts.tolist(), len(text)]
     runs: list[Run] = []
     for start, end in pairwise(bounds):
-        run = (text[start:end], int(fg[start]), int(bg[start]))
+        run = (text[start:end].replace("\0", ""), int(fg[start]), int(bg[start]))
         blank = run[1] == NONE and not run[0].strip(" ")
         if runs and run[2] == runs[-1][2] and (blank or run[1] == runs[-1][1]):
             runs[-1] = (runs[-1][0] + run[0], runs[-1][1], run[2])
@@ -135,6 +182,8 @@ def colour_of(value: int) -> Color:
     return Color.from_rgb(value >> 16, (value >> 8) & 0xFF, value & 0xFF)
 
 
-def segments_of(cells: Cells, row: int) -> list[Segment]:
-    """One row as Rich segments."""
+def segments_of(cells: Cells, row: int, *, greys: bool = False) -> list[Segment]:
+    """One row as Rich segments, its greys by number if so wished."""
+    if greys:
+        cells = numbered(cells)
     return [Segment(text, style_of(fg, bg)) for text, fg, bg in row_runs(cells, row)]

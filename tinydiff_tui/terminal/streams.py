@@ -1,7 +1,39 @@
 """Standard output that outlives its terminal: what is still written after a hang-up goes nowhere, and whoever writes goes on."""
 
+import codecs
 import io
 import os
+
+from rich.cells import cell_len
+
+PLAIN = {
+    **dict.fromkeys("─━═┄┈╌", "-"),
+    **dict.fromkeys("│┃║┆┊╎▏▕", "|"),
+    **dict.fromkeys("┌┐└┘├┤┬┴┼╭╮╰╯┿╋╪", "+"),
+    **dict.fromkeys("●■▸✓•◉", "*"),
+    **dict.fromkeys("╱∕", "/"),
+    **dict.fromkeys("−–—‖", "-"),
+    **dict.fromkeys("·⋅", "."),
+    **dict.fromkeys("×✗", "x"),
+    "\xa0": " ",
+    "←": "<",
+    "→": ">",
+    "↑": "^",
+    "↓": "v",
+    "…": "~",
+    "₀": "0",
+}
+"""What stands for a sign of ours where the terminal's encoding lacks it; of anything else a question mark a cell."""
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    """An error handler of codecs that keeps every text as wide as it was."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(PLAIN.get(char, "?" * cell_len(char)) for char in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error("cells", _in_ascii)
 
 
 class LastingOutput(io.TextIOWrapper):

@@ -81,6 +81,11 @@ class TerminalWriter:
         self._thread = threading.Thread(target=self._run, name="terminal", daemon=True)
         self._thread.start()
 
+    @property
+    def terminal(self) -> int:
+        """The descriptor that is written to."""
+        return self._file.fileno()
+
     def write(self, text: str) -> None:
         """Queue a text; a repaint that finds the line stalled is left out, and the screen painted whole afterwards."""
         if self._pending > self.pace.backlog and len(text) > 256:

@@ -23,6 +23,7 @@ Row = list[tuple[str, str]]  # texts and the names of their styles
 GRID, AXIS, CURSOR = "grid", "axis", "cursor"
 MOST_NAME = 16
 _SMALLEST, _LARGEST = 1e-100, 1e100  # what is beyond them is no loss, and 10 to its logarithm no number
+_ASCII = str.maketrans("·│┤└─┴", ".|++-+")
 _CLOCK = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 18_000, 36_000, 86_400)
 
 
@@ -134,7 +135,8 @@ def draw(curves: Sequence[Curve], width: int, height: int, frame: Frame | None =
     for y, row in enumerate(body):
         if y in ends:
             row.append((" " + set_cell_size(ends[y].name, legend - 1), ends[y].style))
-    return [*body, *_x_axis(box, margin, columns + legend, frame.unit, height - rows)]
+    found = [*body, *_x_axis(box, margin, columns + legend, frame.unit, height - rows)]
+    return [[(text.translate(_ASCII), style) for text, style in row] for row in found] if ascii_only() else found
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,9 @@ def _span(curves: Sequence[Curve], frame: Frame) -> tuple[float, float]:
 def _labels(marks: Sequence[float], log: bool) -> list[str]:
     if log:
         values = [10**mark for mark in marks]
-        return [number_label(value, 10 ** math.floor(math.log10(value) + 1e-9)) for value in values]
+        gaps = [b - a for a, b in pairwise(values)] or values
+        near = [min(value, *gaps[max(k - 1, 0) : k + 1]) for k, value in enumerate(values)]  # what tells it from its neighbours
+        return [number_label(value, 10 ** math.floor(math.log10(gap) + 1e-9)) for value, gap in zip(values, near, strict=True)]
     step = marks[1] - marks[0] if len(marks) > 1 else abs(marks[0]) or 1.0
     return [number_label(mark, step) for mark in marks]
 
@@ -231,10 +235,10 @@ def _body(
     layers = [braille.codes(_dots(curve, box)) for curve in curves]
     owner = np.full(layers[0].shape, len(curves))  # whose colour a cell has: a curve's, the grid's or the cursor's
     whole = np.full(layers[0].shape, ord(" "))
-    whole[list(labelled)], owner[list(labelled)] = ord("·" if not ascii_only() else "."), len(curves)
+    whole[list(labelled)], owner[list(labelled)] = ord("·"), len(curves)
     if frame.cursor is not None:
         column = box.column(frame.cursor)
-        whole[:, column], owner[:, column] = ord("│" if not ascii_only() else "|"), len(curves) + 1
+        whole[:, column], owner[:, column] = ord("│"), len(curves) + 1
     for number, layer in enumerate(layers):
         drawn = layer != braille.BLANK
         before = np.where(whole >= braille.BLANK, whole, braille.BLANK)
@@ -253,7 +257,7 @@ def _body(
 def _x_axis(box: _Box, margin: int, room: int, unit: str, rows: int) -> Iterator[Row]:
     """The axis with its ticks, where it has two rows, and their labels; behind the last one the unit, where there is room."""
     timed = unit == "time"
-    marks = (clock_ticks if timed else ticks)(box.left, box.right, max(2, box.columns // 12))
+    marks = (clock_ticks if timed else ticks)(box.left, box.right, max(3, box.columns // 10))
     step = marks[1] - marks[0] if len(marks) > 1 else 1.0
     labels = [(clock_label if timed else number_label)(mark, step) for mark in marks]
     places = [box.column(mark) for mark in marks]

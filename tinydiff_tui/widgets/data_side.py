@@ -1,33 +1,54 @@
-"""The side of the Data mode: the list of sets with where they stand, and what the open one holds."""
+"""The side of the Data mode: the sets and where they stand, the classes of the open one, how its pixel values are spread."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import log
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from rich.text import Text
+from textual import events
 from textual.binding import Binding, BindingType
-from textual.widgets import OptionList, Static
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from core.data.datasets import SetInfo, list_datasets
-from tinydiff_tui.jobs.data import OpenedSet, bars, pixel_histogram
-from tinydiff_tui.text import printable
+from tinydiff_tui.jobs.data import OpenedSet, PixelFigures
+from tinydiff_tui.terminal.support import ascii_only
+from tinydiff_tui.text import cut
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+STANDING = {"embedded": "built in", "on disk": "on disk", "can be downloaded": "↓ press D"}
+"""Where a set stands, in as few letters."""
 
 
-class SetList(OptionList, inherit_bindings=False):
-    """Data sets by name; the arrows left and right and the page keys stay with the screen."""
+class SideList(OptionList, inherit_bindings=False):
+    """A list of lines; left, right and the page keys stay with the screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "cursor_up", "Up", show=False, tooltip="The data set above"),
-        Binding("down", "cursor_down", "Down", show=False, tooltip="The data set below"),
-        Binding("enter", "select", "Open", tooltip="Open the data set that the list points at"),
+        Binding("up", "cursor_up", "Up", show=False, tooltip="The line above"),
+        Binding("down", "cursor_down", "Down", show=False, tooltip="The line below"),
+        Binding("enter", "select", "Choose", tooltip="Open the data set, or show the class, that the list points at"),
     ]
-    DEFAULT_CSS = "SetList, SetList:focus { height: auto; max-height: 8; border: none; padding: 0; }"
+    DEFAULT_CSS = """
+    SideList, SideList:focus { height: auto; max-height: 100%; border: none; padding: 0; background: $background;
+        background-tint: transparent; }
+    SideList > .option-list--option { padding: 0; }
+    SideList > .option-list--option-highlighted { background: $panel; color: $foreground; text-style: none; }
+    SideList:focus > .option-list--option-highlighted { background: $primary 35%; color: $foreground; text-style: bold; }
+    """
+
+    def put(self, lines: Sequence[Content], at: int | None) -> None:
+        """Other lines, with the cursor at one of them."""
+        with self.prevent(OptionList.OptionHighlighted):
+            self.clear_options()
+            self.add_options([Option(line) for line in lines])
+            self.highlighted = at
+
+
+class SetList(SideList):
+    """Data sets by name and where they stand."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -48,43 +69,94 @@ class SetList(OptionList, inherit_bindings=False):
         self.infos = list_datasets(root)
         if opened.startswith("folder:") and opened not in self.folders:
             self.folders.append(opened)
-        self.clear_options()
-        lines = [(info.name, info.status) for info in self.infos] + [(name, "") for name in self.folders]
-        self.add_options([Option(_line(name, status, name == opened)) for name, status in lines])
+        lines = [_set_line(info.name, STANDING[info.status], info.name == opened) for info in self.infos]
+        lines += [_set_line(Path(name.removeprefix("folder:")).name, "folder", name == opened) for name in self.folders]
         at_opened = self.names.index(opened) if opened in self.names else 0
-        self.highlighted = at_opened if before is None else before
+        self.put(lines, at_opened if before is None else before)
 
     def point_at(self, name: str) -> None:
         if name in self.names:
             self.highlighted = self.names.index(name)
 
 
-def _line(name: str, status: str, opened: bool) -> Text:
-    mark = "●" if opened else " "
-    return Text.assemble(f"{mark} {printable(name):<14}", (status, "dim"), no_wrap=True, overflow="ellipsis")
+def _set_line(name: str, standing: str, opened: bool) -> Content:
+    mark = Content.styled("● ", "$success") if opened else Content("  ")
+    return Content.assemble(mark, f"{cut(name, 13, fill=True)} ", (standing, "dim"))
 
 
-class SetAbout(Static):
-    """Size, counts of the classes and a histogram of pixel values."""
+class ClassList(SideList):
+    """All images, then those of each class, with a bar a class; the line under the cursor is what is shown."""
 
-    DEFAULT_CSS = "SetAbout { height: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }"
+    DEFAULT_CSS = "ClassList { min-height: 1; }"  # without height it would not be told its width, which the bars need
 
-    def describe(self, opened: OpenedSet, label: int | None, chosen: NDArray[np.intp]) -> None:
-        """`chosen` are the indices of the images of class `label`, of all classes for None."""
-        width, room = self.size.width, self.size.height
-        height, across, channels = opened.images.shape[1:]
-        text = Text(no_wrap=True, overflow="ellipsis")
-        text.append(f"{len(opened):,} images {across}×{height}×{channels}\n", "bold")
-        counts = opened.counts()
-        lines = max(room - 3, 1)
-        first = max(0, min((label or 0) - lines // 2, len(counts) - lines))
-        top = max([*counts, 1])
-        for k in range(first, min(first + lines, len(counts))):
-            bar = "━" * max(1 if counts[k] else 0, round(counts[k] / top * max(width - 22, 3)))
-            style, mark = ("bold", "▸") if k == label else ("", " ")
-            text.append(f"{mark}{printable(opened.classes[k][:11]):<11} {counts[k]:>6,} ", style)
-            text.append(f"{bar}\n", style or "dim")
-        bins = max(8, min(64, width - 2))
-        text.append("pixel values, 0 to 255, log scale\n", "bold")
-        text.append(bars(pixel_histogram(opened.images, chosen, bins)))
-        self.update(text)
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._labels: Sequence[str] = ()
+        self._counts: Sequence[int] = ()
+
+    def fill(self, opened: OpenedSet, label: int | None) -> None:
+        """The classes of another set."""
+        self._labels, self._counts = opened.classes, opened.counts()
+        self._draw(0 if label is None else label + 1)
+
+    @property
+    def label(self) -> int | None:
+        """The class under the cursor; None for all."""
+        return self.highlighted - 1 if self.highlighted else None
+
+    def point_at(self, label: int | None) -> None:
+        """The cursor to a class; it asks for nothing."""
+        with self.prevent(OptionList.OptionHighlighted):
+            self.highlighted = 0 if label is None else label + 1
+
+    def on_resize(self, _: events.Resize) -> None:
+        self._draw(self.highlighted or 0)
+
+    def _draw(self, at: int) -> None:
+        if not self._counts or not self.size.width:
+            return
+        names = ["all", *self._labels]
+        counts = [sum(self._counts), *self._counts]
+        digits = max(len(f"{count:,}") for count in counts)
+        name_room = min(max(Content(cut(name, 99)).cell_length for name in names), self.size.width - digits - 8)
+        room, top = self.size.width - name_room - digits - 4, max(self._counts) or 1
+        lines = []
+        for number, (name, count) in enumerate(zip(names, counts, strict=True)):
+            long = max(1 if count else 0, round(count / top * room)) if number else 0
+            bar = Content.styled(("=" if ascii_only() else "━") * long, "$x0")
+            lines.append(Content.assemble(f" {cut(name, name_room, fill=True)} ", (f"{count:>{digits},}", "dim"), " ", bar))
+        self.put(lines, at)
+
+
+class Histogram(Widget):
+    """How often each pixel value occurs, rare ones too: in columns of logarithmic height."""
+
+    DEFAULT_CSS = "Histogram { height: 1fr; min-height: 2; color: $x0; }"
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._figures: PixelFigures | None = None
+
+    def show(self, figures: PixelFigures) -> None:
+        """Draw these values from now on."""
+        self._figures = figures
+        self.refresh()
+
+    def render(self) -> Content:
+        """The columns, and below them the values from 0 to 255."""
+        width, height = self.size
+        if self._figures is None or width < 8 or height < 2:
+            return Content("")
+        middle = "log count".center(width - 4) if width >= 16 else " " * (width - 4)
+        columns = bar_rows(self._figures.bins(min(width, 256)), height - 1)
+        return Content("\n").join([*map(Content, columns), Content.styled(f"0{middle}255", "$axis")])
+
+
+def bar_rows(values: Sequence[int], rows: int) -> list[str]:
+    """Columns of logarithmic height in so many rows of block characters: the highest full, the lowest a tenth of it, 0 none."""
+    logs = [log(value) if value else None for value in values]
+    low, high = (end((value for value in logs if value is not None), default=0.0) for end in (min, max))
+    span = high - low or 1.0
+    eighths = [0 if value is None else round((1 - 0.9 * (high - value) / span) * rows * 8) for value in logs]
+    blocks = " ▁▂▃▄▅▆▇█" if not ascii_only() else " ..::+++#"
+    return ["".join(blocks[min(max(value - row * 8, 0), 8)] for value in eighths) for row in range(rows - 1, -1, -1)]

@@ -5,6 +5,8 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 
+from tinydiff_tui.widgets.field_group import GroupTitle
+
 
 class Form(VerticalScroll):
     """What the forms of Train and Sample are made from."""
@@ -16,6 +18,7 @@ class Form(VerticalScroll):
     ]
 
     def action_go_to(self, place: int) -> None:
-        fields = [widget for widget in self.screen.focus_chain if self in widget.ancestors]
+        inside = [widget for widget in self.screen.focus_chain if self in widget.ancestors]
+        fields = [widget for widget in inside if not isinstance(widget, GroupTitle)]
         if fields:
             self.screen.set_focus(fields[place])

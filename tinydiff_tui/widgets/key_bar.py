@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.style import Style
 from rich.text import Text
 from textual import events
@@ -10,45 +10,75 @@ from textual.app import App
 from textual.screen import Screen
 from textual.widgets import Static
 
+from tinydiff_tui.widgets.box import BADGES
+
 MODES = {"data": "Data", "noise": "Noise", "train": "Train", "sample": "Sample", "runs": "Runs"}
 
+RIGHT = (
+    "? help  e explain  ctrl+o jump  v V size  L look  t theme  ctrl+p palette  q quit ",
+    "? help  e explain  ctrl+o jump  t theme  ctrl+p palette  q quit ",
+    "? help  e explain  ctrl+o jump  q quit ",
+    "? help  e explain  q quit ",
+    "? help ",
+)
+"""The keys that always work: as many as fit."""
 
-class ModeBar(Static):
+
+class Bar(Static):
+    """A line of words that can be clicked, in colours of its own."""
+
+    @property
+    def link_style(self) -> Style:
+        """Nothing on top of a word's own style."""
+        return Style()
+
+
+class ModeBar(Bar):
     """1 Data  2 Noise  …, with the present mode marked, and the keys that always work."""
 
-    DEFAULT_CSS = "ModeBar { height: 1; background: $panel; color: $text; }"
+    DEFAULT_CSS = "ModeBar { height: 1; background: $panel; color: $foreground; }"
 
     def __init__(self, mode: str) -> None:
         super().__init__(markup=False)
         self.mode = mode
+        self.training = ("", "")
+
+    def tell(self, state: str, progress: str) -> None:
+        """Show the state of the training that runs here and its progress; an empty state shows none."""
+        self.training = (state, progress)
+        self.refresh()
 
     def render(self) -> Text:
         """One line."""
         text = Text(no_wrap=True, overflow="crop", end="")
         for number, (mode, title) in enumerate(MODES.items(), start=1):
-            style = Style(bold=mode == self.mode, reverse=mode == self.mode)
+            style = Style(bold=True, reverse=True, color=self.app.theme_variables["primary"]) if mode == self.mode else Style()
             click = Style.from_meta({"@click": f"app.switch_mode('{mode}')"})
             text.append(f" {number} {title} ", style + click)
-        right = "? help  e explain  q quit "
-        wider = "? help  e explain  t theme  ctrl+p palette  q quit "
+        state, progress = self.training
         room = self.size.width - cell_len(text.plain)
-        if cell_len(wider) < room:
-            right = wider
-        if cell_len(right) < room:
+        if state:
+            sign, colour = BADGES[state]
+            said = f"  {sign} {progress} "
+            text.append(set_cell_size(said, min(cell_len(said), room)), self.app.theme_variables.get(colour.lstrip("$"), ""))
+            room = self.size.width - cell_len(text.plain)
+        right = next((line for line in RIGHT if cell_len(line) < room), "")
+        if right:
             text.append(" " * (room - cell_len(right)) + right, "dim")
         return text
 
 
-class KeyBar(Static):
+class KeyBar(Bar):
     """The shown bindings of the focused widget and the screen, on as many lines as they need, at most three."""
 
-    DEFAULT_CSS = "KeyBar { height: auto; max-height: 3; background: $panel; color: $text; }"
+    DEFAULT_CSS = "KeyBar { height: auto; max-height: 3; background: $panel; color: $axis; }"
 
     def __init__(self) -> None:
         super().__init__(markup=False)
 
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, lambda _: self._changed())
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._changed())
         self._changed()
 
     def on_resize(self, _: events.Resize) -> None:
@@ -56,7 +86,9 @@ class KeyBar(Static):
 
     def _changed(self) -> None:
         if self.is_attached and self.screen is self.app.screen:
-            self.update(key_text(self.screen, self.app, self.screen.size.width))
+            text = key_text(self.screen, self.app, self.screen.size.width)
+            if text != self.content:  # a new text is a new layout of the screen
+                self.update(text)
 
 
 def key_text(screen: Screen[Any], app: App[Any], width: int) -> Text:
@@ -68,10 +100,9 @@ def key_text(screen: Screen[Any], app: App[Any], width: int) -> Text:
         if not binding.show or active.node is app or binding.action in shown:
             continue
         shown.add(binding.action)
-        style = Style(bold=True, dim=not active.enabled)
-        if active.node is screen:
-            style += Style.from_meta({"@click": f"screen.{binding.action}"})
-        title = Text(f" {binding.group.description if binding.group else binding.description} ", style + Style(bold=False))
+        click = Style.from_meta({"@click": f"screen.{binding.action}"}) if active.node is screen else Style()
+        style = click + Style(bold=True, dim=not active.enabled, color=app.theme_variables["accent"])
+        title = Text(f" {binding.group.description if binding.group else binding.description} ", click)
         *keys, _ = items.get(binding.group or binding.action, [title])
         key = Text(app.get_key_display(binding), style)
         between = [Text("/", style)] if keys and len(key) > 2 else []

@@ -3,82 +3,100 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import ClassVar
 
 from textual import events
-from textual.geometry import Region
+from textual.message import Message
 from textual.reactive import reactive
-from textual.strip import Strip
-from textual.widget import Widget
 
-from tinydiff_tui.terminal.ansi import paint, row_text
-from tinydiff_tui.terminal.blocks import block_cells
-from tinydiff_tui.terminal.buffer import Mask, Picture, ScreenBuffer
-from tinydiff_tui.terminal.cells import NONE, Pixels, half_cells, pack, segments_of, shade_cells
+from tinydiff_tui.terminal.blocks import DOTS
+from tinydiff_tui.terminal.cells import NONE, Cells, Pixels
 from tinydiff_tui.terminal.deferred import np
-from tinydiff_tui.terminal.row_strip import RowStrip
-from tinydiff_tui.terminal.support import terminal_look
-from tinydiff_tui.terminal.tiling import Layout, compose, fit, shrunk
+from tinydiff_tui.terminal.known import known_to, look_here, looks
+from tinydiff_tui.terminal.pictures import Pictures
+from tinydiff_tui.terminal.pixels import cell_pixels
+from tinydiff_tui.terminal.resting import Resting, Sight, rest
+from tinydiff_tui.terminal.support import LOOKS, terminal_look
+from tinydiff_tui.terminal.tiling import Layout, Page, Tile, arrange, fit, places
 from tinydiff_tui.terminal.writer import writer_of
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from tinydiff_tui.widgets.cell_view import CellView
 
 REST_SECONDS = 0.4
-TOLERANCE = 5  # of 255, in a picture that moves: 38 dB, half the bytes
-FRAME_SECONDS = 0.12  # of the line's time that a frame may take; what differs least waits
-CELL_BYTES, GREY_BYTES = 36, 24  # about what a cell costs
-JOIN = 12  # unchanged cells between two changes that cost less to send again than to jump over
 
 
-def changed_spans(changed: NDArray[np.bool_]) -> list[Region]:
-    """The regions that cover the changed cells of (rows, columns); near neighbours in a row are taken as one."""
-    regions: list[Region] = []
-    for y in np.flatnonzero(changed.any(axis=1)).tolist():
-        x = np.flatnonzero(changed[y])
-        breaks = np.flatnonzero(np.diff(x) > JOIN)
-        starts, ends = x[np.r_[0, breaks + 1]], x[np.r_[breaks, len(x) - 1]]
-        regions += [Region(int(a), y, int(b) - int(a) + 1, 1) for a, b in zip(starts, ends, strict=True)]
-    return regions
+class PixelGrid(CellView):
+    """Images uint8 (N, H, W, C) as terminal cells. `shown` says how many of them are on the screen, from index `first` on: the
+    page that holds the cursor.
 
-
-class PixelGrid(Widget):
-    """Images uint8 (N, H, W, C) as terminal cells. `shown` says how many of them are on the screen.
-
-    On a terminal the cells that changed are written straight to the line, as many as it has room for, and what Textual
-    paints is what stands there already. While pictures follow each other quickly a pixel may be off by TOLERANCE, and on a slow
-    line greys go by number; a picture that rests is exact.
+    A picture that rests is exact, or as near as the look comes. With the look "pixels" what rests is sent to the terminal once
+    as a picture; what moves is cells.
     """
 
-    DEFAULT_CSS = "PixelGrid { width: 1fr; height: 1fr; }"
+    class Pointed(Message):
+        """A picture was clicked: its index among all that were given to `show`."""
 
-    mode: reactive[str] = reactive("auto", init=False)
-    """auto, half (exact pixels) or quad (four pixels a cell)."""
+        def __init__(self, grid: PixelGrid, index: int) -> None:
+            super().__init__()
+            self.grid = grid
+            self.index = index
+
+        @property
+        def control(self) -> PixelGrid:
+            return self.grid
+
+    DEFAULT_CSS = "PixelGrid { width: 1fr; height: 1fr; }"
+    LEAST: ClassVar[int] = 1
+    """So many pictures are shown even where they have to be drawn below their own resolution."""
+
+    density: reactive[int] = reactive(0, init=False)
+    """How many sizes smaller than what fidelity asks for (negative: larger)."""
+    look: reactive[str] = reactive("", init=False)
+    """The finest that pictures are drawn with, one of LOOKS; empty: what the terminal is known to draw."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
-        self._images: Pixels | None = None
-        self.columns = 0
+        self._page: Page | None = None
+        self.first = 0
         self.shown = 0
         self.zoomed: int | None = None
-        self.tiling = Layout("half", 0, 0)
-        self._wanted: Picture | None = None
-        self._buffer: ScreenBuffer | None = None
+        self.tiling = Layout(Tile("half", 0, 0, (0, 0)), 0, 0)
+        self._blocks: Cells | None = None
+        self._resting: Resting | None = None
+        self._gone: list[Resting] = []
         self._rest: asyncio.TimerHandle | None = None
-        self._next_row = 0
 
     @property
     def images(self) -> Pixels:
         """What was last given to `show`."""
-        return np.zeros((0, 1, 1, 1), dtype=np.uint8) if self._images is None else self._images
+        return np.zeros((0, 1, 1, 1), dtype=np.uint8) if self._page is None else self._page.images
 
-    def show(self, images: Pixels, columns: int = 0) -> None:
-        """Show images in reading order, `columns` in a row (0: what fits). A zoomed index stays zoomed while it exists."""
-        self._images, self.columns = images, columns
+    def show(
+        self, images: Pixels, captions: Sequence[str] = (), *, headings: Sequence[str] = (), cursor: int | None = None
+    ) -> None:
+        """Show images in reading order, with a caption each; or with `headings` a column each, image k in column k modulo their
+        number. `cursor` marks one image, and its page is shown. A zoomed index stays zoomed while it exists."""
+        self._page = Page(images, captions, headings, cursor)
         if self.zoomed is not None and self.zoomed >= len(images):
             self.zoomed = None
         self._redraw()
+
+    @property
+    def cursor(self) -> int | None:
+        """The image that is marked."""
+        return None if self._page is None else self._page.cursor
+
+    def point(self, index: int | None) -> None:
+        """Mark another of the images, and show its page."""
+        if self._page is not None:
+            self._page = self._page._replace(cursor=index)
+            self._redraw()
+
+    def move(self, dx: int, dy: int) -> int:
+        """The image so many places to the right of the cursor (or the one that is zoomed) in reading order, and below; neither of
+        them moves."""
+        start = self.zoomed if self.zoomed is not None else self.first if self.cursor is None else self.cursor
+        return self.tiling.moved(start, dx, dy, len(self.images))
 
     def zoom(self, index: int | None) -> None:
         """Show one image alone, as large as whole pixels allow; None shows the page again."""
@@ -89,10 +107,42 @@ class PixelGrid(Widget):
         """How many images of side (height, width) can be shown at once, at most `wanted`."""
         if not self.size:
             return 0
-        return min(wanted, fit(wanted, side, (self.size.width, self.size.height), self.mode).room)
+        return min(wanted, fit(wanted, side, (self.size.width, self.size.height), self.looks, density=self.density).room)
 
-    def watch_mode(self) -> None:
+    @property
+    def looks(self) -> tuple[str, ...]:
+        """What pictures may be drawn with here, the coarsest first."""
+        if terminal_look(self) == "shades":
+            return ("shade",)
+        finest = LOOKS.index(look_here(self.app, self.look))
+        return tuple(look for look in looks(self.app) if look in LOOKS[: finest + 1] and look != "pixels")
+
+    def image_at(self, x: int, y: int) -> int | None:
+        """The index of the image whose tile, or the caption under it, covers a cell of the widget."""
+        if self.zoomed is not None:
+            return self.zoomed
+        tile = self.tiling.tile
+        found = enumerate(places(self.tiling, self.shown), start=self.first)
+        depth = tile.rows + (not self.tiling.classes)
+        return next((k for k, (left, top) in found if left <= x < left + tile.columns and top <= y < top + depth), None)
+
+    def on_click(self, event: events.Click) -> None:
+        index = self.image_at(event.x, event.y)
+        if index is not None and index < len(self.images):
+            self.post_message(self.Pointed(self, index))
+
+    def watch_density(self) -> None:
         self._redraw()
+
+    def watch_look(self) -> None:
+        self._redraw()
+
+    def on_mount(self) -> None:
+        self.set_reactive(PixelGrid.density, getattr(self.app, "density", 0))  # what the app remembers
+        self.set_reactive(PixelGrid.look, getattr(self.app, "look", ""))
+        known = known_to(self.app)
+        if known is not None:
+            known.better.subscribe(self, lambda _: self._redraw())
 
     def on_resize(self, _: events.Resize) -> None:
         self._redraw()
@@ -100,58 +150,18 @@ class PixelGrid(Widget):
     def on_unmount(self) -> None:
         if self._rest is not None:
             self._rest.cancel()
+        if self._resting is not None:
+            self._resting.remove()
+        self._all_painted()
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._redraw()
 
-    # --- what Textual paints
-
-    def render_line(self, y: int) -> Strip:
-        """One row of cells as it stands on the screen."""
-        buffer, width = self._known_cells, self.size.width
-        return self._blank(width) if buffer is None else Strip(segments_of(buffer.cells, y), width)
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """The rows of a region, each drawn when it is painted."""
-
-        def row(y: int) -> RowStrip:
-            return RowStrip(partial(self._row_text, y), lambda a, b: list(self.render_line(y).crop(a, b)), crop.x, crop.right)
-
-        return [row(y) for y in crop.line_range]
-
-    def _row_text(self, y: int, start: int, end: int) -> str:
-        """What Textual writes to the line: on a slow one blanks, which are then filled in within its budget."""
-        buffer, writer = self._known_cells, writer_of(self.app)
-        if buffer is not None and (writer is None or not writer.pace.slow):
-            return row_text(buffer.cells, y, start, end, self._truecolor)
-        if buffer is not None and writer is not None and self.screen is self.app.screen:
-            buffer.known[y, start:end] = False
-            writer.call_when_free(self, self._draw)
-        return self._blank(end - start).render(self.app.console)
-
-    def _blank(self, width: int) -> Strip:
-        blank = Strip.blank(width, self.rich_style)
-        for line_filter in self.get_line_filters():
-            blank = blank.apply_filter(line_filter, self.background_colors[1])
-        return blank
-
-    @property
-    def _truecolor(self) -> bool:
-        return self.app.console.color_system == "truecolor"
-
-    @property
-    def _known_cells(self) -> ScreenBuffer | None:
-        """The buffer, unless the widget has another size by now."""
-        buffer = self._buffer
-        return buffer if buffer is not None and buffer.cells.shape == (self.size.height, self.size.width) else None
-
-    # --- what goes straight to the line
-
     @property
     def _drawable(self) -> bool:
         """Whether there are images and room for them; while the terminal is resized a widget may have no width."""
-        return self._images is not None and self.is_attached and bool(self.size)
+        return self._page is not None and self.is_attached and bool(self.size)
 
     @property
     def _moving(self) -> bool:
@@ -162,106 +172,110 @@ class PixelGrid(Widget):
         """Draw anew: exactly at once on a fast line, when the picture rests on a slow one or in motion."""
         if not self._drawable:
             return
-        writer = writer_of(self.app)
-        self._wanted = self._picture(by_number=writer is not None and writer.pace.slow)
-        self._draw()
-        if writer is not None:
-            if self._rest is not None:
-                self._rest.cancel()
-            self._rest = asyncio.get_running_loop().call_later(REST_SECONDS, lambda: self.call_later(self._settle))
+        self._want(self._cells())
+        if writer_of(self.app) is not None:
+            self._rest_soon()
+
+    def _rest_soon(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
+        self._rest = asyncio.get_running_loop().call_later(REST_SECONDS, lambda: self.call_later(self._settle))
 
     def _settle(self) -> None:
         self._rest = None
         if self._drawable:
-            self._wanted = self._picture()
-            self._draw()
+            self._want(self._cells())
+            self._send_picture()
 
-    def _draw(self) -> None:
-        """Bring the screen nearer to what is wanted."""
-        wanted = self._wanted
-        if wanted is None or wanted.cells.shape != (self.size.height, self.size.width):
+    def _want(self, blocks: Cells) -> None:
+        """Bring these cells to the screen, with the picture over them that is there already, if it is of the same page."""
+        if self._resting is not None and (self._pictures is None or not self._resting.sight.same(self._sight)):
+            self._gone.append(self._resting)
+            self._resting = None
+        self._blocks = blocks
+        self._wanted, self._plain = (blocks, None) if self._resting is None else (self._resting.over(blocks), blocks)
+        self._draw()
+
+    # --- the terminal's own pixels
+
+    @property
+    def _pictures(self) -> Pictures | None:
+        """What sends pictures; None where cells are wanted, exact, or all that there is."""
+        known = known_to(self.app)
+        wanted = self.tiling.tile.look in DOTS and look_here(self.app, self.look) == "pixels"
+        return known.pictures if known is not None and wanted else None
+
+    @property
+    def _sight(self) -> Sight:
+        page = self._seen_page
+        first = 0 if self.zoomed is not None else self.first
+        shape, background = (self.size.height, self.size.width), _number(self.background_colors[1].hex)
+        return Sight(page.images[first : first + self.tiling.room], self.tiling, shape, background)
+
+    def _textual_paints(self) -> None:
+        if self._rest is None and self._resting is None and self._pictures is not None:
+            self._rest_soon()  # it was hidden when it came to rest
+
+    def _send_picture(self) -> None:
+        """Send what rests as a picture, unless it is there."""
+        pictures = self._pictures
+        if pictures is None or self._resting is not None or self._place() is None:
             return
-        if self._buffer is None or self._buffer.cells.shape != wanted.cells.shape:
-            colour = self.background_colors[1]
-            blank = NONE if terminal_look(self) == "shades" else colour.r << 16 | colour.g << 8 | colour.b
-            self._buffer = ScreenBuffer(*wanted.cells.shape, blank)
-        writer, place = writer_of(self.app), self._place()
-        if writer is None or place is None:
-            changed = self._buffer.differing(wanted)
-            self._buffer.take(changed, wanted)
-            if changed.any():
-                self.refresh(*changed_spans(changed))
-            return
-        room = writer.room
-        if not room:
-            writer.call_when_free(self, self._draw)
-            return
-        if self._moving:
-            cost = GREY_BYTES if writer.pace.slow else CELL_BYTES
-            changed = self._buffer.moved(wanted, TOLERANCE, int(writer.pace.rate * FRAME_SECONDS / cost))
-        else:
-            changed = self._buffer.differing(wanted)
-        origin, seen = place
-        self._buffer.take(changed & ~seen, wanted)  # Textual paints them when they come to light
-        changed &= seen
-        part = self._part(changed, room // CELL_BYTES)
-        if part.any():
-            writer.write(paint(wanted.cells, part, origin, self._truecolor))
-            self._buffer.take(part, wanted)
-        if (changed != part).any():
-            writer.call_when_free(self, self._draw)
+        self._resting = resting = rest(self._sight, pictures)
+        if resting is not None:
+            encoded = asyncio.get_running_loop().run_in_executor(None, resting.commands, cell_pixels(pictures.terminal))
+            encoded.add_done_callback(lambda future: self.call_later(self._send, resting, future))
 
-    def _part(self, changed: Mask, most: int) -> Mask:
-        """The rows of the changed cells that hold about `most` of them, going round from one call to the next."""
-        counts = np.roll(changed.sum(axis=1), -self._next_row)
-        rows = max(1, int(np.searchsorted(np.cumsum(counts), most, side="right")))
-        if rows >= len(counts):
-            return changed
-        chosen = (np.arange(rows) + self._next_row) % len(counts)
-        self._next_row = int(chosen[-1] + 1) % len(counts)
-        part = np.zeros_like(changed)
-        part[chosen] = changed[chosen]
-        return part
+    def _send(self, resting: Resting, commands: asyncio.Future[list[str]]) -> None:
+        if resting is self._resting:
+            resting.pictures.send(resting.number, commands.result(), lambda: self.call_later(self._show_picture, resting))
 
-    def _place(self) -> tuple[tuple[int, int], Mask] | None:
-        """Where cell (0, 0) is on the screen, and which cells no other widget hides; None when another screen is on top."""
-        if self.screen is not self.app.screen:
-            return None
-        visible = self.screen._compositor.visible_widgets  # front to back
-        if self not in visible:
-            return None
-        region, clip = visible[self]
-        seen = np.zeros((region.height, region.width), dtype=np.bool_)
-        _fill(seen, region, region.intersection(clip).intersection(self.screen.size.region), True)
-        for widget, (other, its_clip) in visible.items():
-            if widget is self:
-                break
-            _fill(seen, region, region.intersection(other).intersection(its_clip), False)
-        return ((region.x, region.y), seen) if seen.shape == (self.size.height, self.size.width) else None
+    def _show_picture(self, resting: Resting) -> None:
+        """It is there: placeholders in place of its cells."""
+        resting.sent = True
+        if resting is self._resting and self._blocks is not None and self._drawable:
+            self._want(self._blocks)
 
-    def _picture(self, *, by_number: bool = False) -> Picture:
-        images = self.images if self.zoomed is None else self.images[self.zoomed : self.zoomed + 1]
+    def _all_painted(self) -> None:
+        for resting in self._gone:
+            resting.remove()
+        self._gone.clear()
+
+    @property
+    def _seen_page(self) -> Page:
+        assert self._page is not None
+        return self._page if self.zoomed is None else Page(self._page.images[self.zoomed : self.zoomed + 1])
+
+    def laid_out(self, page: Page, size: tuple[int, int]) -> Layout:
+        """Where the pictures of a page stand on so many cells."""
+        side = (page.images.shape[1], page.images.shape[2])
+        density = self.density if len(page.images) > 1 else 0  # one alone is as large as it fits
+        return fit(len(page.images), side, size, self.looks, density=density, classes=len(page.headings), least=self.LEAST)
+
+    def _cells(self) -> Cells:
+        page = self._seen_page
         size = (self.size.width, self.size.height)
-        look = terminal_look(self)
-        side = (images.shape[1], images.shape[2])
-        alone = self.zoomed is not None
-        self.tiling = fit(len(images), side, size, "auto" if alone else self.mode, 0 if alone else self.columns)
-        self.shown = min(len(images), self.tiling.room)
-        if look == "shades" and self.tiling.look == "quad" and self.shown:
-            # Shades have no quadrants: the same tiles at half the width.
-            width, height = self.tiling.tile
-            self.tiling = Layout("shade", self.tiling.columns, self.tiling.rows, tile=(max(width // 2, 1), height))
-            images = np.stack([shrunk(image, self.tiling.tile) for image in images[: self.tiling.room]])
-        colour = self.background_colors[1]
-        canvas = compose(images, self.tiling, size, (colour.r, colour.g, colour.b))
-        greys = by_number or look == "greys"
-        if look == "shades":
-            return Picture(canvas, shade_cells(canvas))
-        if self.tiling.look == "quad":
-            return Picture(canvas, block_cells(canvas, "quadrant", greys=greys))
-        return Picture(canvas, half_cells(pack(canvas, greys=greys)))
+        self.tiling = self.laid_out(page, size)
+        self.first = self.tiling.page_of(min(page.cursor or 0, max(len(page.images) - 1, 0)))
+        self.shown = min(len(page.images) - self.first, self.tiling.room)
+        ink, variables = self.rich_style.color, self.app.theme_variables
+        marked = variables.get("cursor") or variables.get("accent", "")
+        colours = (_number(ink.get_truecolor().hex if ink else ""), _number(marked))
+        ground = self.background_colors[1]
+        background = _number(ground.hex)
+        if terminal_look(self) == "shades":
+            greys = self.app.no_color and self.app.console.color_system in ("truecolor", "256")  # Textual's, without colours
+            background = _number(ground.monochrome.hex) if greys else NONE
+            colours = (_number(ground.get_contrast_text().hex),) * 2 if greys else (NONE, NONE)
+        return arrange(page, self.tiling, size, background, colours, first=self.first)
 
 
-def _fill(mask: Mask, frame: Region, part: Region, value: bool) -> None:
-    """Set the cells of `part` in a mask of the cells of `frame`."""
-    mask[part.y - frame.y : part.bottom - frame.y, part.x - frame.x : part.right - frame.x] = value
+class SampleGrid(PixelGrid):
+    """What a model draws. Two pictures say little of it, and the one under the cursor stands exact beside, or zoomed."""
+
+    LEAST = 5
+
+
+def _number(colour: str) -> int:
+    """#rrggbb as a colour of cells; NONE for anything else."""
+    return int(colour[1:7], 16) if colour.startswith("#") and len(colour) >= 7 else NONE

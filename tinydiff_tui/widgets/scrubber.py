@@ -12,7 +12,8 @@ from tinydiff_tui.terminal.support import ascii_only
 
 
 class Scrubber(Widget):
-    """`value` of 0 .. `maximum` on a line, with an optional name and marks."""
+    """`value` of 0 .. `maximum` on a line, with an optional name and marks; on a second line, where there is one, the numbers of
+    the marks."""
 
     DEFAULT_CSS = "Scrubber { height: 1; width: 1fr; }"
 
@@ -38,14 +39,25 @@ class Scrubber(Widget):
         before, after, track = self._parts()
         knob = self._column(self.value, track)
         marks = {self._column(mark, track) for mark in self.marks}
-        line = "".join("●" if x == knob else "┿" if x in marks and x > knob else "━" if x < knob else "─" for x in range(track))
+        line = "".join("●" if x == knob else "┿" if x in marks else "━" if x < knob else "─" for x in range(track))
         if ascii_only():
             line = line.translate(str.maketrans("●┿━─", "O+=-"))
         text = Text(before, no_wrap=True, end="")
         text.append(line[:knob], "bold")
         text.append(line[knob : knob + 1], "bold reverse")
         text.append(line[knob + 1 :], "dim")
-        return text.append(after)
+        text.append(after)
+        return text.append(f"\n{' ' * len(before)}{self._numbers(track)}", "dim") if self.size.height > 1 else text
+
+    def _numbers(self, track: int) -> str:
+        """The number of each mark, below it, where it has room."""
+        line = ""
+        for mark in self.marks:
+            name = str(mark)
+            start = min(max(0, self._column(mark, track) - len(name) // 2), track - len(name))
+            if start > len(line) or not line:
+                line = line.ljust(start) + name
+        return line
 
     def on_click(self, event: events.Click) -> None:
         before, _, track = self._parts()

@@ -9,7 +9,7 @@ from tinydiff_tui.widgets.scrubber import Scrubber
 
 
 class Slider(Scrubber, can_focus=True):
-    """`number` of 0 .. `high` in equal `steps`, with one or two digits after the point."""
+    """`number` of 0 .. `high` in equal `steps`, with one or two digits after the point; what it begins with is its default."""
 
     DEFAULT_CSS = "Slider:focus { background: $boost; color: $accent; }"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -25,6 +25,7 @@ class Slider(Scrubber, can_focus=True):
         self._digits = 2 if self._step < 0.1 else 1
         self.maximum = steps
         self.number = number
+        self._default = self.value
 
     @property
     def number(self) -> float:
@@ -44,5 +45,5 @@ class Slider(Scrubber, can_focus=True):
         self.value = event.value
 
     def _parts(self) -> tuple[str, str, int]:
-        before = f"{self.number:.{self._digits}f} "
-        return before, "", max(self.size.width - len(before), 1)
+        before, after = f"{self.number:.{self._digits}f} ", " default" if self.value == self._default else ""
+        return before, after, max(self.size.width - len(before) - len(after), 1)

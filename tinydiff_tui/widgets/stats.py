@@ -1,83 +1,76 @@
-"""The numbers of a training run: bars with ETA, the loss by quarter of t, the log of events."""
+"""The numbers of a training run: how far it is, and the log of its events."""
 
-import math
+from collections.abc import Sequence
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual.widgets import Static
 
 from tinydiff_tui.jobs.training import TrainView
 from tinydiff_tui.text import bar, duration, number, short_count
 
+LEAST_BAR = 10
 
-class ProgressLines(Static):
-    """Epoch and total bars, and the numbers of the step."""
 
-    DEFAULT_CSS = "ProgressLines { height: 3; }"
+class ProgressLine(Static):
+    """A bar, and beside it per cent, speed, time left and epoch, as far as there is room."""
+
+    DEFAULT_CSS = "ProgressLine { height: 1; text-wrap: nowrap; }"
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, markup=False)
         self.view: TrainView | None = None
+        self.said = ""
+        self.colour = "success"
+        self.ended = False
 
-    def show(self, view: TrainView) -> None:
-        self.view = view
+    def show(self, view: TrainView | None, said: str, colour: str, *, ended: bool) -> None:
+        """Draw a moment; `said` takes the place of the speed, `colour` names one of the theme; a run that has `ended` has no time
+        left."""
+        self.view, self.said, self.colour, self.ended = view, said, colour, ended
         self.refresh()
 
     def render(self) -> Text:
-        """Three lines."""
         if self.view is None:
-            return Text("")
-        return progress_lines(self.view, self.size.width)
+            return Text(self.said, no_wrap=True, overflow="ellipsis", end="")
+        variables = self.app.theme_variables
+        return progress_line(self.view, self.said, self.size.width, variables[self.colour], variables["axis"], ended=self.ended)
 
 
-def progress_lines(view: TrainView, width: int) -> Text:
-    """The epoch's bar, the run's bar with its ETA, and loss, lr, gradient norm, speed and memory."""
-    done = view.step - max(0, view.epoch - 1) * view.steps_per_epoch
-    epoch = f"epoch {view.epoch}/{view.epochs}"
-    total = f"total {short_count(view.step)}/{short_count(view.total_steps)}"
-    ends = (f"{min(done, view.steps_per_epoch)}/{view.steps_per_epoch}", f"ETA {duration(view.eta_seconds)}")
-    label, end = max(len(epoch), len(total)), max(map(len, ends))
-    room = max(8, width - label - end - 2)
-    shares = (done / max(1, view.steps_per_epoch), view.step / max(1, view.total_steps))
-    text = Text(no_wrap=True, end="")
-    for name, share, tail in zip((epoch, total), shares, ends, strict=True):
-        text.append(f"{name:<{label}} ").append(bar(share, room), "green").append(f" {tail:>{end}}\n")
+def progress_line(view: TrainView, said: str, width: int, colour: str, axis: str, *, ended: bool) -> Text:
+    """The bar of the whole run and its numbers."""
+    share = view.step / max(1, view.total_steps)
+    time = f"after {duration(view.seconds)}" if ended else f"{duration(view.eta_seconds)} left"
+    facts = [f"{share:4.0%}", said or f"{view.images_per_second:,.0f} images/s", time, f"epoch {view.epoch} of {view.epochs}"]
+    while len(facts) > 1 and sum(map(cell_len, facts)) + 2 * len(facts) + LEAST_BAR > width:
+        facts.pop()
+    tail = "  ".join(facts)
+    text = Text(no_wrap=True, overflow="ellipsis", end="")
+    line = bar(share, max(LEAST_BAR, width - cell_len(tail) - 2))
+    done = line.count("━")
+    text.append(line[:done], colour).append(line[done:], axis)
+    return text.append(f"  {facts[0]}", "bold").append("".join(f"  {fact}" for fact in facts[1:]))
+
+
+def figures(view: TrainView, width: int) -> str:
+    """Step, loss, learning rate, gradient, time and memory, as many as fit."""
     facts = (
-        ("loss", number(view.loss)), ("lr", f"{view.lr:.2e}"), ("|grad|", number(view.grad_norm, ".3f")),
-        ("images/s", f"{view.images_per_second:,.0f}"), ("mem", f"{view.memory / 2**30:.2f} GiB"),
-        ("time", duration(view.seconds)),
+        f"step {view.step:,} of {view.total_steps:,}", f"loss {number(view.loss)}", f"lr {view.lr:.2e}",
+        f"{duration(view.seconds)} trained", f"gradient {number(view.grad_norm, '.3f')}",
+        f"{short_count(view.step * view.batch_size)} images", f"{view.memory / 2**30:.2f} GiB",
     )  # fmt: skip
-    used = 0
-    for name, value in facts:
-        if used + len(name) + len(value) + 1 > width:
+    return fitting(facts, width)
+
+
+def fitting(facts: Sequence[str], width: int) -> str:
+    """As many of the facts as fit, with a dot between them."""
+    shown = ""
+    for fact in facts:
+        longer = f"{shown} · {fact}" if shown else fact
+        if cell_len(longer) > width:
             break
-        text.append(f"{name} ", "dim").append(value, "bold").append("  ")
-        used += len(name) + len(value) + 3
-    return text
-
-
-class QuartileBars(Static):
-    """Mean loss by quarter of t, as four bars."""
-
-    DEFAULT_CSS = "QuartileBars { height: 5; }"
-
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id, markup=False)
-        self.values: tuple[float, ...] = (math.nan,) * 4
-
-    def show(self, values: tuple[float, ...]) -> None:
-        self.values = values
-        self.refresh()
-
-    def render(self) -> Text:
-        """A caption and four bars."""
-        top = max((v for v in self.values if math.isfinite(v)), default=1.0) or 1.0
-        room = max(3, self.size.width - 17)
-        text = Text("loss by quarter of t", "dim", no_wrap=True, end="")
-        for name, value in zip(("0–¼ T", "¼–½ T", "½–¾ T", "¾–1 T"), self.values, strict=True):
-            width = round(value / top * room) if math.isfinite(value) else 0
-            text.append(f"\n{name:<6} ", "not dim").append(f"{'█' * width:<{room}}", "not dim cyan")
-            text.append(f" {number(value):>8}", "not dim")
-        return text
+        shown = longer
+    return shown
 
 
 class EventLog(Static):
@@ -95,11 +88,10 @@ class EventLog(Static):
             self.refresh()
 
     def render(self) -> Text:
-        """The end of the log."""
-        lines = self.lines[-max(1, self.size.height) :]
-        text = Text(no_wrap=True, end="")
-        for i, line in enumerate(lines):
-            piece = Text(("\n" if i else "") + line, no_wrap=True)
-            piece.truncate(self.size.width + (1 if i else 0), overflow="ellipsis")
-            text.append(piece)
-        return text
+        """The end of the log, the time of each line faint."""
+        axis = self.app.theme_variables["axis"]
+        lines = [Text(line, no_wrap=True) for line in self.lines[-max(1, self.size.height) :]]
+        for line in lines:
+            line.stylize(axis, 0, len("00:00:00"))
+            line.truncate(max(1, self.size.width), overflow="ellipsis")
+        return Text("\n", end="", no_wrap=True).join(lines)

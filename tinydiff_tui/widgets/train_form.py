@@ -1,128 +1,102 @@
-"""The form of a training run, made from TrainConfig: one line a field, checked while it is filled in."""
+"""The form of a training run, made from TrainConfig: fields in groups, checked while they are filled in."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.binding import BindingType
+from textual.containers import Horizontal
 from textual.message import Message
-from textual.suggester import SuggestFromList
-from textual.widgets import Button, Input, Label, Select, Static
+from textual.widgets import Button, Input, Select, Static
 
-from core.config import TrainConfig, check_value
+from core.config import GROUPS, TrainConfig
+from core.data.datasets import default_data_dir
 from core.errors import UserError
 from core.files import unused
 from tinydiff_tui.text import for_app
+from tinydiff_tui.widgets.box import Box
+from tinydiff_tui.widgets.field_group import FieldGroup
+from tinydiff_tui.widgets.field_row import FieldRow
 from tinydiff_tui.widgets.form import Form
 
-IMPORTANT = ("dataset", "model", "epochs", "budget", "batch_size", "lr", "objective", "output_dir")
 FIELDS = {f.name: f for f in dataclasses.fields(TrainConfig)}
+OPEN = ("Data", "Model", "Time", "Batch")
+"""The groups that are unfolded at first, where there is no room for all of them."""
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "1 minute": {"budget": "1m", "epochs": None},
+    "10 minutes": {"budget": "10m", "epochs": None},
+    "20 epochs": {"budget": None, "epochs": 20},
+}
+"""Lengths of a run at one key or click, and the fields that make them."""
 
 
-class FieldRow(Horizontal):
-    """Name, value and explanation of one field. An empty value means the default, which is shown faintly."""
-
-    def __init__(self, field: "dataclasses.Field[Any]") -> None:
-        super().__init__()
-        self.field = field
-
-    def compose(self) -> ComposeResult:
-        field = self.field
-        yield Label(field.name.replace("_", " "))
-        choices = field.metadata["choices"]
-        if field.name != "dataset" and (choices or field.type is bool):
-            options = [(choice, choice) for choice in choices] or [("yes", True), ("no", False)]
-            yield Select[Any](options, prompt=str(field.default), id=f"field-{field.name}", compact=True)
-        else:
-            suggester = SuggestFromList(choices) if choices else None
-            yield Input(id=f"field-{field.name}", compact=True, placeholder=str(field.default), suggester=suggester)
-        yield Static(for_app(field.metadata["help"]), classes="help", markup=False)
-
-    def read(self) -> Any:
-        """The value that was given, None for the default. Raises UserError."""
-        control = self.query_one(f"#field-{self.field.name}")
-        if isinstance(control, Select):
-            return None if control.is_blank() else control.value
-        assert isinstance(control, Input)
-        text = control.value.strip()
-        if not text:
-            return None
-        kind = self.field.type if isinstance(self.field.type, type) else type(self.field.default)
-        try:
-            value = kind(text)
-        except ValueError:
-            value = text  # check_value says what it takes
-        check_value(self.field, value)
-        return value
-
-    def write(self, value: Any) -> None:
-        """Fill in a value; None leaves the default."""
-        control = self.query_one(f"#field-{self.field.name}")
-        if isinstance(control, Select):
-            control.value = Select.NULL if value is None else value
-        elif isinstance(control, Input):
-            short = f"{value:g}" if isinstance(value, float) else str(value)
-            control.value = "" if value is None else short if short == str(value) or float(short) == value else str(value)
-
-    def offer(self, default: Any) -> None:
-        """Show what the default is now."""
-        text = {True: "yes", False: "no"}[default] if isinstance(default, bool) else str(default) or "default"
-        control = self.query_one(f"#field-{self.field.name}")
-        if isinstance(control, Select) and control.prompt != text:
-            control.prompt = text
-        elif isinstance(control, Input) and control.placeholder != text:
-            control.placeholder = text
-
-    def complain(self, sentence: str) -> None:
-        """Show what is wrong in place of the explanation; empty when nothing is."""
-        self.set_class(bool(sentence), "-bad")
-        self.query_one(".help", Static).update(for_app(sentence or self.field.metadata["help"]))
-
-
-class TrainForm(Form):
-    """All fields; `-advanced` shows those beyond the important ones."""
+class Presets(Horizontal):
+    """A button for each preset, and the one that starts the run."""
 
     DEFAULT_CSS = """
-    TrainForm { height: 1fr; padding: 0 1; }
-    TrainForm FieldRow { height: auto; }
-    TrainForm Label { width: 19; color: $text; }
-    TrainForm Select, TrainForm Input { width: 20; }
-    TrainForm .help { width: 1fr; height: auto; padding: 0 0 0 1; color: $text-muted; }
-    TrainForm .-bad .help { color: $text-error; text-style: bold; }
-    TrainForm #more { display: none; height: auto; }
-    TrainForm.-advanced #more { display: block; }
-    TrainForm #folded { height: 1; color: $text-muted; }
-    TrainForm #start { margin-top: 1; width: 24; }
-    TrainForm #about { height: auto; color: $text-muted; }
-    TrainForm #problem { height: auto; color: $text-error; }
+    Presets { height: 1; }
+    Presets Button { margin: 0 1 0 0; min-width: 8; width: auto; }
+    Presets #gap { width: 1fr; }
+    Presets #start { min-width: 13; margin: 0; }
+    """
+
+    def compose(self) -> ComposeResult:
+        for number, title in enumerate(PRESETS):
+            yield Button(title, id=f"preset-{number}", compact=True)
+        yield Static("", id="gap")
+        yield Button("Start", id="start", variant="primary", compact=True)
+
+
+class TrainForm(Box):
+    """All fields of a run, the presets and the button that starts it."""
+
+    DEFAULT_CSS = """
+    TrainForm { width: 1fr; height: 1fr; padding: 0; }
+    TrainForm Presets { margin: 0 1; }
+    TrainForm Form { height: 1fr; padding: 0 1; margin: 0; }
+    TrainForm #problem { height: auto; padding: 0 1; color: $text-error; text-style: bold; }
     """
 
     class Started(Message):
         """The start button was pressed."""
 
+    class Changed(Message):
+        """A value is another one; `problem` says what is wrong with them, if anything is."""
+
+        def __init__(self, problem: str) -> None:
+            super().__init__()
+            self.problem = problem
+
+    BINDINGS: ClassVar[list[BindingType]] = Form.BINDINGS
+
+    def __init__(self) -> None:
+        super().__init__(title="Recipe")
+        self.resolved: dict[str, str] = {}
+        """What defaults come to here that only a measurement tells, by field."""
+
     def compose(self) -> ComposeResult:
-        for name in IMPORTANT:
-            yield FieldRow(FIELDS[name])
-        yield Static("", id="folded")
-        with Vertical(id="more"):
-            for name, field in FIELDS.items():
-                if name not in IMPORTANT:
-                    yield FieldRow(field)
-        yield Button("Start", id="start", variant="primary", compact=True)
-        yield Static("", id="about", markup=False)
+        yield Presets()
+        with Form():
+            for group in GROUPS:
+                fields = [FieldRow(field) for field in FIELDS.values() if field.metadata["group"] == group]
+                if fields:
+                    yield FieldGroup(group, *fields, folded=group not in OPEN and not self.screen.has_class("-tall"))
         yield Static("", id="problem", markup=False)
 
-    def on_mount(self) -> None:
-        self.show_advanced(False)
+    def action_go_to(self, place: int) -> None:
+        self.query_one(Form).action_go_to(place)
 
-    def show_advanced(self, shown: bool) -> None:
-        """Unfold or fold the rest of the fields."""
-        self.set_class(shown, "-advanced")
-        rest = len(FIELDS) - len(IMPORTANT)
-        self.query_one("#folded", Static).update(f"▾ {rest} more fields" if shown else f"▸ {rest} more fields (press a)")
+    def show_all(self, shown: bool) -> None:
+        """Unfold every group, or fold those that are rarely changed."""
+        for group in self.query(FieldGroup):
+            group.folded = not shown and group.title not in OPEN
+
+    @property
+    def shows_all(self) -> bool:
+        return not any(group.folded for group in self.query(FieldGroup))
 
     def rows(self) -> Iterator[FieldRow]:
         yield from self.query(FieldRow)
@@ -130,10 +104,21 @@ class TrainForm(Form):
     def row(self, name: str) -> FieldRow:
         return next(row for row in self.rows() if row.field.name == name)
 
-    def fill(self, values: dict[str, Any]) -> None:
+    def fill(self, values: Mapping[str, Any]) -> None:
         """Write these values, and the defaults everywhere else."""
         for row in self.rows():
             row.write(values.get(row.field.name))
+
+    def take_preset(self, name: str) -> None:
+        """Write the fields of a preset, and leave the others as they are."""
+        for field, value in PRESETS[name].items():
+            self.row(field).write(value)
+
+    def resolve(self, words: Mapping[str, str]) -> None:
+        """Tell what defaults come to that only a measurement tells."""
+        if words != self.resolved:
+            self.resolved = dict(words)
+            self.changed()
 
     @on(Input.Changed)
     @on(Select.Changed)
@@ -142,22 +127,32 @@ class TrainForm(Form):
         given, problem = self.given()
         try:
             defaults = TrainConfig.of(**{name: value for name, value in given.items() if name in ("model", "objective")})
+            words = {"data_dir": str(default_data_dir()), "budget": "none", "image_size": "as they are"} | self.resolved
             for row in self.rows():
-                row.offer(getattr(defaults, row.field.name))
+                row.offer(getattr(defaults, row.field.name), words)
+                row.set_class(row.field.name in given, "-given")
             if not problem:
                 TrainConfig.of(**given)
         except UserError as error:
             problem = str(error)
+        for group in self.query(FieldGroup):
+            group.summary = " · ".join(_short(row) for row in group.query(FieldRow))
         self.say(problem)
+        self.post_message(self.Changed(problem))
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         # The whole explanation of the field, which the line may be too short for.
         row = event.widget.parent
-        self.query_one("#about", Static).update(for_app(row.field.metadata["help"]) if isinstance(row, FieldRow) else "")
+        self.figures = for_app(row.field.metadata["help"]) if isinstance(row, FieldRow) else ""
+
+    def on_descendant_blur(self) -> None:
+        self.figures = ""
 
     def say(self, sentence: str) -> None:
         """A sentence under the form."""
-        self.query_one("#problem", Static).update(for_app(sentence))
+        line = self.query_one("#problem", Static)
+        line.update(for_app(sentence))
+        line.display = bool(sentence)
 
     def read(self) -> TrainConfig:
         """The config of what was changed; the rest is the model's recipe. Raises UserError."""
@@ -182,15 +177,24 @@ class TrainForm(Form):
                     given[row.field.name] = value
         return given, problem
 
-    @on(Button.Pressed, "#start")
+    @on(Button.Pressed)
     def pressed(self, event: Button.Pressed) -> None:
         event.stop()
-        self.post_message(self.Started())
+        if event.button.id == "start":
+            self.post_message(self.Started())
+        else:
+            self.take_preset(str(event.button.label))
 
     @on(Input.Submitted)
     def submitted(self, event: Input.Submitted) -> None:
         event.stop()
         self.screen.focus_next()
+
+
+def _short(row: FieldRow) -> str:
+    """A field in the line of its folded group: a yes or no needs its name."""
+    name = row.field.name.replace("_", " ")
+    return row.shown if row.field.metadata["choices"] else f"{name} {row.shown}"
 
 
 def free_output_dir(cwd: Path) -> str:

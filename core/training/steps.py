@@ -1,0 +1,81 @@
+"""One step of a training: what it draws, the loss and its gradient, the update of the weights. For the run, and for whoever
+measures how long a step takes."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from core.compute.device import Compute, with_graphs
+from core.compute.distributed import ProcessGroup
+from core.config import TrainConfig
+from core.data.datasets import ImageSet
+from core.diffusion.model import make_diffusion
+from core.training.batches import Batches
+from core.training.state import TrainState
+
+
+class Gradient(NamedTuple):
+    """Scalars loss and norm, means over the global batch; `quartiles` (2, 4): sums and counts of the loss by quarter of t."""
+
+    loss: Tensor
+    norm: Tensor
+    quartiles: Tensor
+
+
+class Stepper:
+    """The steps of a run. On one GPU the network runs as CUDA graphs, which `compute` then says."""
+
+    def __init__(
+        self, config: TrainConfig, data: ImageSet, state: TrainState, compute: Compute, processes: ProcessGroup | None = None
+    ) -> None:
+        self.config = config
+        self.state = state
+        self.compute = compute
+        self.processes = processes or ProcessGroup()
+        self.diffusion = make_diffusion(config)
+        self.batches = Batches(config, data, compute.device, self.processes)
+        self.network: nn.Module = self.processes.wrap(state.network)
+        if compute.device.type == "cuda" and self.processes.size == 1:
+            x0, t, _, labels = self.draw()
+            inputs = (x0, t) if labels is None else (x0, t, labels)
+            self.network, self.compute = with_graphs(self.network, inputs, compute)
+
+    def draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """x_0, t, noise and labels of this process in the present step: its rows of what is drawn for the whole batch."""
+        x0, labels, generator = self.batches.at(self.state.step)
+        t = self.diffusion.draw_t(self.config.batch_size, generator)
+        noise = torch.randn((self.config.batch_size, *x0.shape[1:]), generator=generator, device=x0.device)
+        return x0, self.processes.share(t), self.processes.share(noise), labels
+
+    def gradient(self) -> Gradient:
+        """The loss on this process's share of the global batch and its gradient, clipped, left in the network."""
+        state = self.state
+        x0, t, noise, labels = self.draw()
+        state.network.train()
+        with self.compute.autocast():
+            losses = self.diffusion.loss(self.network, x0, t, noise, labels)
+        with self.processes.exchange():
+            losses.mean().backward()
+        quartiles = by_quartile(losses.detach(), t, self.config.timesteps)
+        sums = torch.cat([losses.detach().mean()[None] / self.processes.size, quartiles.flatten()])
+        self.processes.add_up(sums)
+        norm = nn.utils.clip_grad_norm_(state.network.parameters(), self.config.grad_clip or math.inf)
+        return Gradient(sums[0], norm, sums[1:].view(2, 4))
+
+    def update(self, lr: float) -> None:
+        """Move the weights against the gradient, and their average after them."""
+        for optimizer in self.state.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            optimizer.step()
+        self.state.network.zero_grad(set_to_none=True)
+        self.state.ema.update()
+        self.state.step += 1
+
+
+def by_quartile(losses: Tensor, t: Tensor, timesteps: int) -> Tensor:
+    """(2, 4): the sum of the losses and the number of images in each quarter of the schedule."""
+    member = nn.functional.one_hot(t * 4 // timesteps, 4).to(losses.dtype)
+    return torch.stack([losses @ member, member.sum(0)])

@@ -1,0 +1,88 @@
+"""The data set's judge asked while a model trains: every so many seconds of training, or when somebody wants to know. What it
+takes is no training, and the distance goes into the run's metrics.
+
+Import it once torch is there.
+"""
+
+import contextlib
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.config import SampleConfig
+from core.data.datasets import data_root
+from core.diffusion.generate import generate
+from core.errors import UserError
+from core.images import to_uint8
+from core.judge.judge import frechet_distance
+from core.judge.store import Ready
+from core.training.events import Noted
+from core.training.trainer import Trainer
+from tinydiff_tui.jobs.judging import Stage, fetched
+
+IMAGES = 500
+
+
+@dataclass(frozen=True)
+class Distance:
+    """What the judge says of IMAGES samples of the averaged weights, and of as many real ones; and how long it took to say it."""
+
+    step: int
+    seconds: float
+    distance: float
+    floor: float
+    took: float
+
+
+class Quality:
+    """Ask `due` between two events of the trainer, and pull `look` when it is; closing that stops within a step or evaluation."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+        self.every = trainer.config.judge_seconds
+        self._next = trainer.state.seconds + self.every
+        self._asked = False
+        self._ready: Ready | None = None
+
+    def ask(self) -> None:
+        """Somebody wants to know now; may be called from another thread."""
+        self._asked = True
+
+    def leave_it(self) -> None:
+        """Not before somebody asks again."""
+        self.every, self._asked = 0.0, False
+
+    @property
+    def due(self) -> bool:
+        trainer = self.trainer
+        clocked = self.every > 0 and trainer.state.seconds >= self._next
+        return (self._asked or clocked) and 0 < trainer.step < trainer.total_steps
+
+    def look(self) -> Generator[Stage | Distance | Noted, None, None]:
+        """What is done now, and the distance as the last item; a note in its place where there is none to be had."""
+        self._asked, self._next = False, self.trainer.state.seconds + self.every
+        try:
+            yield from self._look()
+        except UserError as error:
+            self.leave_it()
+            yield Noted(f"no distance: {error}")
+
+    def _look(self) -> Generator[Stage | Distance, None, None]:
+        trainer, compute, read = self.trainer, self.trainer.compute, list[str]()
+        if self._ready is None:
+            root = data_root("", trainer.config.data_dir)
+            self._ready = yield from fetched(trainer.config.dataset, root, compute, read)
+        judge, began, drawn = self._ready.judge, time.monotonic(), []
+        options = SampleConfig(num_images=IMAGES, seed=trainer.config.seed)
+        with contextlib.closing(generate(trainer.model(), options, compute)) as batches:
+            for batch in batches:
+                left = (time.monotonic() - began) / batch.done * (batch.evaluations - batch.done) if batch.done else 0.0
+                yield Stage(f"{judge.name} is asked", batch.done, batch.evaluations, "evaluations", left)
+                if batch.frame.t < 0:
+                    drawn.append(to_uint8(batch.frame.x))
+        distance = frechet_distance(judge.features(np.concatenate(drawn)), judge.test)
+        floor = frechet_distance(judge.train[:IMAGES], judge.test)
+        trainer.note_distance(distance)
+        yield Distance(trainer.step, trainer.state.seconds, distance, floor, time.monotonic() - began)

@@ -4,8 +4,6 @@ import codecs
 import io
 import os
 
-from rich.cells import cell_len
-
 PLAIN = {
     **dict.fromkeys("─━═┄┈╌", "-"),
     **dict.fromkeys("│┃║┆┊╎▏▕", "|"),
@@ -28,6 +26,8 @@ PLAIN = {
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
     """An error handler of codecs that keeps every text as wide as it was."""
+    from rich.cells import cell_len  # --help, which writes here too, has no need of it
+
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(PLAIN.get(char, "?" * cell_len(char)) for char in error.object[error.start : error.end]), error.end

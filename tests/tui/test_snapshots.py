@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 from textual.pilot import Pilot
+from textual.widgets import OptionList
 
 from core.config import TrainConfig
 from tests.tui.modes import until
 from tests.tui.test_train import view_of
 from tinydiff_tui.app.app import TinydiffApp
 from tinydiff_tui.jobs.plan import Plan
+from tinydiff_tui.screens.panels import Explain
 from tinydiff_tui.widgets.chart import Chart
 from tinydiff_tui.widgets.dashboard import Dashboard, Standing
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
@@ -149,4 +151,10 @@ def test_runs(snap_compare: Compare, size: tuple[int, int]) -> None:
 
 
 def test_explanation(snap_compare: Compare) -> None:
-    assert snap_compare(opened("runs"), terminal_size=(80, 24), run_before=when(lambda screen: screen.list is not None, "e"))
+    async def explain(pilot: Pilot[Any]) -> None:
+        app: Any = pilot.app
+        await when(lambda screen: screen.list is not None and not app.jobs.running("runs"), "e")(pilot)
+        await until(pilot, lambda: isinstance(app.screen, Explain) and len(app.screen.query("Markdown > *")) > 3)
+        await until(pilot, lambda: app.screen.query_one(OptionList).has_focus)
+
+    assert snap_compare(opened("runs"), terminal_size=(80, 24), run_before=explain)

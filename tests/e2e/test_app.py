@@ -157,7 +157,7 @@ def test_from_data_to_samples_with_keys_only_at_80x24(start: Start, tmp_path: Pa
         check(app, "4")
 
         app.send("5")
-        app.until(lambda: re.search(r"outputs +■ stopped +\d", app.text))
+        app.until(lambda: re.search(r"outputs +■ stopped", app.text))
         check(app, "5")
 
         app.send("q")
@@ -257,7 +257,7 @@ def test_a_run_outlives_the_app_that_it_was_started_in(start: Start, tmp_path: P
         app.until(lambda: re.search(r"outputs +● running", app.text))
         app.until("X Stop")
         app.send("X")
-        app.until(lambda: re.search(r"outputs +■ stopped +\d", app.text))
+        app.until(lambda: re.search(r"outputs +■ stopped", app.text))
         app.send("q")
         assert app.end() == 0
     assert check_stopped(run.path) > step > 0

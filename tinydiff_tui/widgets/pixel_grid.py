@@ -103,12 +103,6 @@ class PixelGrid(CellView):
         self.zoomed = None if index is None or not len(self.images) else index % len(self.images)
         self._redraw()
 
-    def capacity(self, side: tuple[int, int], wanted: int) -> int:
-        """How many images of side (height, width) can be shown at once, at most `wanted`."""
-        if not self.size:
-            return 0
-        return min(wanted, fit(wanted, side, (self.size.width, self.size.height), self.looks, density=self.density).room)
-
     @property
     def looks(self) -> tuple[str, ...]:
         """What pictures may be drawn with here, the coarsest first."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from tinydiff_tui.terminal.blocks import DOTS, block_cells
 from tinydiff_tui.terminal.cells import NONE, Cells, Pixels, blank_cells, half_cells, pack, shade_cells
@@ -165,11 +165,18 @@ def _with(tile: Tile, count: int, size: tuple[int, int], classes: int) -> Layout
     return Layout(tile, across, down, classes, int(across * (tile.columns + 1) <= width))
 
 
+class Captions(Protocol):
+    """Texts by their numbers."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, place: int, /) -> str: ...
+
+
 class Page(NamedTuple):
     """Pictures uint8 (N, H, W, C) with a caption each or a heading a class; `cursor` marks one."""
 
     images: Pixels
-    captions: Sequence[str] = ()
+    captions: Captions = ()
     headings: Sequence[str] = ()
     cursor: int | None = None
 

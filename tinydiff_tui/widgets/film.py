@@ -9,7 +9,7 @@ from textual.widget import Widget
 
 from tinydiff_tui.terminal.cells import Pixels
 from tinydiff_tui.terminal.deferred import np
-from tinydiff_tui.terminal.tiling import Layout, Page, fit
+from tinydiff_tui.terminal.tiling import Captions, Layout, Page, fit
 from tinydiff_tui.widgets.box import Box, Empty
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 
@@ -35,9 +35,7 @@ class PictureBox(Box):
     def grid(self) -> PixelGrid:
         return self.query_one(PixelGrid)
 
-    def show(
-        self, images: Pixels, captions: Sequence[str] = (), *, headings: Sequence[str] = (), cursor: int | None = None
-    ) -> None:
+    def show(self, images: Pixels, captions: Captions = (), *, headings: Sequence[str] = (), cursor: int | None = None) -> None:
         """Show pictures as PixelGrid does; without any the hatched ground."""
         self.set_class(len(images) > 0, "-filled")
         self.grid.show(images, captions, headings=headings, cursor=cursor)

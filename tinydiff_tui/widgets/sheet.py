@@ -63,10 +63,8 @@ class SheetGrid(PixelGrid):
 
     def _redraw(self) -> None:
         if self.rows.size and self.size:
-            across = self._layout().across
-            cursor = self._page.cursor if self._page is not None else None
-            chosen = self.rows[:, :across].reshape(-1, *self.rows.shape[2:])
-            self._page = Page(chosen, (), self.headings[:across], cursor)
+            chosen = self.rows[:, : self._layout().across].reshape(-1, *self.rows.shape[2:])
+            self._page = Page(chosen, headings=self.headings)
             if self.zoomed is not None and self.zoomed >= len(chosen):
                 self.zoomed = None
         super()._redraw()

@@ -165,10 +165,10 @@ class Trajectory(Container):
         self.grid.zoom(None)
         self._arrange()
         self.remove_class("-originals", "-between")
+        self.strip.roll(None)
         for box in self.query(PictureBox):
             box.show(NOTHING)
             box.figures = ""
-        self.strip.roll(None)
         self.box("film").title = "film"
 
     def show(self, drawn: "Drawn", class_names: tuple[str, ...]) -> None:

@@ -19,6 +19,7 @@ from tinydiff_tui.terminal.tiling import Page, Tile, arrange, fit, places
 from tinydiff_tui.widgets.axes import Curve, Frame
 from tinydiff_tui.widgets.cell_view import changed_spans
 from tinydiff_tui.widgets.chart import Chart
+from tinydiff_tui.widgets.film import LEAST_FRAMES, Film, FilmStrip
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 from tinydiff_tui.widgets.scrubber import Scrubber
 
@@ -228,6 +229,23 @@ def test_classes_without_room_for_columns_are_captions() -> None:
     assert "class 1" in "".join(text for y in range(20) for text, _, _ in row_runs(cells, y))
 
 
+async def test_a_strip_shows_the_whole_way_at_any_density_and_size() -> None:
+    app = StripApp()
+    async with app.run_test(size=(118, 9)) as pilot:
+        strip, seen = app.query_one(FilmStrip), set()
+        strip.roll(Film(list(digits(20)), [f"t {k}" for k in range(20)], planned=50, present=13))
+        for density in (-3, 0, 3):
+            strip.density = density
+            for width in (118, 70):
+                await pilot.resize_terminal(width, 9)
+                await pilot.pause()
+                slots = [strip.frame_at(slot) for slot in range(len(strip.images))]
+                assert (slots[0], slots[-1]) == (0, 49) and 13 in slots and len(slots) >= LEAST_FRAMES
+                assert strip.shown == len(slots) and strip.density == density
+                seen.add(len(slots))
+        assert len(seen) > 2
+
+
 async def test_a_resize_fits_the_picture_anew() -> None:
     app = GridApp()
     async with app.run_test(size=(100, 40)) as pilot:
@@ -391,6 +409,11 @@ async def test_a_slider_of_two_lines_names_its_marks() -> None:
         for mark in (200, 600):
             at = numbers.index(str(mark))
             assert set(line[at : at + 3]) & {"●", "┿"}
+
+
+class StripApp(App[None]):
+    def compose(self) -> ComposeResult:
+        yield FilmStrip()
 
 
 class ControlsApp(App[None]):

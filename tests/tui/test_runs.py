@@ -26,10 +26,11 @@ from tinydiff_tui.screens.note import Note
 from tinydiff_tui.screens.panels import Ask
 from tinydiff_tui.screens.runs import RunsScreen
 from tinydiff_tui.screens.train import TrainScreen
+from tinydiff_tui.text import cut as head
 from tinydiff_tui.widgets.box import Box, Empty
 from tinydiff_tui.widgets.chart import Chart
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
-from tinydiff_tui.widgets.run_table import RunTable, head, tail
+from tinydiff_tui.widgets.run_table import RunTable, tail
 from tinydiff_tui.widgets.sheet import Labels, SheetGrid, row_tile
 
 

@@ -28,7 +28,7 @@ from tinydiff_tui.app.themes import DARK, LIGHT, THEMES
 from tinydiff_tui.jobs.jobs import Jobs
 from tinydiff_tui.jobs.messages import EngineLoaded
 from tinydiff_tui.jobs.signals import heeded
-from tinydiff_tui.screens.base import ModeScreen
+from tinydiff_tui.screens.base import WIDE, ModeScreen
 from tinydiff_tui.terminal.deferred import np
 from tinydiff_tui.terminal.gate import Gate
 from tinydiff_tui.terminal.known import coarser
@@ -72,7 +72,7 @@ class TinydiffApp(App[None]):
         "runs": partial(make_mode, "runs"),
     }
     COMMANDS: ClassVar[set[Any]] = App.COMMANDS | {BindingCommands}
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-normal"), (160, "-wide")]  # noqa: RUF012
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-normal"), (WIDE, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-low"), (34, "-high"), (50, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "switch_mode('data')", "Data", tooltip="Look at data sets"),

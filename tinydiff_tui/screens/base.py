@@ -160,7 +160,7 @@ class ModeScreen(Screen[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         width, height = event.size
-        if self._engine_told and self.explained != (width >= WIDE) and (self.explained or width >= WIDE):
+        if self._engine_told and self.explained != (width >= WIDE):
             self.dock_explanation(width >= WIDE)
         self.set_class(width < LEAST_WIDTH or height < LEAST_HEIGHT, "-small")
         self.query_one("#small", Static).update(

@@ -1,7 +1,7 @@
 """The jump overlay: a letter on everything that takes the focus; the letter goes there."""
 
 from collections.abc import Iterator, Mapping
-from string import ascii_lowercase, ascii_uppercase, digits
+from string import ascii_letters, digits
 from typing import ClassVar
 
 from textual import events
@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from tinydiff_tui.screens.once import Once
 
-LETTERS = "asdfghjkl" + "".join(letter for letter in ascii_lowercase if letter not in "asdfghjkl") + ascii_uppercase + digits
+LETTERS = "".join(dict.fromkeys("asdfghjkl" + ascii_letters + digits))
 
 
 def targets(screen: Screen[None]) -> Iterator[Widget]:

@@ -64,7 +64,8 @@ class Answers:
         sure = len(self._held) >= _SURE
         if not self._held or now - self._last < (PIECE_SECONDS if sure else HOLD_SECONDS):
             return ""
-        return "" if sure and self._drop() else self._release()
+        held = self._release()
+        return "" if sure else held
 
     def _char(self, char: str, now: float) -> str:
         if not self._held:
@@ -95,13 +96,9 @@ class Answers:
         self.heard.append(self._held)
         if self._held.startswith("\x1b["):  # the last thing asked for
             self._until = 0.0
-        self._drop()
-
-    def _drop(self) -> bool:
-        self._held, self._places = "", []
-        return True
+        self._release()
 
     def _release(self) -> str:
-        held = self._held
-        self._drop()
+        """What was held up, which is not any more."""
+        held, self._held, self._places = self._held, "", []
         return held

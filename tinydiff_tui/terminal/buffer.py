@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from tinydiff_tui.terminal.cells import LOWER, NONE, UPPER, Cells, Colours, numbers
+from tinydiff_tui.terminal.cells import LOWER, UPPER, Cells, Colours, blank_cells, numbers
 from tinydiff_tui.terminal.deferred import np
 
 if TYPE_CHECKING:
@@ -20,11 +20,7 @@ class ScreenBuffer:
     """The cells of a widget as the terminal shows them; unknown ones are blank or hold what was there before."""
 
     def __init__(self, rows: int, columns: int, background: int) -> None:
-        self.cells = Cells(
-            np.full((rows, columns), ord(" "), dtype=np.uint32),
-            np.full((rows, columns), NONE, dtype=np.int32),
-            np.full((rows, columns), background, dtype=np.int32),
-        )
+        self.cells = blank_cells((rows, columns), background)
         self.known = np.zeros((rows, columns), dtype=np.bool_)
         self.rough = np.zeros((rows, columns), dtype=np.bool_)
         """Whose greys were painted by number, and so only about as they are."""

@@ -81,6 +81,15 @@ class Cells(NamedTuple):
         return self.chars.shape[0], self.chars.shape[1]
 
 
+def blank_cells(shape: tuple[int, int], background: int) -> Cells:
+    """Blanks on a background, (rows, columns) of them."""
+    return Cells(
+        np.full(shape, ord(" "), dtype=np.uint32),
+        np.full(shape, NONE, dtype=np.int32),
+        np.full(shape, background, dtype=np.int32),
+    )
+
+
 def pack(picture: Pixels, *, greys: bool = False) -> Colours:
     """(H, W, C) with C = 1 or 3 -> colours (H, W). With `greys`, grey pixels become numbers of the terminal's 256."""
     if picture.shape[2] == 1:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from tinydiff_tui.terminal.blocks import DOTS, block_cells
-from tinydiff_tui.terminal.cells import NONE, Cells, Pixels, half_cells, pack, shade_cells
+from tinydiff_tui.terminal.cells import NONE, Cells, Pixels, blank_cells, half_cells, pack, shade_cells
 from tinydiff_tui.terminal.deferred import np
 from tinydiff_tui.terminal.labels import write
 
@@ -87,9 +87,13 @@ class Layout(NamedTuple):
 def alone(side: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
     """(columns, rows) of one picture of side (height, width) as large as whole pixels go on so many cells; all of them where its
     own resolution has no room."""
-    height, width = side
-    times = min(size[0] // max(width, 1), size[1] * 2 // max(height, 1))
+    (height, width), times = side, _times(side, size)
     return (times * width, -(-times * height // 2)) if times else size
+
+
+def _times(side: tuple[int, int], size: tuple[int, int]) -> int:
+    """How many times as large as it is a picture goes on so many cells, two pixels a cell; 0 where it has no room."""
+    return min(size[0] // max(side[1], 1), size[1] * 2 // max(side[0], 1))
 
 
 @lru_cache(maxsize=64)
@@ -100,8 +104,8 @@ def tiles(side: tuple[int, int], looks: tuple[str, ...], size: tuple[int, int]) 
     """
     height, width = side
     first, *finer = looks if "octant" not in looks else (looks[0], "octant")  # whose dots are square
-    most = max(1, min(size[0] // max(width, 1), size[1] * 2 // max(height, 1)))
-    found = [Tile(first, width * k, -(-height * k // 2), (width * k, height * k)) for k in range(most, 0, -1)]
+    enlarged = range(max(_times(side, size), 1), 0, -1)
+    found = [Tile(first, width * k, -(-height * k // 2), (width * k, height * k)) for k in enlarged]
     for look in finer:
         across, down = DOTS[look]
         rows = -(-height // down)
@@ -161,11 +165,18 @@ def _with(tile: Tile, count: int, size: tuple[int, int], classes: int) -> Layout
     return Layout(tile, across, down, classes, int(across * (tile.columns + 1) <= width))
 
 
+class Captions(Protocol):
+    """Texts by their numbers."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, place: int, /) -> str: ...
+
+
 class Page(NamedTuple):
     """Pictures uint8 (N, H, W, C) with a caption each or a heading a class; `cursor` marks one."""
 
     images: Pixels
-    captions: Sequence[str] = ()
+    captions: Captions = ()
     headings: Sequence[str] = ()
     cursor: int | None = None
 
@@ -191,11 +202,7 @@ def arrange(page: Page, layout: Layout, size: tuple[int, int], background: int, 
     and for the background, is the terminal's own."""
     columns, rows = size
     plain = layout.tile.look == "shade"
-    cells = Cells(
-        np.full((rows, columns), ord(" "), dtype=np.uint32),
-        np.full((rows, columns), NONE, dtype=np.int32),
-        np.full((rows, columns), background, dtype=np.int32),
-    )
+    cells = blank_cells((rows, columns), background)
     tile = layout.tile
     for k, (x, y) in enumerate(places(layout, len(page.images) - first), start=first):
         part = drawn(page.images[k], tile)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rich.cells import cell_len, set_cell_size
 
 from tinydiff_tui.terminal import braille
+from tinydiff_tui.terminal.streams import PLAIN
 from tinydiff_tui.terminal.support import ascii_only
 from tinydiff_tui.text import short_count
 
@@ -23,7 +24,7 @@ Row = list[tuple[str, str]]  # texts and the names of their styles
 GRID, AXIS, CURSOR = "grid", "axis", "cursor"
 MOST_NAME = 16
 _SMALLEST, _LARGEST = 1e-100, 1e100  # what is beyond them is no loss, and 10 to its logarithm no number
-_ASCII = str.maketrans("·│┤└─┴", ".|++-+")
+_ASCII = str.maketrans(PLAIN)
 _CLOCK = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 18_000, 36_000, 86_400)
 
 

@@ -90,7 +90,7 @@ class Browser(Horizontal):
         self.query_one("#about", Static).update(f"{what}; {width}×{height}×{channels} pixels")
         self.query_one("#set-box", Box).figures = "● in all modes"
         self.query_one("#class-box", Box).figures = f"{len(opened.classes):,} · {len(opened):,} images"
-        self.query_one(ClassList).fill(opened, None)
+        self.query_one(ClassList).fill(opened)
         self.fit()
         self.choose_class(None, index)
         self.show_examples()

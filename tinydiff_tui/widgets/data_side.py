@@ -94,10 +94,10 @@ class ClassList(SideList):
         self._labels: Sequence[str] = ()
         self._counts: Sequence[int] = ()
 
-    def fill(self, opened: OpenedSet, label: int | None) -> None:
-        """The classes of another set."""
+    def fill(self, opened: OpenedSet) -> None:
+        """The classes of another set, with the cursor on all."""
         self._labels, self._counts = opened.classes, opened.counts()
-        self._draw(0 if label is None else label + 1)
+        self._draw(0)
 
     @property
     def label(self) -> int | None:

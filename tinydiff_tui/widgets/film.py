@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from textual import events
 from textual.widget import Widget
 
 from tinydiff_tui.terminal.cells import Pixels
 from tinydiff_tui.terminal.deferred import np
-from tinydiff_tui.terminal.tiling import fit
+from tinydiff_tui.terminal.tiling import Captions, Layout, Page, fit
 from tinydiff_tui.widgets.box import Box, Empty
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 
@@ -36,9 +35,7 @@ class PictureBox(Box):
     def grid(self) -> PixelGrid:
         return self.query_one(PixelGrid)
 
-    def show(
-        self, images: Pixels, captions: Sequence[str] = (), *, headings: Sequence[str] = (), cursor: int | None = None
-    ) -> None:
+    def show(self, images: Pixels, captions: Captions = (), *, headings: Sequence[str] = (), cursor: int | None = None) -> None:
         """Show pictures as PixelGrid does; without any the hatched ground."""
         self.set_class(len(images) > 0, "-filled")
         self.grid.show(images, captions, headings=headings, cursor=cursor)
@@ -67,24 +64,29 @@ class FilmStrip(PixelGrid):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.film: Film | None = None
-        self._chosen = 0
-
-    def on_mount(self) -> None:
-        self._chosen = getattr(self.app, "density", 0)
 
     def roll(self, film: Film | None) -> None:
         """Show a film, or nothing."""
         self.film = film
         if film is None:
             self.show(np.zeros((0, 1, 1, 1), dtype=np.uint8))
-            return
-        self.density = self._chosen
+        else:
+            self._redraw()
+
+    def _redraw(self) -> None:
+        if self.film is not None and self.is_attached:
+            self._page = self._moments(self.film)
+        super()._redraw()
+
+    def _moments(self, film: Film) -> Page:
+        """What the slots show now."""
         places = self.places
         marked = self._slot(film.present, len(places))
         blank = np.full_like(film.frames[0], round(0.8 * self.background_colors[1].r + 0.2 * 128))
         shown = [film.present if slot == marked else place for slot, place in enumerate(places)]
         pictures = [film.frames[k] if k < len(film.frames) else blank for k in shown]
-        self.show(np.stack(pictures), [film.captions[k] if k < len(film.frames) else "" for k in shown], cursor=marked)
+        captions = [film.captions[k] if k < len(film.frames) else "" for k in shown]
+        return Page(np.stack(pictures), captions, cursor=marked)
 
     @property
     def places(self) -> list[int]:
@@ -92,7 +94,7 @@ class FilmStrip(PixelGrid):
         if self.film is None:
             return []
         last = self.film.planned - 1
-        slots = max(min(self.film.planned, self._room(self.density)), 1)
+        slots = max(min(self.film.planned, self._slots(self.film).room), 1)
         return [round(slot * last / max(slots - 1, 1)) for slot in range(slots)]
 
     def frame_at(self, slot: int) -> int:
@@ -106,24 +108,16 @@ class FilmStrip(PixelGrid):
         assert self.film is not None
         return round(frame * (slots - 1) / max(self.film.planned - 1, 1))
 
-    def _room(self, density: int) -> int:
-        if self.film is None or not self.size:
-            return 1
-        side = self.film.frames[0].shape[:2]
-        return fit(self.film.planned, (side[0], side[1]), (self.size.width, self.size.height), self.looks, density=density).room
+    def _slots(self, film: Film) -> Layout:
+        """At the density asked for, or so much more that the way is seen."""
+        side, size = film.frames[0].shape[:2], (self.size.width, self.size.height)
+        for density in range(self.density, self.density + SMALLEST + 1):
+            layout = fit(film.planned, (side[0], side[1]), size, self.looks, density=density)
+            if layout.room >= min(LEAST_FRAMES, film.planned):
+                break
+        return layout
 
-    def validate_density(self, density: int) -> int:
-        """The one asked for, or so much more that the way is seen."""
-        self._chosen = density
-        least = min(LEAST_FRAMES, self.film.planned if self.film else 1)
-        steps = range(density, density + SMALLEST)
-        return next((step for step in steps if self._room(step) >= least), density + SMALLEST)
-
-    def watch_density(self) -> None:
-        self.roll(self.film)
-
-    def watch_look(self) -> None:
-        self.roll(self.film)
-
-    def on_resize(self, _: events.Resize) -> None:
-        self.roll(self.film)
+    def laid_out(self, page: Page, size: tuple[int, int]) -> Layout:
+        if self.film is None or len(page.images) == 1:
+            return super().laid_out(page, size)
+        return self._slots(self.film)

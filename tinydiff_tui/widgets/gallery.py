@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, overload
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.cells import cell_len
 from textual.message import Message
@@ -68,7 +67,7 @@ class Gallery(PixelGrid, can_focus=True):
         self.post_message(self.Paged())
 
 
-class _Captions(Sequence[str]):
+class _Captions:
     """The captions of a gallery, made when they are asked for: a set has tens of thousands."""
 
     def __init__(self, gallery: Gallery) -> None:
@@ -77,13 +76,5 @@ class _Captions(Sequence[str]):
     def __len__(self) -> int:
         return self._gallery.count
 
-    @overload
-    def __getitem__(self, place: int) -> str: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[str]: ...
-    def __getitem__(self, place: int | slice) -> str | list[str]:
-        return (
-            self._gallery.caption(place)
-            if isinstance(place, int)
-            else [self._gallery.caption(k) for k in range(*place.indices(len(self)))]
-        )
+    def __getitem__(self, place: int) -> str:
+        return self._gallery.caption(place)

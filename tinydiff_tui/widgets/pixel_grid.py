@@ -18,7 +18,7 @@ from tinydiff_tui.terminal.pictures import Pictures
 from tinydiff_tui.terminal.pixels import cell_pixels
 from tinydiff_tui.terminal.resting import Resting, Sight, rest
 from tinydiff_tui.terminal.support import LOOKS, terminal_look
-from tinydiff_tui.terminal.tiling import Layout, Page, Tile, arrange, fit, places
+from tinydiff_tui.terminal.tiling import Captions, Layout, Page, Tile, arrange, fit, places
 from tinydiff_tui.terminal.writer import writer_of
 from tinydiff_tui.widgets.cell_view import CellView
 
@@ -71,9 +71,7 @@ class PixelGrid(CellView):
         """What was last given to `show`."""
         return np.zeros((0, 1, 1, 1), dtype=np.uint8) if self._page is None else self._page.images
 
-    def show(
-        self, images: Pixels, captions: Sequence[str] = (), *, headings: Sequence[str] = (), cursor: int | None = None
-    ) -> None:
+    def show(self, images: Pixels, captions: Captions = (), *, headings: Sequence[str] = (), cursor: int | None = None) -> None:
         """Show images in reading order, with a caption each; or with `headings` a column each, image k in column k modulo their
         number. `cursor` marks one image, and its page is shown. A zoomed index stays zoomed while it exists."""
         self._page = Page(images, captions, headings, cursor)
@@ -102,12 +100,6 @@ class PixelGrid(CellView):
         """Show one image alone, as large as whole pixels allow; None shows the page again."""
         self.zoomed = None if index is None or not len(self.images) else index % len(self.images)
         self._redraw()
-
-    def capacity(self, side: tuple[int, int], wanted: int) -> int:
-        """How many images of side (height, width) can be shown at once, at most `wanted`."""
-        if not self.size:
-            return 0
-        return min(wanted, fit(wanted, side, (self.size.width, self.size.height), self.looks, density=self.density).room)
 
     @property
     def looks(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.widgets import DataTable
 
 from tinydiff_tui.jobs.runs import COLUMNS, FALLING, RunRow
+from tinydiff_tui.text import cut
 from tinydiff_tui.widgets.box import BADGES
 
 COLOURS = ("x0", "loss", "x0-hat", "epsilon", "x-t", "held")
@@ -87,7 +88,7 @@ class RunTable(DataTable[Text]):
         sign, tint = BADGES[state]
         status = Text(f"{sign} {row.status}", themed.get(tint.lstrip("$"), ""))
         rest = (
-            Text(head(value, self._most(name)), justify="right" if name in _NUMBERS else "left")
+            Text(cut(value, self._most(name)), justify="right" if name in _NUMBERS else "left")
             for name, value in zip(COLUMNS[2:], row.cells[1:], strict=True)
         )
         return [mark, Text(tail(row.name, self._most("run"))), status, *rest]
@@ -106,11 +107,6 @@ def _head(column: str, sort: tuple[str, bool]) -> str:
     """The heading of a column; where it is the one that sorts, an arrow that says whether its values rise or fall."""
     rises = sort[1] == (column in FALLING)
     return f"{column} {'▲' if rises else '▼'}" if column == sort[0] else column
-
-
-def head(text: str, most: int) -> str:
-    """The beginning of a text, cut by cells."""
-    return text if cell_len(text) <= most else f"{set_cell_size(text, most - 1).rstrip()}…"
 
 
 def tail(text: str, most: int) -> str:

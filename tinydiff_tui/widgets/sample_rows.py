@@ -43,8 +43,6 @@ class Steps(Widget):
 class RowGrid(PixelGrid):
     """The pictures of the rows: as many columns and rows as fit without drawing them below their own resolution."""
 
-    DEFAULT_CSS = "RowGrid { width: 1fr; height: 1fr; }"
-
     def __init__(self, steps: Steps) -> None:
         super().__init__()
         self._steps = steps
@@ -61,25 +59,23 @@ class RowGrid(PixelGrid):
             self._page = None
             self._steps.show({})
             return
-        across = self._rows[-1].pictures.shape[0]
-        layout = self._best(across)
+        layout = self._best()
         chosen = spread(self._rows, layout.down)
         if chosen and layout.across:
             pictures = np.concatenate([row.pictures[: layout.across] for row in chosen])
-            named = [self._headings[k] if k < len(self._headings) else "" for k in range(layout.across)]
-            self._page = Page(pictures, (), named)
+            self._page = Page(pictures, headings=self._headings)
         middle = 1 + (layout.tile.rows - 1) // 2
         self._steps.show({middle + n * layout.tile.rows: short_count(row.step) for n, row in enumerate(chosen)})
         super()._redraw()
 
     def laid_out(self, page: Page, size: tuple[int, int]) -> Layout:
-        return self._best(self._rows[-1].pictures.shape[0])
+        return self._best()
 
-    def _best(self, across: int) -> Layout:
+    def _best(self) -> Layout:
         """At the pictures' own resolution, or as the keys of density ask; smaller where that shows no change."""
         size = (self.size.width, self.size.height)
-        side = self._rows[-1].pictures.shape[1:3]
-        known, own = tiles((side[0], side[1]), self.looks, size)
+        across, height, width, _ = self._rows[-1].pictures.shape
+        known, own = tiles((height, width), self.looks, size)
         layouts = [_with(tile, across, size) for tile in known]
         enough = (min(LEAST_ACROSS, across), LEAST_DOWN)
         seen = (n for n, each in enumerate(layouts) if n >= own and each.across >= enough[0] and each.down >= enough[1])

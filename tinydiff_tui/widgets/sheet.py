@@ -14,8 +14,9 @@ from textual.widget import Widget
 from tinydiff_tui.terminal.cells import Pixels
 from tinydiff_tui.terminal.deferred import np
 from tinydiff_tui.terminal.tiling import Layout, Page, Tile, tiles
+from tinydiff_tui.text import cut
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
-from tinydiff_tui.widgets.run_table import head, tail
+from tinydiff_tui.widgets.run_table import tail
 
 FEW = 5
 """Columns for which pictures are drawn by finer blocks."""
@@ -63,10 +64,8 @@ class SheetGrid(PixelGrid):
 
     def _redraw(self) -> None:
         if self.rows.size and self.size:
-            across = self._layout().across
-            cursor = self._page.cursor if self._page is not None else None
-            chosen = self.rows[:, :across].reshape(-1, *self.rows.shape[2:])
-            self._page = Page(chosen, (), self.headings[:across], cursor)
+            chosen = self.rows[:, : self._layout().across].reshape(-1, *self.rows.shape[2:])
+            self._page = Page(chosen, headings=self.headings)
             if self.zoomed is not None and self.zoomed >= len(chosen):
                 self.zoomed = None
         super()._redraw()
@@ -102,7 +101,7 @@ class Labels(Widget):
             return Strip.blank(width, base)
         label = self.labels[row]
         texts = (tail(label.name, width - 3), *label.lines)
-        text = head(texts[line], width - 3) if line < len(texts) else ""
+        text = cut(texts[line], width - 3) if line < len(texts) else ""
         themed = self.app.theme_variables
         style = base + Style(color=themed.get(label.colour)) if not line else base + Style(color=themed.get("axis"))
         return Strip([Segment("● " if not line else "  ", style), Segment(text, style)]).adjust_cell_length(width, base)

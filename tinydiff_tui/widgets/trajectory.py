@@ -3,7 +3,6 @@
 from math import prod
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len, set_cell_size
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal
@@ -14,7 +13,7 @@ from core.names import SAMPLERS, STARTS
 from tinydiff_tui.terminal.cells import Pixels
 from tinydiff_tui.terminal.deferred import np
 from tinydiff_tui.terminal.tiling import fit
-from tinydiff_tui.text import bar, duration
+from tinydiff_tui.text import bar, cut, duration
 from tinydiff_tui.widgets.film import Film, FilmStrip, PictureBox
 from tinydiff_tui.widgets.pixel_grid import PixelGrid, SampleGrid
 from tinydiff_tui.widgets.scrubber import Scrubber
@@ -166,10 +165,10 @@ class Trajectory(Container):
         self.grid.zoom(None)
         self._arrange()
         self.remove_class("-originals", "-between")
+        self.strip.roll(None)
         for box in self.query(PictureBox):
             box.show(NOTHING)
             box.figures = ""
-        self.strip.roll(None)
         self.box("film").title = "film"
 
     def show(self, drawn: "Drawn", class_names: tuple[str, ...]) -> None:
@@ -307,8 +306,7 @@ class Trajectory(Container):
     def _show_figures(self) -> None:
         """What was drawn and how, and how far it is, in the frames of the boxes."""
         box, drawn, grid = self.box("pictures"), self.drawn, self.grid
-        room = max(box.size.width - BADGE, 10)
-        box.title = self.title if cell_len(self.title) <= room else set_cell_size(self.title, room - 1) + "…"
+        box.title = cut(self.title, max(box.size.width - BADGE, 10))
         if drawn is None:
             box.figures = ""
             return

@@ -187,12 +187,11 @@ async def test_an_unfinished_run_resumes_in_train(folder: Path) -> None:
 def test_the_list_reads_again_a_run_that_was_cut_back(folder: Path) -> None:
     runs = RunList(folder)
     first = next(row for row in runs.read() if row.name == "one")
-    assert first.curve is not None
+    assert len(first.curve.y) > 1
     lines = (folder / "one" / "metrics.jsonl").read_text().splitlines()
     (folder / "one" / "metrics.jsonl").write_text(lines[0] + "\n")
     second = next(row for row in runs.read() if row.name == "one")
-    assert second.curve is not None
-    assert len(second.curve.losses) == 1
+    assert len(second.curve.y) == 1
 
 
 def test_a_live_run_says_how_it_gets_on(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from tinydiff_tui.widgets.dashboard import BOXES, Dashboard, Standing, smoothed
 from tinydiff_tui.widgets.field_group import FieldGroup, GroupTitle
 from tinydiff_tui.widgets.field_row import FieldRow
 from tinydiff_tui.widgets.form import Form
+from tinydiff_tui.widgets.key_bar import ModeBar
 from tinydiff_tui.widgets.plan_box import PlanBox
 from tinydiff_tui.widgets.sample_rows import RowGrid, Steps
 from tinydiff_tui.widgets.stats import ProgressLine
@@ -229,6 +230,18 @@ async def test_keys_of_the_dashboard(tmp_path: Path) -> None:
         run = read_run(tmp_path / "outputs")
         assert (run.status, run.step) == ("stopped", trainer.step)
         assert "--resume" in "".join(pilot.app.summary())  # type: ignore[attr-defined]
+
+
+async def test_a_mode_that_is_first_opened_while_a_training_rests_shows_it(tmp_path: Path) -> None:
+    async with at_mode("train", tmp_path) as pilot:
+        screen = await start(pilot, epochs=ENDLESS)
+        await until(pilot, lambda: screen.view is not None and screen.view.step > 3)
+        await pilot.press("space")
+        await until(pilot, lambda: screen.paused and screen.query_one("#run", Box).state == "paused")
+        await pilot.press("5")
+        await until(pilot, lambda: pilot.app.current_mode == "runs")
+        bar = pilot.app.screen.query_one(ModeBar)
+        assert bar.training == pilot.app.training and bar.training[0] == "paused"  # type: ignore[attr-defined]
 
 
 async def test_requests_in_the_run_folder_are_the_same_as_keys(tmp_path: Path) -> None:

@@ -283,7 +283,6 @@ class TrainScreen(ModeScreen):
         self.refresh_bindings()
 
     def on_screen_resume(self) -> None:
-        super().on_screen_resume()
         self._show(whole=True)
 
     def _show(self, *, whole: bool = False) -> None:

@@ -38,7 +38,6 @@ class NoiseScreen(ModeScreen):
 
     MODE = "noise"
     TITLE_TEXT = "Noise"
-    AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         key("play", "play", "Play from here to pure noise, or stop"),
         Binding("left", "move(-1)", "t −1", tooltip="One timestep back", group=ONE),

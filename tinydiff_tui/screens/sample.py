@@ -38,7 +38,6 @@ class SampleScreen(ModelScreen):
 
     MODE = "sample"
     TITLE_TEXT = "Sample"
-    AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("g", "generate", "Generate", tooltip="Draw images with these options"),
         key("new", "new_seed", "The next seed: other images with the same options", label="New seed"),

@@ -27,7 +27,7 @@ from tinydiff_tui.widgets.dashboard import UNITS, Dashboard, Standing
 from tinydiff_tui.widgets.plan_box import PlanBox
 from tinydiff_tui.widgets.train_form import TrainForm, free_output_dir
 
-ON_FORM = frozenset(("start", "detach", "fields", "preset('1 minute')", "preset('10 minutes')", "preset('20 epochs')"))
+ON_FORM = frozenset(("start", "detach", "fields", "preset"))
 ON_BOARD = frozenset(("log_scale", "unit", "grid"))
 WHILE_RUNNING = frozenset(("checkpoint", "sample", "stop", "scale_lr", "judge_now"))
 AFTER = frozenset(("new_run", "open_in_sample", "judge"))
@@ -279,7 +279,7 @@ class TrainScreen(ModeScreen):
         self.app.tell_training("", "")
         if not self.is_current:
             self.notify(message.error or f"the training {self.outcome}", severity="error" if message.error else "information")
-        self.query_one(TrainForm).row("output_dir").write(free_output_dir(self.app.cwd))
+        form.row("output_dir").write(free_output_dir(self.app.cwd))
         self.refresh_bindings()
 
     def on_screen_resume(self) -> None:
@@ -334,7 +334,7 @@ class TrainScreen(ModeScreen):
         works |= {"pause": board and running and not self.paused, "go_on": board and running and self.paused}
         works |= {"turn": board and self.query_one(Dashboard).paged}
         works |= {"leave_field": self.focused is not None, "back": not board and self.view is not None}
-        return works.get(action if action != "preset" else f"preset('{parameters[0]}')", True)
+        return works.get(action, True)
 
     def action_pause(self) -> None:
         if self.training is not None and self.training.trainer is not None:

@@ -130,8 +130,7 @@ class ModeScreen(Screen[None]):
     async def _explain_anew(self) -> None:
         """Bring the numbers of the docked explanation up to date."""
         places = self.query("#explained VerticalScroll")
-        values = self.explain_values()
-        if not places or self is not self.app.screen or values == self._explained:
+        if not places or self is not self.app.screen or (values := self.explain_values()) == self._explained:
             return
         from textual.widgets import Markdown  # a tenth of what the app would import before its first paint
 

@@ -137,7 +137,7 @@ class NoiseScreen(ModeScreen):
         current = self.opened is not None and self.opened.name == name
         if current or not self.app.engine_ready or self.app.jobs.running("noise"):
             return
-        self.app.jobs.start("noise", lambda: opening(name, root), self, lambda opened: opened)
+        self.app.jobs.start("noise", lambda: opening(name, root), self)
         if self.opened is None:
             self._say_empty(f"opening {name} …")
         else:

@@ -105,7 +105,7 @@ class RunsScreen(RunActions):
         """Read the runs again, in a thread."""
         if self.list is None or not self.is_current or self.app.jobs.running("runs"):
             return
-        self.app.jobs.start("runs", self.list.reading, self, lambda rows: rows)
+        self.app.jobs.start("runs", self.list.reading, self)
 
     def on_job_update(self, message: JobUpdate) -> None:
         if message.name == "runs":
@@ -244,7 +244,7 @@ class RunsScreen(RunActions):
                 self._samples = (name, modified)  # whatever comes of it: failures are remembered too
                 yield name, read_samples(path) if path is not None else None
 
-        self.app.jobs.start("newest samples", read, self, lambda found: found)
+        self.app.jobs.start("newest samples", read, self)
 
     def _show_samples(self, found: "tuple[str, Pixels | None] | None") -> None:
         if found is not None:

@@ -199,7 +199,7 @@ class TrainScreen(ModeScreen):
             folder = Path(config.output_dir)
             yield folder, start_detached(["train", *ways, *train_flags(config)], RunDir(folder)).pid
 
-        if self.app.jobs.start("detach", begin, self, lambda started: started) is not None:
+        if self.app.jobs.start("detach", begin, self) is not None:
             self.query_one(TrainForm).say("starting a process of its own …")
 
     async def _detached(self, folder: Path, process: int) -> None:

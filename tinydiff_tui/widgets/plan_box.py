@@ -88,7 +88,7 @@ class PlanBox(Vertical):
             return
         self._jobs.stop("plan")
         busy = self._jobs.running("train")
-        job = self._jobs.start("plan", lambda: self.planner.plan(config, busy=busy), self, lambda plan: plan)
+        job = self._jobs.start("plan", lambda: self.planner.plan(config, busy=busy), self)
         self._again = asked_for if job is None else None  # when the one before has ended
         if job is not None:
             self._config = config

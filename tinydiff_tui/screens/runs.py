@@ -150,7 +150,7 @@ class RunsScreen(RunActions):
         self.set_class(not self.shown, "-none")
         self.set_class(not self.rows, "-no-runs")
         if self.rows and self.focused is None:
-            self.call_after_refresh(self._focus_table)  # it was hidden when the mode was opened
+            self.set_focus(self.table)  # which it lost when it was hidden, for want of rows
         nothing = f"no run has all of these words: {words}" if self.rows else self._how_to_begin()
         self.query_one("#runs Empty", Empty).say(nothing)
         box = self.query_one("#runs", Box)
@@ -159,10 +159,6 @@ class RunsScreen(RunActions):
         marked = f" · {len(self.marked)} marked" if self.marked else ""
         box.figures = f"{count}{marked} · by {column}" if self.rows else ""
         self._show()
-
-    def _focus_table(self) -> None:
-        if self.focused is None:
-            self.set_focus(self.table)
 
     def _how_to_begin(self) -> str:
         return f"There is no run below {printable(str(self.app.cwd))} yet: n trains one, which stands here at once."

@@ -117,7 +117,7 @@ class RunsScreen(RunActions):
         if message.name == "runs":
             if message.error:
                 self.views.say(for_app(message.error))
-            elif isinstance(message.snapshot, tuple):
+            elif isinstance(message.snapshot, tuple) and message.snapshot is not self.rows:  # else they were an update
                 self._take(message.snapshot)
         elif message.name == "newest samples":
             self._show_samples(cast("tuple[str, Pixels | None] | None", message.snapshot))

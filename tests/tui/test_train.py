@@ -195,6 +195,16 @@ async def test_a_run_from_start_to_end(tmp_path: Path) -> None:
         await until(pilot, lambda: pilot.app.current_mode == "sample")
 
 
+async def test_a_run_that_went_on_after_its_end_and_was_stopped_is_drawn_from_where_it_stopped(tmp_path: Path) -> None:
+    async with at_mode("train", tmp_path) as pilot:
+        screen = await start(pilot)
+        await until(pilot, lambda: screen.outcome == "finished")
+        run = RunDir(tmp_path / "outputs")
+        assert screen._checkpoint() == run.final
+        run.run_json.write_text(run.run_json.read_text().replace('"finished"', '"stopped"'))
+        assert screen._checkpoint() == run.last == read_run(run.path).checkpoint
+
+
 async def test_keys_of_the_dashboard(tmp_path: Path) -> None:
     async with at_mode("train", tmp_path) as pilot:
         screen = await start(pilot, epochs=ENDLESS)

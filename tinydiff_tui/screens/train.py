@@ -413,9 +413,12 @@ class TrainScreen(ModeScreen):
             self.app.push_screen(Verdict(found, SampleConfig(num_images=IMAGES)))
 
     def _checkpoint(self) -> Path | None:
-        """The run's final weights, or its resume point; None, which is said, before there is one."""
-        run = RunDir(self.config.output_dir)
-        found = next((path for path in (run.final, run.last) if path.exists()), None)
+        """The run's newest weights; None, which is said, before there are any."""
+        try:
+            found = read_run(Path(self.config.output_dir)).checkpoint
+        except UserError as error:
+            self.notify(str(error), severity="error")
+            return None
         if found is None:
             self.notify("this run has no checkpoint yet; c writes one while it trains", severity="warning")
         return found

@@ -162,5 +162,5 @@ def test_the_dashboard_and_runs_tell_the_same_rate_and_the_same_end(
         events.close()  # type: ignore[attr-defined]
     assert f"{view.images_per_second:.0f} images/s" in row.pulse
     assert f"{duration(view.eta_seconds)} left" in row.pulse
-    assert row.curve is not None and row.curve.losses[-1] == pytest.approx(view.loss, abs=1e-6)
+    assert row.curve.y[-1] == pytest.approx(view.loss, abs=1e-6)
     assert read_run(tmp_path / "run").step == 40

@@ -239,9 +239,8 @@ def test_a_run_that_was_overwritten_is_read_anew(second: str, replaced: bool, tm
         file.write_text(second)
     (row,) = runs.read()
     (fresh,) = RunList(tmp_path).read()
-    assert row.curve is not None and fresh.curve is not None
-    assert np.array_equal(row.curve.steps, fresh.curve.steps)
-    assert np.array_equal(row.curve.losses, fresh.curve.losses)
+    assert np.array_equal(row.curve.x, fresh.curve.x)
+    assert np.array_equal(row.curve.y, fresh.curve.y)
     assert [row.cells[:5], row.cells[6:]] == [fresh.cells[:5], fresh.cells[6:]]  # all but the age
 
 
@@ -258,7 +257,7 @@ def test_a_long_run_is_read_in_parts_and_once(tmp_path: Path, tiny_run: Path, mo
 
     monkeypatch.setattr(MetricsReader, "read", read)
     runs = RunList(tmp_path)
-    seen = [len(rows[0].curve.steps) for rows in runs.reading() if rows[0].curve is not None]
+    seen = [len(rows[0].curve.x) for rows in runs.reading()]
     assert seen == [10, 20, 30, 35]
     assert len(set(asked)) == len(asked)
     runs.read()

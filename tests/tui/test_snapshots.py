@@ -39,7 +39,7 @@ def plain_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("TINYDIFF_DATA_DIR", "/data")
+    monkeypatch.setenv("TINYDIFF_DATA_DIR", "data")
 
 
 def opened(start: str) -> Any:

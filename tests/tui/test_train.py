@@ -28,6 +28,7 @@ from tinydiff_tui.widgets.dashboard import BOXES, Dashboard, Standing, smoothed
 from tinydiff_tui.widgets.field_group import FieldGroup, GroupTitle
 from tinydiff_tui.widgets.field_row import FieldRow
 from tinydiff_tui.widgets.form import Form
+from tinydiff_tui.widgets.key_bar import ModeBar
 from tinydiff_tui.widgets.plan_box import PlanBox
 from tinydiff_tui.widgets.sample_rows import RowGrid, Steps
 from tinydiff_tui.widgets.stats import ProgressLine
@@ -194,6 +195,16 @@ async def test_a_run_from_start_to_end(tmp_path: Path) -> None:
         await until(pilot, lambda: pilot.app.current_mode == "sample")
 
 
+async def test_a_run_that_went_on_after_its_end_and_was_stopped_is_drawn_from_where_it_stopped(tmp_path: Path) -> None:
+    async with at_mode("train", tmp_path) as pilot:
+        screen = await start(pilot)
+        await until(pilot, lambda: screen.outcome == "finished")
+        run = RunDir(tmp_path / "outputs")
+        assert screen._checkpoint() == run.final
+        run.run_json.write_text(run.run_json.read_text().replace('"finished"', '"stopped"'))
+        assert screen._checkpoint() == run.last == read_run(run.path).checkpoint
+
+
 async def test_keys_of_the_dashboard(tmp_path: Path) -> None:
     async with at_mode("train", tmp_path) as pilot:
         screen = await start(pilot, epochs=ENDLESS)
@@ -229,6 +240,18 @@ async def test_keys_of_the_dashboard(tmp_path: Path) -> None:
         run = read_run(tmp_path / "outputs")
         assert (run.status, run.step) == ("stopped", trainer.step)
         assert "--resume" in "".join(pilot.app.summary())  # type: ignore[attr-defined]
+
+
+async def test_a_mode_that_is_first_opened_while_a_training_rests_shows_it(tmp_path: Path) -> None:
+    async with at_mode("train", tmp_path) as pilot:
+        screen = await start(pilot, epochs=ENDLESS)
+        await until(pilot, lambda: screen.view is not None and screen.view.step > 3)
+        await pilot.press("space")
+        await until(pilot, lambda: screen.paused and screen.query_one("#run", Box).state == "paused")
+        await pilot.press("5")
+        await until(pilot, lambda: pilot.app.current_mode == "runs")
+        bar = pilot.app.screen.query_one(ModeBar)
+        assert bar.training == pilot.app.training and bar.training[0] == "paused"  # type: ignore[attr-defined]
 
 
 async def test_requests_in_the_run_folder_are_the_same_as_keys(tmp_path: Path) -> None:

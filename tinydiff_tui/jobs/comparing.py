@@ -14,7 +14,7 @@ from core.config import SampleConfig
 from core.diffusion.generate import BatchFrame, generate
 from core.diffusion.model import Model
 from core.errors import UserError
-from tinydiff_tui.jobs.sampling import compute, model_of
+from tinydiff_tui.jobs.sampling import compute, model_of, modified
 from tinydiff_tui.terminal.cells import Pixels
 
 COUNT = 10
@@ -98,7 +98,7 @@ class Comparing:
     def __iter__(self) -> Iterator[BatchFrame | DrawnRow]:
         self._started = time.monotonic()
         for run in self.runs:
-            place = (run.checkpoint, _modified(run.checkpoint), self.seed)
+            place = (run.checkpoint, modified(run.checkpoint), self.seed)
             if place in self.known:
                 self._rows.append(dataclasses.replace(self.known[place], key=run.key, name=run.name))
                 self._before += 1
@@ -140,10 +140,6 @@ class Comparing:
         rows += [DrawnRow(run.key, run.name, None) for run in self.runs[len(rows) :]]
         left = (time.monotonic() - self._started) / drawn * (len(self.runs) - done) if drawn else math.nan
         return Comparison(self.seed, tuple(rows), len(self._rows), len(self.runs), left)
-
-
-def _modified(path: Path) -> int:
-    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 def save_sheet(path: Path, comparison: Comparison) -> Iterator[Path]:

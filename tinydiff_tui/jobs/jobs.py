@@ -94,13 +94,14 @@ class Jobs:
         name: str,
         make: Callable[[], Iterator[Any]],
         target: MessagePump,
-        snapshot: Callable[[Any], object],
+        snapshot: Callable[[Any], object] = lambda item: item,
         rests: Callable[[], bool] | None = None,
         pace: float = POST_SECONDS,
     ) -> Job | None:
         """Pull make() in a thread; None when a job of this name has not posted its end yet.
 
-        `snapshot` runs in the thread, every `pace` seconds at most and once at the end, and makes what the screen is to see.
+        `snapshot` runs in the thread, every `pace` seconds at most and once at the end, and makes what the screen is to see;
+        an item that is a plain value is seen as it is.
         `rests` is asked in the thread after each item: while it says so, no further one is pulled.
         """
         with self._lock:

@@ -13,11 +13,11 @@ from rich.text import Text
 from core.compute.device import Compute
 from core.config import SampleConfig
 from core.data.datasets import data_root
-from core.diffusion.generate import generate, source_pictures
+from core.diffusion.generate import Source, generate, source_pictures
 from core.diffusion.model import Model
 from core.errors import UserError
 from core.files import notices
-from core.images import to_uint8
+from core.images import Pixels, to_uint8
 from core.judge.judge import NEAREST, SURE, VERSION, Report
 from core.judge.store import Ready, prepare_judge
 from core.runs.folder import now, run_folder_of
@@ -36,10 +36,10 @@ class Stage:
     """
 
     title: str
-    done: int
-    total: int
-    unit: str
-    eta_seconds: float
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+    eta_seconds: float = 0.0
     asks: bool = False
 
 
@@ -55,20 +55,29 @@ def judging(
     read: list[str] = []
     ready = yield from fetched(model.config.dataset, data_root(data_dir, model.config.data_dir), compute, read)
     title = f"{options.num_images} images, {options.sampler}, {options.steps} evaluations, {compute.describe()}"
-    finished = []
     source = source_pictures(model, options, data_dir, read.append)
     yield from _titles(read)
     started = time.monotonic()
-    for batch in generate(model, options, compute, source):
-        if batch.done:
-            left = (time.monotonic() - started) / batch.done * (batch.evaluations - batch.done)
-            yield Stage(title, batch.done, batch.evaluations, "evaluations", left)
-        if batch.frame.t < 0:
-            finished.append(to_uint8(batch.frame.x))
-    yield Stage(f"{ready.judge.name} ({ready.path}) looks at them", 0, 0, "", 0.0)
-    report = ready.judge.report(np.concatenate(finished))
+    pictures = yield from drawn(title, model, options, compute, source)
+    yield Stage(f"{ready.judge.name} ({ready.path}) looks at them")
+    report = ready.judge.report(pictures)
     _keep(checkpoint, model, options, report, time.monotonic() - started)
     yield report
+
+
+def drawn(
+    title: str, model: Model, options: SampleConfig, compute: Compute, source: Source | None = None
+) -> Generator[Stage, None, Pixels]:
+    """Images to be judged, and a stage after each network evaluation; closing stops within one."""
+    finished, began = [], time.monotonic()
+    with contextlib.closing(generate(model, options, compute, source)) as batches:
+        for batch in batches:
+            if batch.done:
+                left = (time.monotonic() - began) / batch.done * (batch.evaluations - batch.done)
+                yield Stage(title, batch.done, batch.evaluations, "evaluations", left)
+            if batch.frame.t < 0:
+                finished.append(to_uint8(batch.frame.x))
+    return np.concatenate(finished)
 
 
 def fetched(dataset: str, root: Path | None, compute: Compute, read: list[str]) -> Generator[Stage, None, Ready]:
@@ -83,7 +92,7 @@ def fetched(dataset: str, root: Path | None, compute: Compute, read: list[str]) 
             first = first or event.step
             measured = event.step - first
             if measured < MEASURED and event.step < event.total:
-                yield Stage(f"{missing}: measuring how long it takes to train one", 0, 0, "", 0.0)
+                yield Stage(f"{missing}: measuring how long it takes to train one")
                 continue
             if measured == MEASURED:
                 left = "the rest of its training" if first > 1 else "training one"
@@ -111,7 +120,7 @@ def _keep(checkpoint: Path, model: Model, options: SampleConfig, report: Report,
 def _titles(read: list[str]) -> Iterator[Stage]:
     """What was read of data sets since the last time, as stages of their own."""
     while read:
-        yield Stage(read.pop(0), 0, 0, "", 0.0)
+        yield Stage(read.pop(0))
 
 
 def figures(report: Report) -> Table:

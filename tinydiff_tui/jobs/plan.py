@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.config import TrainConfig, check_batch
-from core.data.datasets import describe, open_dataset, require
+from core.data.datasets import data_root, describe, open_dataset, require
 from core.errors import UserError
 from core.files import user_path
 from core.runs.folder import RunDir, read_run
@@ -87,7 +87,7 @@ _DECISIVE = (
 
 def _known(config: TrainConfig) -> Plan:
     """What can be told without computing."""
-    root = user_path(config.data_dir) if config.data_dir else None
+    root = data_root(config.data_dir)
     require(config.dataset, root)
     if config.dataset.startswith("folder:"):
         data = open_dataset(config.dataset, "train", root, config.image_size)

@@ -4,23 +4,18 @@ takes is no training, and the distance goes into the run's metrics.
 Import it once torch is there.
 """
 
-import contextlib
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
 
-import numpy as np
-
 from core.config import SampleConfig
 from core.data.datasets import data_root
-from core.diffusion.generate import generate
 from core.errors import UserError
-from core.images import to_uint8
 from core.judge.judge import frechet_distance
 from core.judge.store import Ready
 from core.training.events import Noted
 from core.training.trainer import Trainer
-from tinydiff_tui.jobs.judging import Stage, fetched
+from tinydiff_tui.jobs.judging import Stage, drawn, fetched
 
 IMAGES = 500
 
@@ -74,15 +69,11 @@ class Quality:
         if self._ready is None:
             root = data_root("", trainer.config.data_dir)
             self._ready = yield from fetched(trainer.config.dataset, root, compute, read)
-        judge, began, drawn = self._ready.judge, time.monotonic(), []
-        options = SampleConfig(num_images=IMAGES, seed=trainer.config.seed)
-        with contextlib.closing(generate(trainer.model(), options, compute)) as batches:
-            for batch in batches:
-                left = (time.monotonic() - began) / batch.done * (batch.evaluations - batch.done) if batch.done else 0.0
-                yield Stage(f"{judge.name} is asked", batch.done, batch.evaluations, "evaluations", left)
-                if batch.frame.t < 0:
-                    drawn.append(to_uint8(batch.frame.x))
-        distance = frechet_distance(judge.features(np.concatenate(drawn)), judge.test)
+        judge, began = self._ready.judge, time.monotonic()
+        title, options = f"{judge.name} is asked", SampleConfig(num_images=IMAGES, seed=trainer.config.seed)
+        yield Stage(title, unit="evaluations")
+        pictures = yield from drawn(title, trainer.model(), options, compute)
+        distance = frechet_distance(judge.features(pictures), judge.test)
         floor = frechet_distance(judge.train[:IMAGES], judge.test)
         trainer.note_distance(distance)
         yield Distance(trainer.step, trainer.state.seconds, distance, floor, time.monotonic() - began)

@@ -16,7 +16,7 @@ from core.runs import pace
 from core.runs.folder import RunDir, RunInfo, UnreadableRun, find_runs
 from core.runs.metrics import MetricsReader
 from core.runs.remarks import Verdict, best, read_note, read_verdicts
-from tinydiff_tui.jobs.series import LossCurve, Series, mean
+from tinydiff_tui.jobs.series import NOTHING, Points, Series, mean
 from tinydiff_tui.text import ago, duration, number, printable, short_count
 
 MOST_LINES = 20_000  # of metrics that are read before what is known by then is shown
@@ -40,8 +40,8 @@ class RunRow:
     verdict: Verdict | None = None
     nearest: float = math.nan
     note: str = ""
-    curve: LossCurve | None = None
-    held_out: LossCurve | None = None
+    curve: Points = NOTHING
+    held_out: Points = NOTHING
     pulse: str = ""
     """How a live run gets on: epoch, rate, time left, loss by quarter of t."""
 
@@ -215,8 +215,8 @@ class RunList:
             verdict=followed.verdict,
             nearest=followed.nearest,
             note=followed.note,
-            curve=followed.series.curve(name),
-            held_out=followed.held_out.curve(name),
+            curve=followed.series.points,
+            held_out=followed.held_out.points,
             pulse=pulse(run, lately) if run.status in ("running", "paused") else "",
         )
 

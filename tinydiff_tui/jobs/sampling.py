@@ -96,13 +96,18 @@ def compute() -> Compute:
 
 
 @lru_cache(maxsize=1)
-def _model(path: Path, modified: int) -> Model:
+def _model(path: Path, _: int) -> Model:
     return load_model(path, device=compute().device)
 
 
 def model_of(path: Path) -> Model:
     """The model of a checkpoint; the last one is kept until its file changes. Raises UserError."""
-    return _model(path, path.stat().st_mtime_ns if path.is_file() else 0)
+    return _model(path, modified(path))
+
+
+def modified(path: Path) -> int:
+    """When a checkpoint was written, to tell it from another one of its name; 0 where there is none."""
+    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 def read_facts(path: Path) -> Iterator[ModelFacts]:

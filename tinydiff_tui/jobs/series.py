@@ -51,10 +51,6 @@ class Series:
         del self.steps[keep:], self.losses[keep:]
         self._rest.clear()
 
-    def curve(self, name: str) -> "LossCurve":
-        """What there is, to be drawn."""
-        return LossCurve(name, np.array(self.steps), np.array(self.losses))
-
     @property
     def points(self) -> "Points":
         """As arrays, for whoever draws it."""
@@ -67,15 +63,6 @@ class Points:
 
     x: Values
     y: Values
-
-
-@dataclass(frozen=True)
-class LossCurve:
-    """Losses (n,) at steps (n,); what is not finite is left out."""
-
-    name: str
-    steps: Values
-    losses: Values
 
 
 NOTHING = Points(np.zeros(0), np.zeros(0))

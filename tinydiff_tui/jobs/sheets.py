@@ -7,7 +7,6 @@ import numpy as np
 from tinydiff_tui.terminal.cells import Pixels
 
 MOST_PIXELS = 1 << 24
-BACKGROUND = 32  # of the gaps, as core.images.grid leaves them
 
 
 def newest_samples(folder: Path) -> Path | None:
@@ -18,6 +17,8 @@ def newest_samples(folder: Path) -> Path | None:
 
 def cut(tiled: Pixels) -> Pixels:
     """A grid of samples (H, W, C) as its images (N, h, w, C), row by row; one image when its gaps are not a grid's."""
+    from core.images import BACKGROUND
+
     rows, columns = (_spans((tiled == BACKGROUND).all(axis=axes)) for axes in ((1, 2), (0, 2)))
     sizes = {(bottom - top, right - left) for top, bottom in rows for left, right in columns}
     if len(sizes) != 1:

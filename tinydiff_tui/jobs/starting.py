@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from core.config import TrainConfig, check_batch
-from core.data.datasets import describe, require
+from core.data.datasets import data_root, describe, require
 from core.files import require_folder, user_path, working_folder
 from core.runs.folder import RunDir
 
@@ -19,7 +19,7 @@ def placed(config: TrainConfig, cwd: Path, data_dir: Path | None) -> TrainConfig
 
 def check_data(config: TrainConfig) -> None:
     """Raise UserError when the data set is not there, or smaller than a batch."""
-    root = user_path(config.data_dir) if config.data_dir else None
+    root = data_root(config.data_dir)
     require(config.dataset, root)
     if config.dataset != "glyphs" and not config.dataset.startswith("folder:"):
         check_batch(config.batch_size, config.dataset, describe(config.dataset, root).size)

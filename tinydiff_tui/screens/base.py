@@ -129,14 +129,13 @@ class ModeScreen(Screen[None]):
 
     async def _explain_anew(self) -> None:
         """Bring the numbers of the docked explanation up to date."""
+        places = self.query("#explained VerticalScroll")
+        if not places or self is not self.app.screen or (values := self.explain_values()) == self._explained:
+            return
         from textual.widgets import Markdown  # a tenth of what the app would import before its first paint
 
         from tinydiff_tui.screens.panels import explanation
 
-        places = self.query("#explained VerticalScroll")
-        values = self.explain_values()
-        if not places or self is not self.app.screen or values == self._explained:
-            return
         self._explained = values
         text = explanation(self.MODE, values)
         if old := places.first().query(Markdown):
@@ -144,12 +143,10 @@ class ModeScreen(Screen[None]):
         else:
             await places.first().mount(Markdown(text))
 
-    def on_screen_resume(self) -> None:
+    def _on_screen_resume(self, event: events.ScreenResume) -> None:  # a mode's own handler comes before, Textual's after
+        event.refresh_styles &= self._was_left  # before that all was styled as it was composed
         self.query_one(ModeBar).tell(*self.app.training)
         self.call_after_refresh(self._explain_anew)
-
-    def _on_screen_resume(self, event: events.ScreenResume) -> None:
-        event.refresh_styles &= self._was_left  # before that all was styled as it was composed; Textual's own comes next
 
     def _on_screen_suspend(self) -> None:
         self._was_left = True

@@ -152,7 +152,7 @@ class DataScreen(ModeScreen):
             self.wanted = name
             return
         root = self.app.data_dir
-        self.app.jobs.start("data", lambda: opening(name, root, afresh=afresh), self, lambda opened: opened)
+        self.app.jobs.start("data", lambda: opening(name, root, afresh=afresh), self)
         self._tell(f"opening {name} …")
 
     def _tell(self, sentence: str) -> None:

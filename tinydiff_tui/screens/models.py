@@ -62,7 +62,7 @@ class ModelScreen(ModeScreen):
         from tinydiff_tui.jobs.sampling import checkpoints
 
         root = self.app.cwd
-        self.app.jobs.start("checkpoints", lambda: checkpoints(root), self, lambda found: found)
+        self.app.jobs.start("checkpoints", lambda: checkpoints(root), self)
 
     @on(Input.Submitted, "#path")
     def _typed(self, event: Input.Submitted) -> None:
@@ -87,7 +87,7 @@ class ModelScreen(ModeScreen):
         from tinydiff_tui.jobs.sampling import read_facts
 
         self._reading, self.unread = path, True
-        self.app.jobs.start("model", lambda: read_facts(path), self, lambda facts: facts)
+        self.app.jobs.start("model", lambda: read_facts(path), self)
         self.model_wanted(path)
 
     def on_job_finished(self, message: JobFinished) -> None:

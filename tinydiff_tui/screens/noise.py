@@ -38,7 +38,6 @@ class NoiseScreen(ModeScreen):
 
     MODE = "noise"
     TITLE_TEXT = "Noise"
-    AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         key("play", "play", "Play from here to pure noise, or stop"),
         Binding("left", "move(-1)", "t −1", tooltip="One timestep back", group=ONE),
@@ -138,7 +137,7 @@ class NoiseScreen(ModeScreen):
         current = self.opened is not None and self.opened.name == name
         if current or not self.app.engine_ready or self.app.jobs.running("noise"):
             return
-        self.app.jobs.start("noise", lambda: opening(name, root), self, lambda opened: opened)
+        self.app.jobs.start("noise", lambda: opening(name, root), self)
         if self.opened is None:
             self._say_empty(f"opening {name} …")
         else:

@@ -137,7 +137,7 @@ class RunActions(ModeScreen):
 
         if (comparison := self.comparison) is not None:
             path = unused(self.app.cwd, f"same_noises_seed_{comparison.seed}", ".png")
-            self.app.jobs.start("sheet", lambda: save_sheet(path, comparison), self, lambda saved: saved)
+            self.app.jobs.start("sheet", lambda: save_sheet(path, comparison), self)
 
     def action_note(self) -> None:
         row = self.chosen
@@ -150,7 +150,7 @@ class RunActions(ModeScreen):
             write_note(run, text)
             yield text
 
-        self.app.jobs.start("note", write, self, lambda kept: kept)
+        self.app.jobs.start("note", write, self)
 
     async def action_new_run(self) -> None:
         await self.app.switch_mode("train")
@@ -194,4 +194,4 @@ class RunActions(ModeScreen):
             delete_run(RunDir(folder), root)
             yield folder
 
-        self.app.jobs.start("delete", remove, self, lambda path: path)
+        self.app.jobs.start("delete", remove, self)

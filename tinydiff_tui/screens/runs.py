@@ -105,7 +105,7 @@ class RunsScreen(RunActions):
         """Read the runs again, in a thread."""
         if self.list is None or not self.is_current or self.app.jobs.running("runs"):
             return
-        self.app.jobs.start("runs", self.list.reading, self, lambda rows: rows)
+        self.app.jobs.start("runs", self.list.reading, self)
 
     def on_job_update(self, message: JobUpdate) -> None:
         if message.name == "runs":
@@ -117,7 +117,7 @@ class RunsScreen(RunActions):
         if message.name == "runs":
             if message.error:
                 self.views.say(for_app(message.error))
-            elif isinstance(message.snapshot, tuple):
+            elif isinstance(message.snapshot, tuple) and message.snapshot is not self.rows:  # else they were an update
                 self._take(message.snapshot)
         elif message.name == "newest samples":
             self._show_samples(cast("tuple[str, Pixels | None] | None", message.snapshot))
@@ -150,7 +150,7 @@ class RunsScreen(RunActions):
         self.set_class(not self.shown, "-none")
         self.set_class(not self.rows, "-no-runs")
         if self.rows and self.focused is None:
-            self.call_after_refresh(self._focus_table)  # it was hidden when the mode was opened
+            self.set_focus(self.table)  # which it lost when it was hidden, for want of rows
         nothing = f"no run has all of these words: {words}" if self.rows else self._how_to_begin()
         self.query_one("#runs Empty", Empty).say(nothing)
         box = self.query_one("#runs", Box)
@@ -159,10 +159,6 @@ class RunsScreen(RunActions):
         marked = f" · {len(self.marked)} marked" if self.marked else ""
         box.figures = f"{count}{marked} · by {column}" if self.rows else ""
         self._show()
-
-    def _focus_table(self) -> None:
-        if self.focused is None:
-            self.set_focus(self.table)
 
     def _how_to_begin(self) -> str:
         return f"There is no run below {printable(str(self.app.cwd))} yet: n trains one, which stands here at once."
@@ -244,7 +240,7 @@ class RunsScreen(RunActions):
                 self._samples = (name, modified)  # whatever comes of it: failures are remembered too
                 yield name, read_samples(path) if path is not None else None
 
-        self.app.jobs.start("newest samples", read, self, lambda found: found)
+        self.app.jobs.start("newest samples", read, self)
 
     def _show_samples(self, found: "tuple[str, Pixels | None] | None") -> None:
         if found is not None:

@@ -38,7 +38,6 @@ class SampleScreen(ModelScreen):
 
     MODE = "sample"
     TITLE_TEXT = "Sample"
-    AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("g", "generate", "Generate", tooltip="Draw images with these options"),
         key("new", "new_seed", "The next seed: other images with the same options", label="New seed"),
@@ -306,7 +305,7 @@ class SampleScreen(ModelScreen):
         from tinydiff_tui.jobs.sampling import save_picture
 
         columns = self._columns()
-        self.app.jobs.start("save", lambda: save_picture(path, pictures, columns), self, lambda saved: saved)
+        self.app.jobs.start("save", lambda: save_picture(path, pictures, columns), self)
 
     def action_save_gif(self) -> None:
         path = self._file(".gif")
@@ -315,7 +314,7 @@ class SampleScreen(ModelScreen):
         from tinydiff_tui.jobs.sampling import save_animation
 
         frames, kind, columns = self.drawn.frames, self.trajectory.kind, len(self.trajectory.in_turn)
-        self.app.jobs.start("save", lambda: save_animation(path, frames, kind, columns), self, lambda saved: saved)
+        self.app.jobs.start("save", lambda: save_animation(path, frames, kind, columns), self)
         self.say(f"writing {path} …")
 
     def explain_values(self) -> dict[str, str]:

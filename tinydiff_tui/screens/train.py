@@ -27,7 +27,7 @@ from tinydiff_tui.widgets.dashboard import UNITS, Dashboard, Standing
 from tinydiff_tui.widgets.plan_box import PlanBox
 from tinydiff_tui.widgets.train_form import TrainForm, free_output_dir
 
-ON_FORM = frozenset(("start", "detach", "fields", "preset('1 minute')", "preset('10 minutes')", "preset('20 epochs')"))
+ON_FORM = frozenset(("start", "detach", "fields", "preset"))
 ON_BOARD = frozenset(("log_scale", "unit", "grid"))
 WHILE_RUNNING = frozenset(("checkpoint", "sample", "stop", "scale_lr", "judge_now"))
 AFTER = frozenset(("new_run", "open_in_sample", "judge"))
@@ -199,7 +199,7 @@ class TrainScreen(ModeScreen):
             folder = Path(config.output_dir)
             yield folder, start_detached(["train", *ways, *train_flags(config)], RunDir(folder)).pid
 
-        if self.app.jobs.start("detach", begin, self, lambda started: started) is not None:
+        if self.app.jobs.start("detach", begin, self) is not None:
             self.query_one(TrainForm).say("starting a process of its own …")
 
     async def _detached(self, folder: Path, process: int) -> None:
@@ -279,11 +279,10 @@ class TrainScreen(ModeScreen):
         self.app.tell_training("", "")
         if not self.is_current:
             self.notify(message.error or f"the training {self.outcome}", severity="error" if message.error else "information")
-        self.query_one(TrainForm).row("output_dir").write(free_output_dir(self.app.cwd))
+        form.row("output_dir").write(free_output_dir(self.app.cwd))
         self.refresh_bindings()
 
     def on_screen_resume(self) -> None:
-        super().on_screen_resume()
         self._show(whole=True)
 
     def _show(self, *, whole: bool = False) -> None:
@@ -335,7 +334,7 @@ class TrainScreen(ModeScreen):
         works |= {"pause": board and running and not self.paused, "go_on": board and running and self.paused}
         works |= {"turn": board and self.query_one(Dashboard).paged}
         works |= {"leave_field": self.focused is not None, "back": not board and self.view is not None}
-        return works.get(action if action != "preset" else f"preset('{parameters[0]}')", True)
+        return works.get(action, True)
 
     def action_pause(self) -> None:
         if self.training is not None and self.training.trainer is not None:
@@ -414,9 +413,12 @@ class TrainScreen(ModeScreen):
             self.app.push_screen(Verdict(found, SampleConfig(num_images=IMAGES)))
 
     def _checkpoint(self) -> Path | None:
-        """The run's final weights, or its resume point; None, which is said, before there is one."""
-        run = RunDir(self.config.output_dir)
-        found = next((path for path in (run.final, run.last) if path.exists()), None)
+        """The run's newest weights; None, which is said, before there are any."""
+        try:
+            found = read_run(Path(self.config.output_dir)).checkpoint
+        except UserError as error:
+            self.notify(str(error), severity="error")
+            return None
         if found is None:
             self.notify("this run has no checkpoint yet; c writes one while it trains", severity="warning")
         return found

@@ -53,7 +53,7 @@ class Verdict(Panel):
 
     def on_mount(self) -> None:
         app = cast("TinydiffApp", self.app)
-        if app.jobs.start("judge", self._work, self, lambda item: item, rests=lambda: self.asked) is None:
+        if app.jobs.start("judge", self._work, self, rests=lambda: self.asked) is None:
             self._say("the judge is still at its last work; close this (escape) and try again")
         self.query_one(VerticalScroll).focus()
 

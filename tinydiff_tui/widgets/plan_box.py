@@ -88,7 +88,7 @@ class PlanBox(Vertical):
             return
         self._jobs.stop("plan")
         busy = self._jobs.running("train")
-        job = self._jobs.start("plan", lambda: self.planner.plan(config, busy=busy), self, lambda plan: plan)
+        job = self._jobs.start("plan", lambda: self.planner.plan(config, busy=busy), self)
         self._again = asked_for if job is None else None  # when the one before has ended
         if job is not None:
             self._config = config
@@ -119,7 +119,7 @@ class PlanBox(Vertical):
 
     def show(self, plan: Plan, config: TrainConfig, *, measuring: bool) -> None:
         """Draw a plan; `measuring` while a few steps are timed."""
-        facts = dict(_facts(plan, config, measuring=measuring))
+        facts = _facts(plan, config, measuring=measuring)
         narrow = self.screen.has_class("-narrow")
         self.query_one("#lines", Static).update(_short(facts) if narrow else _lines(facts, self.app.theme_variables["axis"]))
         self.query_one("#plan", Box).figures = "measuring a few steps …" if measuring else ""
@@ -128,8 +128,8 @@ class PlanBox(Vertical):
         self.query_one("#level-chart", Chart).show(levels, Frame("t", low=0.0, high=1.05))
 
 
-def _facts(plan: Plan, config: TrainConfig, *, measuring: bool) -> list[tuple[str, str]]:
-    """(what, how much), the most wanted first."""
+def _facts(plan: Plan, config: TrainConfig, *, measuring: bool) -> dict[str, str]:
+    """What there is to know and how much it is, the most wanted first."""
     waits = "measuring …" if measuring else "not measured while something else runs"
     height, width, channels = plan.shape
     known = plan.steps > 0
@@ -142,17 +142,17 @@ def _facts(plan: Plan, config: TrainConfig, *, measuring: bool) -> list[tuple[st
     disk = f"{_bytes(plan.disk_bytes)}, {plan.checkpoints:,} files; {_bytes(plan.free_bytes)} free"
     if plan.disk_bytes > plan.free_bytes:
         disk = f"{_bytes(plan.disk_bytes)} is more than the {_bytes(plan.free_bytes)} free: keep fewer checkpoints"
-    return [
-        ("time", minutes if known else waits),
-        ("steps", length if known else f"epochs of {plan.steps_per_epoch:,}"),
-        ("network", f"{config.model}, {size}" if known else config.model),
-        ("predicts", f"{config.objective}, {config.schedule} noise"),
-        ("optimiser", f"{config.optimizer}, rate {config.lr:g}, {config.lr_schedule}"),
-        ("images", f"{plan.images:,} of {width}x{height}x{channels}{classes}"),
-        ("disk", disk if known else f"{_bytes(plan.free_bytes)} free"),
-        ("folder", f"{printable(Path(config.output_dir).name)}: {plan.folder}"),
-        ("computes", f"{plan.device}, {plan.precision}{cores}" if known else waits),
-    ]
+    return {
+        "time": minutes if known else waits,
+        "steps": length if known else f"epochs of {plan.steps_per_epoch:,}",
+        "network": f"{config.model}, {size}" if known else config.model,
+        "predicts": f"{config.objective}, {config.schedule} noise",
+        "optimiser": f"{config.optimizer}, rate {config.lr:g}, {config.lr_schedule}",
+        "images": f"{plan.images:,} of {width}x{height}x{channels}{classes}",
+        "disk": disk if known else f"{_bytes(plan.free_bytes)} free",
+        "folder": f"{printable(Path(config.output_dir).name)}: {plan.folder}",
+        "computes": f"{plan.device}, {plan.precision}{cores}" if known else waits,
+    }
 
 
 def _lines(facts: dict[str, str], axis: str) -> Text:

@@ -13,7 +13,7 @@ from textual.widgets import Static
 from core.names import DATASETS
 from core.plots import smooth
 from tinydiff_tui.jobs.runs import RunRow, short_names
-from tinydiff_tui.jobs.series import LossCurve
+from tinydiff_tui.jobs.series import Values
 from tinydiff_tui.terminal.cells import Pixels
 from tinydiff_tui.text import duration, number
 from tinydiff_tui.widgets.axes import MOST_NAME, Curve, Frame
@@ -93,15 +93,15 @@ class RunViews(Vertical):
         curves: list[Curve] = []
         names = short_names(rows)
         for row in rows:
-            if row.curve is None or not len(row.curve.losses):
+            if not len(row.curve.x):
                 continue
             alone = len(rows) == 1
             if alone:
-                curves.append(Curve(row.curve.steps, row.curve.losses, "raw", dots=True))
+                curves.append(Curve(row.curve.x, row.curve.y, "raw", dots=True))
             name = "loss" if alone else tail(names[row.key], MOST_NAME)
-            curves.append(Curve(row.curve.steps, smoothed(row.curve), colours.get(row.key, "loss"), name))
-            if alone and row.held_out is not None and len(row.held_out.losses):
-                curves.append(Curve(row.held_out.steps, row.held_out.losses, "held", "held out"))
+            curves.append(Curve(row.curve.x, smoothed(row.curve.y), colours.get(row.key, "loss"), name))
+            if alone and len(row.held_out.x):
+                curves.append(Curve(row.held_out.x, row.held_out.y, "held", "held out"))
         self.query_one(Chart).show(curves, Frame(log=self.log_scale))
         objectives = {row.info.config.objective for row in rows if row.info}
         self.box("loss").title = "loss of each run" if len(rows) > 1 else "loss"
@@ -196,7 +196,6 @@ def _below(row: "DrawnRow", distance: str) -> tuple[str, ...]:
     return (row.how, distance) if row.pictures is not None else ("waits",)
 
 
-def smoothed(curve: LossCurve) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def smoothed(losses: Values) -> Values:
     """The losses over about a twelfth of the run, at most 40 lines."""
-    values = curve.losses.tolist()
-    return np.array(smooth(values, min(40, len(values) / 12)))
+    return np.array(smooth(losses.tolist(), min(40, len(losses) / 12)))

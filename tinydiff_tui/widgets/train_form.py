@@ -64,11 +64,7 @@ class TrainForm(Box):
         """The start button was pressed."""
 
     class Changed(Message):
-        """A value is another one; `problem` says what is wrong with them, if anything is."""
-
-        def __init__(self, problem: str) -> None:
-            super().__init__()
-            self.problem = problem
+        """A value is another one."""
 
     BINDINGS: ClassVar[list[BindingType]] = Form.BINDINGS
 
@@ -138,7 +134,7 @@ class TrainForm(Box):
         for group in self.query(FieldGroup):
             group.summary = " · ".join(_short(row) for row in group.query(FieldRow))
         self.say(problem)
-        self.post_message(self.Changed(problem))
+        self.post_message(self.Changed())
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         # The whole explanation of the field, which the line may be too short for.

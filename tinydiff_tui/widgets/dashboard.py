@@ -136,7 +136,7 @@ class Dashboard(Vertical):
         self.query_one("#left").display = any(name != "samples" for name in seen)
         if paged:
             following = PAGES[(self.page + 1) % len(PAGES)]
-            self.query_one(f"#{seen[-1]}", Box).figures = f"] {', '.join(TITLES[name].lower() for name in following)}"
+            self.query_one(f"#{seen[-1]}", Box).figures = f"] {', '.join(TITLES[name] for name in following)}"
         self.call_after_refresh(self._chart)
 
     # --- what they show

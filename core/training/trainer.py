@@ -491,8 +491,15 @@ class Trainer:
         yield from self._attempt("no plot of the loss", self._plot)
 
     def _plot(self) -> None:
-        steps, losses = thinned((entry["step"], entry["loss"]) for entry in MetricsReader(self.run).read())
-        held_out = [(entry["step"], entry["held_out"]) for entry in MetricsReader(self.run).read() if "held_out" in entry]
+        held_out: list[tuple[int, float]] = []
+
+        def trained() -> Iterator[tuple[int, float]]:
+            for entry in MetricsReader(self.run).read():
+                if "held_out" in entry:
+                    held_out.append((entry["step"], entry["held_out"]))
+                yield entry["step"], entry["loss"]
+
+        steps, losses = thinned(trained())
         if steps:
             title = f"{self.config.dataset}, {self.config.model}, {self.config.objective} loss"
             save_loss_plot(self.run.loss_plot, steps, losses, title, held_out)

@@ -105,7 +105,7 @@ def default_data_dir() -> Path:
     return user_path(asked) if asked else user_folder("data")
 
 
-def data_root(asked: str, trained_on: str) -> Path | None:
+def data_root(asked: str, trained_on: str = "") -> Path | None:
     """The folder asked for, else that of a model's training while it is there; None for the default one."""
     if asked:
         return user_path(asked)

@@ -21,11 +21,10 @@ from core import images
 from core.compute.device import choose_compute
 from core.compute.distributed import BEAT_SECONDS, END, ROLL_BACK, WAIT, check_share, is_first, join
 from core.config import SampleConfig, TrainConfig, check_batch
-from core.data.datasets import open_dataset
+from core.data.datasets import data_root, open_dataset
 from core.diffusion.generate import classes_drawn, generate
 from core.diffusion.model import Model
 from core.errors import Diverged, UserError
-from core.files import user_path
 from core.network.unet import parameter_count
 from core.plots import save_loss_plot, thinned
 from core.runs import pace
@@ -80,7 +79,7 @@ class Trainer:
             before = TrainConfig.from_dict(saved["config"])
             config = merge_for_resume(config, before)
         self.config = config
-        root = user_path(config.data_dir) if config.data_dir else None
+        root = data_root(config.data_dir)
         self.data = open_dataset(config.dataset, "train", root, config.image_size)
         check_batch(config.batch_size, config.dataset, len(self.data))
         check_share(config.batch_size)

@@ -8,7 +8,6 @@ pixels are exact: their bytes are those of the picture sent once, and of its pla
 import io
 import shutil
 import subprocess
-from functools import lru_cache
 
 import numpy as np
 import pyte
@@ -78,7 +77,6 @@ def exact(picture: Pixels, size: tuple[int, int]) -> int:
     return len(sent) + len(paint(with_places(blank, every, 16, 1, 0), every, (0, 0), True).encode())
 
 
-@lru_cache(maxsize=1)
 def _sets() -> dict[str, tuple[list[Pixels], tuple[int, int]]]:
     """The pictures by name, each with the cells (columns, rows) that it gets. Raises UserError where they are missing."""
     digits = open_dataset("mnist", "train").images[:PICTURES].numpy()

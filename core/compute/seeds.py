@@ -4,15 +4,28 @@ That is what makes a run resume exactly with no generator state to save, and ima
 """
 
 import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+
+_ALONE = threading.Lock()
 
 
 def generator_for(device: torch.device | str, *purpose: int | str) -> torch.Generator:
     """A generator seeded by the purpose, as in generator_for("cpu", seed, "step", 17)."""
     digest = hashlib.blake2b("/".join(map(str, purpose)).encode(), digest_size=8).digest()
     return torch.Generator(device).manual_seed(int.from_bytes(digest) >> 1)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """For what draws from torch's one generator, as a new network does: seeded, for one thread at a time, and put back after."""
+    with _ALONE, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 class SampleNoise:

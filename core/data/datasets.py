@@ -106,7 +106,7 @@ def default_data_dir() -> Path:
 
 
 def data_root(asked: str, trained_on: str = "") -> Path | None:
-    """The folder asked for, else that of a model's training while it is there; None for the default one."""
+    """The folder asked for, else that of a model's training, if any, while it is there; None for the default one."""
     if asked:
         return user_path(asked)
     own = user_path(trained_on)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.compute.seeds import generator_for
+from core.compute.seeds import generator_for, seeded
 from core.data.datasets import ImageSet
 from core.images import to_float
 from core.names import DATASETS
@@ -58,8 +58,7 @@ class Classifier(nn.Module):
 
 def new_classifier(channels: int, classes: int) -> Classifier:
     """An untrained network, always the same; the random numbers of others go on as if nothing was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded(0):
         return Classifier(channels, classes)
 
 

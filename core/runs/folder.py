@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from filelock import FileLock
 
 Stamp = tuple[int, int, int] | None
-STATUSES = ("running", "paused", "stopped", "finished", "diverged")
+LIVE = ("running", "paused")
+"""What a run is while a process trains it."""
+STATUSES = (*LIVE, "stopped", "finished", "diverged")
 MOST_SECONDS = 1e12
 """Of any time in a file, since 1970 or of training."""
 _FOLDERS = ("checkpoints", "samples", "control")
@@ -274,7 +276,7 @@ def read_run(path: Path) -> RunInfo:
         info = dataclasses.replace(info, config=dataclasses.replace(info.config, output_dir=str(run.path.absolute())))
     except (OSError, ValueError, UserError) as error:
         raise UserError(f"{run.run_json} cannot be read; the run's checkpoints may still be good") from error
-    if info.status in ("running", "paused") and not run.is_live():
+    if info.status in LIVE and not run.is_live():
         return dataclasses.replace(info, status="crashed")
     return info
 

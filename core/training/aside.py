@@ -11,12 +11,11 @@ from core import images
 from core.compute.device import Compute
 from core.compute.seeds import generator_for
 from core.config import SampleConfig, TrainConfig
-from core.data.datasets import ImageSet, open_dataset
+from core.data.datasets import ImageSet, data_root, open_dataset
 from core.diffusion.generate import classes_drawn, generate
 from core.diffusion.model import Model
 from core.diffusion.process import Diffusion
 from core.errors import UserError
-from core.files import user_path
 from core.network.unet import UNet
 from core.training.events import HeldOut, Preview
 from core.training.steps import Stepper, by_quartile
@@ -129,7 +128,7 @@ class Aside:
 
     def _opened(self) -> HeldOutLoss:
         config, self._nothing_held_out = self.config, True
-        root = user_path(config.data_dir) if config.data_dir else None
+        root = data_root(config.data_dir)
         test = open_dataset(config.dataset, "test", root, config.image_size)
         if test.fingerprint == self.data.fingerprint:
             raise UserError(f"all pictures of {config.dataset} are trained on")

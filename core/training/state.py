@@ -1,12 +1,12 @@
 """Everything that changes while a run trains, and how it goes into a checkpoint and comes back."""
 
 import math
-import threading
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from core.compute.seeds import seeded
 from core.config import TrainConfig
 from core.data.datasets import ImageSet
 from core.errors import UserError
@@ -17,7 +17,6 @@ from core.runs.checkpoint import MOST_FACTOR, describe_network
 from core.runs.folder import now
 from core.training.ema import EMA
 
-_ALONE = threading.Lock()  # torch has one generator for what draws without its own: no two networks are made at a time
 TALLY = 10  # sums since the last line of metrics: loss, gradient norm, loss by quarter of t (4), images by quarter of t (4)
 
 
@@ -35,8 +34,7 @@ class TrainState:
 
     def __init__(self, config: TrainConfig, data: ImageSet, device: torch.device) -> None:
         classes = data.condition_classes if config.conditional else 0
-        with _ALONE, torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
+        with seeded(config.seed):
             network = NETWORKS[config.model].load()(data.side, data.channels, classes, config.learn_variance)
         self.classes = data.classes
         self.fingerprint = data.fingerprint

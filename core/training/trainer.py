@@ -21,11 +21,10 @@ from core import images
 from core.compute.device import choose_compute
 from core.compute.distributed import BEAT_SECONDS, END, ROLL_BACK, WAIT, check_share, is_first, join
 from core.config import SampleConfig, TrainConfig, check_batch
-from core.data.datasets import open_dataset
+from core.data.datasets import data_root, open_dataset
 from core.diffusion.generate import classes_drawn, generate
 from core.diffusion.model import Model
 from core.errors import Diverged, UserError
-from core.files import user_path
 from core.network.unet import parameter_count
 from core.plots import save_loss_plot, thinned
 from core.runs import pace
@@ -80,7 +79,7 @@ class Trainer:
             before = TrainConfig.from_dict(saved["config"])
             config = merge_for_resume(config, before)
         self.config = config
-        root = user_path(config.data_dir) if config.data_dir else None
+        root = data_root(config.data_dir)
         self.data = open_dataset(config.dataset, "train", root, config.image_size)
         check_batch(config.batch_size, config.dataset, len(self.data))
         check_share(config.batch_size)
@@ -491,8 +490,15 @@ class Trainer:
         yield from self._attempt("no plot of the loss", self._plot)
 
     def _plot(self) -> None:
-        steps, losses = thinned((entry["step"], entry["loss"]) for entry in MetricsReader(self.run).read())
-        held_out = [(entry["step"], entry["held_out"]) for entry in MetricsReader(self.run).read() if "held_out" in entry]
+        held_out: list[tuple[int, float]] = []
+
+        def trained() -> Iterator[tuple[int, float]]:
+            for entry in MetricsReader(self.run).read():
+                if "held_out" in entry:
+                    held_out.append((entry["step"], entry["held_out"]))
+                yield entry["step"], entry["loss"]
+
+        steps, losses = thinned(trained())
         if steps:
             title = f"{self.config.dataset}, {self.config.model}, {self.config.objective} loss"
             save_loss_plot(self.run.loss_plot, steps, losses, title, held_out)

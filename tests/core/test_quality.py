@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from core.compute.seeds import seeded
 from core.data.datasets import ImageSet, open_dataset
 from core.errors import UserError
 from core.files import take_notices
@@ -18,7 +20,7 @@ from core.images import to_float
 from core.judge import classifier as quality_network
 from core.judge import judge as quality
 from core.judge import store
-from core.judge.classifier import Classifier, Fitting, Learner, bent, fit
+from core.judge.classifier import Classifier, Fitting, Learner, bent, fit, new_classifier
 from core.judge.judge import Judge, frechet_distance, precision_recall
 from core.judge.store import LEAST_STEPS, Ready, cache_files, half_of, load_judge, prepare_judge
 from tests.conftest import few_glyphs
@@ -318,6 +320,18 @@ def test_training_leaves_the_random_numbers_of_others_alone(fewer_glyphs: None) 
     next(prepare_judge("glyphs"))
     next(iter(fit(Learner(open_dataset("glyphs", "test"), torch.device("cpu")))))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_no_other_network_is_made_while_one_draws_its_weights() -> None:
+    before = new_classifier(1, 10).head.weight
+    with ThreadPoolExecutor(1) as pool:
+        with seeded(7):
+            judge = pool.submit(new_classifier, 1, 10)
+            with pytest.raises(TimeoutError):
+                judge.result(0.2)
+            drawn = torch.rand(9)
+        assert torch.equal(judge.result().head.weight, before)
+    assert torch.equal(drawn, torch.rand(9, generator=torch.Generator().manual_seed(7)))
 
 
 def test_any_labelled_shape_can_be_learned(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from core.runs.folder import RunDir
 from tests.core.compare import assert_same_run
@@ -32,13 +33,9 @@ def test_the_judge_looks_on_its_clock_and_changes_no_bit(
     assert not any("distance" in line for line in RunDir(tmp_path / "plain").read_metrics())
 
 
-def test_a_set_without_a_judge_is_said_once_and_trained_on(
-    tmp_path: Path, tiny_run: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_set_without_a_judge_is_said_once_and_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pictures = tmp_path / "pictures"
     pictures.mkdir()
-    from PIL import Image
-
     for number in range(40):
         Image.new("L", (16, 16), number * 6).save(pictures / f"{number}.png")
     arguments = [*FLAGS, "--dataset", f"folder:{pictures}", "--batch-size", "8", "--judge-seconds", "0.01"]

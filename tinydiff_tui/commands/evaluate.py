@@ -43,9 +43,9 @@ def run(options: argparse.Namespace) -> int:
                 progress.update(event.done, event.total, event.unit, event.eta_seconds)
     assert report is not None
     drawn = {"checkpoint": str(checkpoint), "step": model.step, "sampling": dataclasses.asdict(wanted)}
-    document = finite(drawn | dataclasses.asdict(report))
+    document = drawn | dataclasses.asdict(report)
     if output is not None:
-        write_json(output, document)
+        write_json(output, finite(document))
     if options.json:
         say_json(document)
         return 0

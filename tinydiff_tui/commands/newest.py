@@ -7,10 +7,9 @@ from pathlib import Path
 from core.compute.distributed import is_first
 from core.errors import UserError
 from core.files import require_checkpoint, user_path
-from core.runs.folder import RunInfo, find_runs
+from core.runs.folder import LIVE, RunInfo, find_runs
 from tinydiff_tui.commands.output import say
 
-LIVE = ("running", "paused")
 Tell = Callable[[str], None]
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from core.compute.distributed import check_share, is_first, world_size
 from core.config import TrainConfig, check_batch
-from core.data.datasets import default_dataset, describe, require
+from core.data.datasets import data_root, default_dataset, describe, require
 from core.errors import UserError
 from core.files import shell_word, take_notices, user_path
 from core.runs.folder import RunDir
@@ -95,7 +95,7 @@ def _checked_config(options: argparse.Namespace) -> TrainConfig:
             run_dir.check_free(resume=False, overwrite=options.overwrite)
     check_share(config.batch_size)
     try:
-        require(config.dataset, user_path(config.data_dir) if config.data_dir else None)
+        require(config.dataset, data_root(config.data_dir))
     except UserError as error:
         if not options.resume:
             raise

@@ -13,7 +13,7 @@ import numpy as np
 
 from core.errors import UserError
 from core.runs import pace
-from core.runs.folder import RunDir, RunInfo, UnreadableRun, find_runs
+from core.runs.folder import LIVE, RunDir, RunInfo, UnreadableRun, find_runs
 from core.runs.metrics import MetricsReader
 from core.runs.remarks import Verdict, best, read_note, read_verdicts
 from tinydiff_tui.jobs.series import NOTHING, Points, Series, mean
@@ -56,7 +56,7 @@ class RunRow:
 
     @property
     def live(self) -> bool:
-        return self.status in ("running", "paused")
+        return self.status in LIVE
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -217,7 +217,7 @@ class RunList:
             note=followed.note,
             curve=followed.series.points,
             held_out=followed.held_out.points,
-            pulse=pulse(run, lately) if run.status in ("running", "paused") else "",
+            pulse=pulse(run, lately) if run.status in LIVE else "",
         )
 
     def _follow(self, followed: _Followed) -> _Followed:

@@ -120,7 +120,7 @@ class Steering:
     def __init__(self, mail: Newest[Asked]) -> None:
         self.mail = mail
         self._resting = False
-        self._pace = LIVE_SECONDS / 3  # seconds an evaluation takes, as it was last
+        self._pace = 0.01  # seconds an evaluation takes, as it was last
 
     @property
     def idle(self) -> bool:

@@ -72,7 +72,7 @@ class Steer(Part):
         super().__init__(id=id)
         self.mail: Newest[Asked] = Newest()
         self.spot: Spot | None = None
-        self.spacing = 0.2
+        self.spacing = 0.3
         self.label = -1
         self.guidance = -1.0
         self.drawn: Steered | None = None
@@ -115,7 +115,7 @@ class Steer(Part):
     @on(PlaneGrid.Reshaped)
     def _ask(self) -> None:
         """Have the pictures at this spot drawn; what was asked before need not be any more."""
-        if self.facts is None or self.spot is None or not self.in_sight or not self.grid.size:
+        if self.facts is None or self.spot is None or not self.in_sight or not all(self.grid.room):
             return
         from tinydiff_tui.jobs.steering import Asked
 
@@ -251,7 +251,7 @@ class Steer(Part):
         box.figures = f"{evaluations} · {asked.spacing:g} rad apart · directions {asked.spot.directions}"
         this = self.query_one("#this", PictureBox)
         this.show(middle[None])
-        this.figures = f"{asked.spot.x:+.2f} {asked.spot.y:+.2f} rad from the middle"
+        this.figures = f"{asked.spot.x:+.2f} {asked.spot.y:+.2f} rad"
         self._show_path()
 
     def _show_path(self) -> None:

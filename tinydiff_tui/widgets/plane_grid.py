@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from textual.message import Message
+from textual.widget import Widget
 
 from tinydiff_tui.terminal.tiling import Layout, Page, Tile, tiles
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
@@ -41,6 +42,12 @@ class PlaneGrid(PixelGrid):
         place = (tellable[-1] if tellable else 0) + self.density
         return chosen[min(max(place, 0), len(chosen) - 1)][0]
 
+    @property
+    def room(self) -> tuple[int, int]:
+        """Columns and rows: the widget's, or while it is hidden those of the box around it."""
+        size = self.size or (self.parent.content_size if isinstance(self.parent, Widget) else self.size)
+        return size.width, size.height
+
     def _best(self, shapes: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], Tile | None]:
         """Of shapes the one whose pictures are largest, and how they are drawn; None where they have no room."""
         found = [(shape, self._tile(shape)) for shape in shapes]
@@ -48,7 +55,7 @@ class PlaneGrid(PixelGrid):
 
     def _tile(self, shape: tuple[int, int]) -> Tile | None:
         """The largest way to draw so many pictures across and down."""
-        (across, down), (width, height) = shape, (self.size.width, self.size.height)
+        (across, down), (width, height) = shape, self.room
         known, _ = tiles(self.side, self.looks, (width, height))
         fitting = (t for t in known if across * (t.columns + 1) - 1 <= width and 1 + down * t.rows <= height)
         return next(fitting, None)

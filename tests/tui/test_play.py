@@ -1,4 +1,4 @@
-"""Play: steering, by the keys that a person has and by what the engine draws without them."""
+"""Play: steering and racing, by the keys that a person has and by what the engine draws without them."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ from textual.widgets import Static
 from core import images
 from core.runs.embedded import embedded_model
 from tests.tui.modes import at_mode, until
-from tinydiff_tui.screens.play import PlayScreen
+from tinydiff_tui.screens.panels import Ask
+from tinydiff_tui.screens.play import PARTS, PlayScreen
+from tinydiff_tui.screens.play_race import Race
 from tinydiff_tui.screens.play_steer import Steer
 from tinydiff_tui.widgets.film import PictureBox
 from tinydiff_tui.widgets.plane_grid import PlaneGrid
@@ -208,3 +210,80 @@ async def test_the_path_becomes_a_gif_and_the_grid_a_png(tmp_path: Path) -> None
             saved = images.saved_picture(file)
         assert saved is not None
         assert np.array_equal(saved.picture, images.grid(steer.drawn.pictures, steer.drawn.asked.shape[0]))
+
+
+# --- racing
+
+
+async def raced(pilot: Pilot[Any], *keys: str) -> Race:
+    """Race with its lanes at the end, after some keys."""
+    screen = await opened(pilot)
+    race = screen.query_one(Race)
+    await pilot.press(*["right_square_bracket"] * list(PARTS).index("race"))
+    await until(pilot, lambda: bool(race.settings) and screen.part is race)
+    await pilot.press(*keys, "enter")
+    await until(pilot, lambda: race.standing is not None and not pilot.app.jobs.running("race"))  # type: ignore[attr-defined]
+    return race
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_lanes_have_keys_and_run_side_by_side(tmp_path: Path, size: tuple[int, int]) -> None:
+    async with at_mode("play", tmp_path, size) as pilot:
+        race = await raced(pilot, "minus", "minus", "down", "minus", "s", "d", "g", "S", "c", "n")
+        given = [(each.sampler, each.steps, each.guidance) for each in race.settings]
+        assert given == [("unipc", 4, -1.0), ("euler", 5, -1.0), ("ddim", 5, 2.0)]
+        standing = race.standing
+        assert standing is not None and [racer.done for racer in standing.racers] == [4, 5, 5]
+        assert {racer.options.seed for racer in standing.racers} == {1}
+        assert {racer.options.label for racer in standing.racers} == {0}
+        shown = [box.grid.images for box in race.query(PictureBox) if box.display]
+        assert len(shown) == 3
+        for racer, pictures in zip(standing.racers, shown, strict=True):
+            assert np.array_equal(pictures, racer.frames[-1][1].x)
+        assert "5/5 · finished" in race.query_one("#lane2", PictureBox).figures
+        assert "no distances" in said(pilot)
+        assert len({box.size for box in race.query(PictureBox) if box.display}) == 1
+
+
+async def test_the_slider_shows_every_lane_after_as_many_evaluations(tmp_path: Path) -> None:
+    async with at_mode("play", tmp_path) as pilot:
+        race = await raced(pilot, "minus", "minus", "minus", "down", "minus")
+        assert race.standing is not None
+        short, long = race.standing.racers
+        for keys, places in ((["home"], (0, 0)), (["right"] * 4, (3, 4)), (["left"], (3, 3)), (["end"], (3, 5)), (["x"], (3, 5))):
+            await pilot.press(*keys)
+            for racer, place, name in zip((short, long), places, ("#lane0", "#lane1"), strict=True):
+                view = racer.frames[place][1]
+                shown = race.query_one(name, PictureBox).grid.images
+                assert np.array_equal(shown, view.pictures("x0" if keys == ["x"] else "x"))
+        await pilot.press("space")
+        await until(pilot, lambda: race.player is None)
+        assert np.array_equal(race.query_one("#lane1", PictureBox).grid.images, long.frames[-1][1].x0)
+        await pilot.press("x", "W")
+        await until(pilot, lambda: bool(list(tmp_path.glob("race*.gif"))) and not pilot.app.jobs.running("play save"))  # type: ignore[attr-defined]
+        with Image.open(next(tmp_path.glob("race*.gif"))) as film:
+            assert getattr(film, "n_frames", 1) == 6
+        await pilot.press("w")
+        await until(pilot, lambda: bool(list(tmp_path.glob("race*.png"))))
+
+
+async def test_lanes_are_added_removed_and_brought_back(tmp_path: Path) -> None:
+    async with at_mode("play", tmp_path) as pilot:
+        race = await raced(
+            pilot, "minus", "minus", "minus", "minus", "minus", "down", "minus", "minus", "minus", "minus", "minus"
+        )
+        await pilot.press("backspace")
+        assert "at least 2" in said(pilot)
+        await pilot.press("d", "d", "d")
+        assert "at most 4" in said(pilot) and len(race.settings) == 4
+        assert race.standing is None  # of other lanes
+        await pilot.press("up", "up", "up", "delete", "backspace")
+        assert [each.sampler for each in race.settings] == ["ddim", "ddim"]
+        await pilot.press("u", "u", "u", "u")
+        assert [each.sampler for each in race.settings] == ["unipc", "ddim"]
+        await pilot.press("z")
+        assert [box.display and bool(box.size) for box in race.query(PictureBox)].count(True) == 1
+        await pilot.press("z", "k")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
+        await pilot.press("enter")
+        await until(pilot, lambda: race.settings[race.lane].checkpoint == embedded_model())

@@ -1,5 +1,6 @@
 """Play: steer a model by hand, draw with it, race its samplers. One model for all three, chosen here."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -12,13 +13,14 @@ from tinydiff_tui.jobs.messages import JobFinished
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.screens.keys import key
 from tinydiff_tui.screens.play_part import Part
+from tinydiff_tui.screens.play_race import Race
 from tinydiff_tui.screens.play_steer import Steer
 from tinydiff_tui.widgets.key_bar import TabBar
 
 if TYPE_CHECKING:
     from tinydiff_tui.jobs.sampling import ModelFacts
 
-PARTS: dict[str, tuple[str, type[Part]]] = {"steer": ("Steer", Steer)}
+PARTS: dict[str, tuple[str, type[Part]]] = {"steer": ("Steer", Steer), "race": ("Race", Race)}
 TURN = Binding.Group("Steer, Draw, Race")
 
 
@@ -116,16 +118,19 @@ class PlayScreen(ModeScreen):
         return next((name for name, its in self.found if its == path), path.name)
 
     def action_model(self) -> None:
+        self.ask_model(self._choose)
+
+    def ask_model(self, then: Callable[[Path], None]) -> None:
+        """Ask for one of the checkpoints."""
         if not self.found:
             return
         from tinydiff_tui.screens.panels import Ask
 
-        answers = {f"m{number}": name for number, (name, _) in enumerate(self.found)}
-        self.app.push_screen(Ask("Which model?", answers), self._model_answered)
+        def answered(answer: str | None) -> None:
+            if answer:
+                then(self.found[int(answer[1:])][1])
 
-    def _model_answered(self, answer: str | None) -> None:
-        if answer:
-            self._choose(self.found[int(answer[1:])][1])
+        self.app.push_screen(Ask("Which model?", {f"m{k}": name for k, (name, _) in enumerate(self.found)}), answered)
 
     # --- the parts
 

@@ -54,21 +54,21 @@ def said(pilot: Pilot[Any]) -> str:
 
 
 def test_only_the_newest_place_is_drawn_and_late_pictures_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tinydiff_tui.jobs import steering
+    from tinydiff_tui.jobs import live, steering
     from tinydiff_tui.jobs.newest import Newest
 
-    monkeypatch.setattr(steering, "LIVE_SECONDS", 0.0)  # as few evaluations as there are
+    monkeypatch.setattr(live, "LIVE_SECONDS", 0.0)  # as few evaluations as there are
     mail: Newest[steering.Asked] = Newest()
     places = [steering.Asked(embedded_model(), steering.Spot(x=0.1 * k), (2, 2), 0.3, 3) for k in range(4)]
-    steered = steering.Steering(mail)
+    steered = steering.steering(mail)
     mail.put(places[0])
     drawing = iter(steered)
-    assert next(drawing).options.steps == steering.FEWEST
+    assert next(drawing).options.steps == live.FEWEST
     assert not steered.idle
     for place in places[1:]:
         mail.put(place)
     later = next(drawing)
-    assert (later.asked, later.options.steps) == (places[3], steering.FEWEST)
+    assert (later.asked, later.options.steps) == (places[3], live.FEWEST)
     whole = next(drawing)
     assert (whole.asked, whole.options.steps) == (places[3], 6)
     assert steered.idle

@@ -1,7 +1,6 @@
 """What steering draws in its thread: pictures on a plane of noises, of the newest place alone. Import it once torch is there."""
 
 import dataclasses
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,16 +15,11 @@ from core.config import SampleConfig
 from core.diffusion.generate import timesteps_for, told, walk
 from core.diffusion.model import Model
 from core.diffusion.plane import Plane, noise_of, plane_through
+from tinydiff_tui.jobs.live import Live, Shown, Way
 from tinydiff_tui.jobs.newest import Newest
 from tinydiff_tui.jobs.sampling import compute, model_of
 from tinydiff_tui.terminal.cells import Pixels
 
-FEWEST, FEW = 2, 6
-"""Evaluations of a picture while keys come."""
-LIVE_SECONDS = 0.03
-"""What such a picture may take; where it takes longer, fewer evaluations are spent."""
-REST_SECONDS = 0.08
-"""Without another key, before the sampler's own number of evaluations is spent."""
 MOST_FRAMES = 120
 """Of the GIF of a path."""
 
@@ -79,14 +73,7 @@ class Asked:
         return [(x, y) for y in rows for x in columns]
 
 
-@dataclass(frozen=True)
-class Steered:
-    """The pictures uint8 (N, H, W, C) of what was asked, and how and in what time they were drawn."""
-
-    asked: Asked
-    pictures: Pixels
-    options: SampleConfig
-    seconds: float
+Steered = Shown[Asked]
 
 
 @lru_cache(maxsize=64)
@@ -113,47 +100,15 @@ def options_of(asked: Asked, model: Model, count: int) -> SampleConfig:
     return options.resolve(model.config, model.label_count)
 
 
-class Steering:
-    """Iterate in a worker thread, which rests while `idle`: pictures of few evaluations for each request that is still the newest
-    when it is looked at, and of all of them when no other follows."""
+def steering(mail: Newest[Asked]) -> Live[Asked]:
+    """The pictures of the newest place."""
 
-    def __init__(self, mail: Newest[Asked]) -> None:
-        self.mail = mail
-        self._resting = False
-        self._pace = 0.01  # seconds an evaluation takes, as it was last
+    def way(asked: Asked) -> Way:
+        model, points = model_of(asked.path), asked.points()
+        x = noises(asked.spot, points, model.shape)
+        return Way(options_of(asked, model, len(points)), lambda options: pictures_from(model, options, x))
 
-    @property
-    def idle(self) -> bool:
-        """Whether there is nothing to draw."""
-        return self._resting and not self.mail.waits()
-
-    def __iter__(self) -> Iterator[Steered]:
-        while (asked := self.mail.take()) is not None:
-            self._resting = False
-            model = model_of(asked.path)
-            own = options_of(asked, model, len(asked.points()))
-            few = min(max(int(LIVE_SECONDS / self._pace), FEWEST), FEW)
-            x = noises(asked.spot, asked.points(), model.shape)
-            if few < own.steps:
-                yield from self._drawn(model, asked, dataclasses.replace(own, steps=few), x)
-                if self.mail.waits(REST_SECONDS):
-                    continue
-            yield from self._drawn(model, asked, own, x, patient=few < own.steps)
-
-    def _drawn(
-        self, model: Model, asked: Asked, options: SampleConfig, x: Tensor, *, patient: bool | None = None
-    ) -> Iterator[Steered]:
-        """The pictures, as an iterator of one. With all evaluations they are the last for this request; `patient`: those of few
-        are there already, so that they may be given up for a newer one."""
-        began = time.monotonic()
-        for frame in pictures_from(model, options, x):
-            if patient and self.mail.waits():
-                return
-            x = frame
-        seconds = time.monotonic() - began
-        self._pace = seconds / options.steps
-        self._resting = patient is not None
-        yield Steered(asked, images.to_uint8(x), options, seconds)
+    return Live(mail, way)
 
 
 def pictures_from(model: Model, options: SampleConfig, x: Tensor) -> Iterator[Tensor]:

@@ -12,6 +12,7 @@ from textual.widgets import ContentSwitcher, Static
 from tinydiff_tui.jobs.messages import JobFinished
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.screens.keys import key
+from tinydiff_tui.screens.play_draw import Draw
 from tinydiff_tui.screens.play_part import Part
 from tinydiff_tui.screens.play_race import Race
 from tinydiff_tui.screens.play_steer import Steer
@@ -20,7 +21,7 @@ from tinydiff_tui.widgets.key_bar import TabBar
 if TYPE_CHECKING:
     from tinydiff_tui.jobs.sampling import ModelFacts
 
-PARTS: dict[str, tuple[str, type[Part]]] = {"steer": ("Steer", Steer), "race": ("Race", Race)}
+PARTS: dict[str, tuple[str, type[Part]]] = {"steer": ("Steer", Steer), "draw": ("Draw", Draw), "race": ("Race", Race)}
 TURN = Binding.Group("Steer, Draw, Race")
 
 

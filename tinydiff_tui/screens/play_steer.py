@@ -128,10 +128,10 @@ class Steer(Part):
         if job is not None:
             job.wake()
         elif self.mail.waits():
-            from tinydiff_tui.jobs.steering import Steering
+            from tinydiff_tui.jobs.steering import steering
 
-            steering = Steering(self.mail)
-            self.app.jobs.start("steer", lambda: iter(steering), self, rests=lambda: steering.idle, pace=0)
+            live = steering(self.mail)
+            self.app.jobs.start("steer", lambda: iter(live), self, rests=lambda: live.idle, pace=0)
 
     def on_job_update(self, message: JobUpdate) -> None:
         if message.name == "steer":

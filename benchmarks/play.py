@@ -198,15 +198,14 @@ def draw(_: float) -> list[Row]:
     rows = [("the rough 3 itself", f"read as {int(judge.classify(sketch.pixels[None]).argmax())}")]
     for strength in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
         asked = Finish(embedded_model(), sketch, False, strength, 3, -1.0, 0, SEEDS)
-        *_, x = finished(model, asked, finish_options(asked, model))
-        pictures = images.to_uint8(x)
+        pictures = images.to_uint8(list(finished(model, asked, finish_options(asked, model)))[-1])
         probabilities = judge.classify(pictures)
         threes = int((probabilities.argmax(1) == 3).sum())
-        distance = judge_distance(judge, pictures)
+        away = judge_distance(judge, pictures)
         what = f"Draw, strength {strength:g}" + (" (the default)" if strength == STRENGTH else "")
         sure = float(probabilities[:, 3].mean())
         said = f"{threes} of {SEEDS} read as 3 (p {sure:.2f}), {nearness(sketch, pictures):.0%} near the strokes, "
-        rows.append((what, said + f"{distance:.2f} from the nearest real image in the judge's features"))
+        rows.append((what, said + f"{away:.2f} from the nearest real image in the judge's features"))
     return rows
 
 

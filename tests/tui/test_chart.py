@@ -95,3 +95,10 @@ def test_every_tick_of_the_y_axis_has_a_grid_line() -> None:
     ticked = [row for row in rows if any("┤" in text for text, _ in row)]
     assert len(ticked) >= 3
     assert all(any(style == "grid" and "·" in text for text, style in row) for row in ticked[:-1])
+
+
+def test_one_point_alone_has_an_axis_whose_ticks_differ() -> None:
+    """A run of four steps has one line of metrics."""
+    *_, axis = ["".join(text for text, _ in row) for row in draw([Curve(np.array([4.0]), np.array([1.8]), "loss")], 60, 12)]
+    labels = axis.split()
+    assert len(labels) >= 3 and len(set(labels)) == len(labels) and labels[0] == "4"

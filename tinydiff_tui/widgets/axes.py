@@ -177,8 +177,10 @@ def _left(curves: Sequence[Curve]) -> float:
 
 
 def _right(curves: Sequence[Curve]) -> float:
+    """Of one point alone, as of a run of which there is one line of metrics, so far that ticks beside it can be told apart."""
     left = _left(curves)
-    return max(left + max(abs(left) * 1e-9, 1e-9), *(float(curve.x[-1]) for curve in curves))
+    right = max(float(curve.x[-1]) for curve in curves)
+    return right if right > left else left + max(abs(left), 1.0)
 
 
 def _span(curves: Sequence[Curve], frame: Frame) -> tuple[float, float]:

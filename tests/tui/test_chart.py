@@ -61,6 +61,7 @@ def test_time_is_cut_as_a_clock_is(high: float, labels: list[str]) -> None:
 def test_a_log_scale_has_powers_of_ten_or_two_and_five_between() -> None:
     assert [round(10**tick, 6) for tick in log_ticks(-1, 1, 9)] == [0.1, 0.2, 0.5, 1, 2, 5, 10]
     assert [round(10**tick, 6) for tick in log_ticks(-3, 3, 7)] == [0.001, 0.01, 0.1, 1, 10, 100, 1000]
+    assert [round(10**tick, 6) for tick in log_ticks(math.log10(1.3), math.log10(3.3), 2)] == [2, 3]  # never one alone
 
 
 ANY = arrays(np.float64, st.integers(0, 40), elements=st.floats(width=64, allow_nan=True, allow_infinity=True))

@@ -79,7 +79,11 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
             return found
     if len(found) > most:
         return found[:: -(-len(found) // most)]
-    return [math.log10(value) for value in ticks(10**low, 10**high, most) if value > 0]
+    for wanted in (most, most + 1, most + 2):  # one tick alone is no scale
+        found = [math.log10(value) for value in ticks(10**low, 10**high, wanted) if value > 0]
+        if len(found) > 1:
+            break
+    return found
 
 
 def clock_ticks(low: float, high: float, most: int) -> list[float]:

@@ -212,6 +212,8 @@ class TrainConfig:
                 "epsilon says nothing about the image where a schedule ends in pure noise (zero terminal SNR); "
                 "use --objective v, or leave zero terminal SNR and the flow schedule out"
             )
+        if self.learn_variance and not NETWORKS[self.model].learns_variance:
+            raise UserError(f"{self.model} has no output for a variance; leave --learn-variance out or use --model reference")
         if self.objective == "flow" and self.learn_variance:
             raise UserError("a learned variance needs a DDPM objective; leave --learn-variance out or use --objective epsilon")
 

@@ -1,7 +1,7 @@
 """The one table of names: noise schedules, objectives, networks, samplers, starts and data sets.
 
-Whoever offers, checks, explains or uses a name reads it here. To add one is to write its function and one entry. Free of torch:
-an entry says where its code is, and `load` looks it up when it is used.
+Whoever offers, checks, explains or uses a name reads it here. To add one is to write its function and one entry; core.extend adds
+those of a person's own file. Free of torch: an entry says where its code is, and `load` looks it up when it is used.
 """
 
 from collections.abc import Mapping
@@ -14,16 +14,25 @@ from core.errors import UserError
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Entry:
-    """A name, what it is in one line, its formula and source as a person reads them, and its code as "module:function"."""
+    """A name, what it is in one line, its formula and source as a person reads them, and its code as "module:function".
+
+    Of a person's own file (`origin`, its path) the code is there already: `made` is what the engine calls, `text` is as it was
+    written.
+    """
 
     name: str
     help: str
     code: str
     formula: str = ""
     source: str = ""
+    origin: str = ""
+    made: Any = None
+    text: str = ""
 
     def load(self) -> Any:
         """The function, or whatever else the code is."""
+        if self.made is not None:
+            return self.made
         module, _, attribute = self.code.partition(":")
         return getattr(import_module(module), attribute)
 
@@ -60,8 +69,10 @@ class Objective(Entry):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Network(Entry):
-    """Code: f(image_size, channels, classes, learn_variance) -> module. `recipe`: the fields of a training that suit it."""
+    """Code: f(image_size, channels, classes, learn_variance) -> module. `recipe`: the fields of a training that suit it;
+    `learns_variance`: whether it can have a second output for that."""
 
+    learns_variance: bool = True
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
 

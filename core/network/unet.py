@@ -184,6 +184,10 @@ class UNet(nn.Module):
         h = F.pixel_shuffle(self.out(activated(self.norm, h)), self.config.patch)
         return h[..., :height, :width]
 
+    def plain_parameters(self) -> list[Tensor]:
+        """Those that Muon leaves to AdamW: the output and the embeddings."""
+        return [self.out.weight, *self.time.parameters(), *(self.label.parameters() if self.label else ())]
+
     def _embed(self, t: Tensor, labels: Tensor | None) -> Tensor:
         time: Tensor = self.time(sinusoidal_embedding(t, self.config.time_dim))
         if self.label is not None:

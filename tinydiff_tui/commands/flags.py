@@ -207,7 +207,7 @@ def _train(parser: Parser) -> None:
 
 
 def _sample(parser: Parser) -> None:
-    _checkpoint(parser)
+    _checkpoint(parser, "; where nothing was trained, the model of glyphs that comes with the program")
     parser.group("Model").add_argument(
         "--timesteps", type=_whole, metavar="N",
         help="T of the model's schedule; only checked, use --steps to spend fewer (default: not checked)",
@@ -297,10 +297,10 @@ def _datasets(parser: Parser) -> None:
     _plain(parser)
 
 
-def _checkpoint(parser: Parser) -> None:
+def _checkpoint(parser: Parser, otherwise: str = "") -> None:
     parser.group("Model").add_argument(
         "--checkpoint", type=path, metavar="FILE",
-        help="file written by train (default: that of the newest run below this folder)",
+        help=f"file written by train (default: that of the newest run below this folder{otherwise})",
     )  # fmt: skip
 
 

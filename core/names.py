@@ -70,9 +70,11 @@ class Objective(Entry):
 @dataclass(kw_only=True, eq=False, repr=False)
 class Network(Entry):
     """Code: f(image_size, channels, classes, learn_variance) -> module. `recipe`: the fields of a training that suit it;
-    `learns_variance`: whether it can have a second output for that."""
+    `learns_variance`: whether it can have a second output for that; `shape`: of a U-Net, the fields of a training that change it,
+    and what they are here."""
 
     learns_variance: bool = True
+    shape: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -205,6 +207,7 @@ NETWORKS: dict[str, Network] = _table(
         help="a U-Net at half the side of the image: most quality per second on a small CPU",
         code="core.network.unet:fast",
         source="Ronneberger et al. 2015; Shi et al. 2016 (pixel unshuffle)",
+        shape={"base_channels": 48, "channel_multipliers": "1,2", "blocks": 1, "attention": "2", "dropout": 0.0},
         recipe=_MUON | {"batch_size": 96, "lr": 4e-3, "conditional": True},
     ),
     Network(
@@ -212,6 +215,7 @@ NETWORKS: dict[str, Network] = _table(
         help="the U-Net of DDPM: 2M parameters, base width 64, epsilon prediction on a linear schedule",
         code="core.network.unet:reference",
         source="Ho et al. 2020",
+        shape={"base_channels": 64, "channel_multipliers": "1,1,2", "blocks": 1, "attention": "3", "dropout": 0.0},
         recipe={
             "objective": "epsilon",
             "batch_size": 128,
@@ -226,6 +230,7 @@ NETWORKS: dict[str, Network] = _table(
         name="tiny",
         help="a step in milliseconds, to try things out",
         code="core.network.unet:tiny",
+        shape={"base_channels": 16, "channel_multipliers": "1,2", "blocks": 1, "attention": "none", "dropout": 0.0},
         recipe=_MUON | {"batch_size": 128, "lr": 2e-3, "conditional": False},
     ),
 )

@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 
 from core.compute.seeds import seeded
-from core.config import LARGEST, MOST_TEXT, TrainConfig
+from core.config import LARGEST, MOST_BLOCKS, MOST_CHANNELS, MOST_LEVELS, MOST_MULTIPLIER, MOST_PARAMETERS, MOST_TEXT, TrainConfig
 from core.diffusion.model import Model, make_diffusion
 from core.errors import Diverged, UserError, printable
 from core.extend.needs import changed, is_told, require_files
@@ -40,15 +40,14 @@ _COUNTERS: dict[str, tuple[type[int] | type[float], float]] = {
 }
 """Type and largest value; the least is 0."""
 _SIZES = {
-    "image_size": (1, 512), "channels": (1, 3), "base": (1, 1024), "blocks": (1, 8), "time_dim": (2, 4096), "patch": (1, 16),
-    "classes": (0, 1 << 20),
+    "image_size": (1, 512), "channels": (1, 3), "base": (1, MOST_CHANNELS), "blocks": (1, MOST_BLOCKS), "time_dim": (2, 4096),
+    "patch": (1, 16), "classes": (0, 1 << 20),
 }  # fmt: skip
 """Least and largest of the whole numbers in the shape of a network; far above any of ours."""
-_MOST_LEVELS, _MOST_MULTIPLIER, _MOST_PARAMETERS = 8, 64, 1 << 26
 _NAMED = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch FloatStorage"}
 """Everything that our checkpoints name in their pickle."""
 _MOST_STRUCTURE = 8 << 20  # bytes that describe the tensors; ours take about 100,000
-_MOST_BYTES = 16 * _MOST_PARAMETERS  # of a file: weights, their average and two moments
+_MOST_BYTES = 16 * MOST_PARAMETERS  # of a file: weights, their average and two moments
 _AROUND = 512  # bytes that torch.save takes for a tensor beside its numbers
 _UTF8, _DESCRIBED = 0x800, 8  # flags of a zip entry: how its name is written, and that its size stands behind it too
 
@@ -167,7 +166,7 @@ def _network(shape: dict[str, Any], config: TrainConfig, classes: int) -> AnyNet
         with torch.device("meta"):
             network = UNet(UNetConfig(**fields))
             side, t = shape["image_size"], torch.zeros(1, dtype=torch.int64)
-            if parameter_count(network) > _MOST_PARAMETERS:
+            if parameter_count(network) > MOST_PARAMETERS:
                 raise ValueError("larger than any network of ours")
             network(torch.zeros(1, shape["channels"], side, side), t, t if shape["classes"] else None)
     except (ValueError, RuntimeError, ArithmeticError, UserError) as error:
@@ -190,17 +189,19 @@ def _own_network(shape: dict[str, Any], config: TrainConfig, classes: int) -> Ow
 
 def _check_shape(shape: dict[str, Any], config: TrainConfig, classes: int) -> None:
     """Raise ValueError unless every field of a network's shape has its type and range, and fits the run that it is of."""
-    if shape.keys() != {field.name for field in dataclasses.fields(UNetConfig)}:
+    if (shape | {"dropout": 0.0}).keys() != {field.name for field in dataclasses.fields(UNetConfig)}:
         raise ValueError("other fields")
+    if type(shape.get("dropout", 0.0)) is not float or not 0 <= shape.get("dropout", 0.0) <= 0.9:
+        raise ValueError("dropout is outside its range")
     for name, (low, high) in _SIZES.items():
         if type(shape[name]) is not int or not low <= shape[name] <= high:
             raise ValueError(f"{name} is outside its range")
     multipliers, attention = shape["multipliers"], shape["attention"]
-    if type(multipliers) is not list or type(attention) is not list or not 1 <= len(multipliers) <= _MOST_LEVELS:
+    if type(multipliers) is not list or type(attention) is not list or not 1 <= len(multipliers) <= MOST_LEVELS:
         raise ValueError("no levels")
     if len(attention) != len(multipliers) or not all(type(value) is bool for value in attention):
         raise ValueError("attention is not told for each level")
-    if not all(type(value) is int and 1 <= value <= _MOST_MULTIPLIER for value in multipliers):
+    if not all(type(value) is int and 1 <= value <= MOST_MULTIPLIER for value in multipliers):
         raise ValueError("a multiplier is outside its range")
     if type(shape["norm"]) is not str or shape["norm"] not in NORMS or shape["time_dim"] % 2:
         raise ValueError("an unknown norm, or half an embedding")
@@ -358,4 +359,7 @@ def is_whole(value: object) -> bool:
 
 def describe_network(network: AnyNetwork) -> dict[str, Any]:
     """The shape of a network as plain values, for the checkpoint."""
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(network.config).items()}
+    shape = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(network.config).items()}
+    if not shape.get("dropout", True):  # as checkpoints told it before there was any
+        del shape["dropout"]
+    return shape

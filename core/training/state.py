@@ -11,7 +11,7 @@ from core.config import TrainConfig
 from core.data.datasets import ImageSet
 from core.errors import UserError
 from core.extend.needs import needed
-from core.names import NETWORKS
+from core.network.build import build
 from core.network.muon import Muon, muon_and_adamw
 from core.network.own import AnyNetwork
 from core.runs.checkpoint import MOST_FACTOR, describe_network
@@ -35,11 +35,11 @@ class TrainState:
     def __init__(self, config: TrainConfig, data: ImageSet, device: torch.device) -> None:
         classes = data.condition_classes if config.conditional else 0
         with seeded(config.seed):
-            network = NETWORKS[config.model].load()(data.side, data.channels, classes, config.learn_variance)
+            network = build(config, data.side, data.channels, classes)
         self.classes = data.classes
         self.fingerprint = data.fingerprint
         self.own_files = needed(config)  # as they were read now, whatever is made of them later
-        self.network: AnyNetwork = network.to(device, memory_format=torch.channels_last)
+        self.network: AnyNetwork = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = EMA(self.network, config.ema_decay)
         self.optimizers = make_optimizers(config, self.network)
         self.step = 0

@@ -28,7 +28,8 @@ class Gradient(NamedTuple):
 
 
 class Stepper:
-    """The steps of a run. On one GPU the network runs as CUDA graphs, which `compute` then says, unless it is a person's own."""
+    """The steps of a run. On one GPU the network runs as CUDA graphs, which `compute` then says, unless it draws random
+    numbers itself."""
 
     def __init__(
         self, config: TrainConfig, data: ImageSet, state: TrainState, compute: Compute, processes: ProcessGroup | None = None
@@ -40,7 +41,7 @@ class Stepper:
         self.diffusion = make_diffusion(config)
         self.batches = Batches(config, data, compute.device, self.processes)
         self.network: nn.Module = self.processes.wrap(state.network)
-        self.draws = isinstance(state.network, OwnNetwork)
+        self.draws = isinstance(state.network, OwnNetwork) or state.network.config.dropout > 0
         if compute.device.type == "cuda" and self.processes.size == 1 and not self.draws:
             x0, t, _, labels = self.draw()
             inputs = (x0, t) if labels is None else (x0, t, labels)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.config import TrainConfig, check_batch
+from core.config import SHAPE, TrainConfig, check_batch
 from core.data.datasets import data_root, describe, open_dataset, require
 from core.errors import UserError
 from core.files import user_path
@@ -81,7 +81,7 @@ class Planner:
 
 
 _DECISIVE = (
-    "model", "batch_size", "device", "precision", "threads", "optimizer", "conditional", "learn_variance", "objective",
+    "model", *SHAPE, "batch_size", "device", "precision", "threads", "optimizer", "conditional", "learn_variance", "objective",
 )  # fmt: skip
 """Fields that a step's time, or a checkpoint's size, depends on."""
 

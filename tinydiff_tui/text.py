@@ -15,8 +15,14 @@ PLACES = {
     "runs": "Runs (5)", "attach": "Runs (5)", "export": "Sample (4)",
 }  # fmt: skip
 """Where in the app a command's work is done."""
-FIELDS = {"num-images": "images", "guidance-scale": "guidance", "resume": "Resume", "overwrite": "Overwrite"}
-"""Flags whose fields or answers have another name in the app."""
+FIELDS = {
+    "num-images": "images",
+    "guidance-scale": "guidance",
+    "resume": "Resume",
+    "overwrite": "Overwrite",
+    "extend": "--extend",
+}
+"""Flags whose fields or answers have another name in the app; --extend is for its start alone."""
 DOWNLOAD = re.compile(r"(?:run )?'tinydiff-tui datasets --download ([^']*)'")
 COMMAND = re.compile(r"(?:with )?'tinydiff-tui (\w+)[^']*'")
 FLAG = re.compile(r"(?<![^\s('\"])--([a-z]+(?:-[a-z]+)*)(?=[\s.,;:)'\"=]|$)=?")

@@ -15,6 +15,7 @@ PATHS = ("data_dir", "output_dir")
 EVALUATED = ("sampler", "steps", "spacing", "eta", "variance", "seed", "guidance_scale", "guidance_interval")
 VISUALIZED = ("dataset", "data_dir", "image_size", "schedule", "timesteps", "seed")
 OUTPUT = "Output"
+YOURS = "Your own"
 _LONGEST_COMPLAINT = 300  # characters of a message that repeats what was typed
 _MOST_DIGITS = 20
 _WIDEST = 110  # columns of the help: longer lines are hard to follow
@@ -24,6 +25,7 @@ EXAMPLES = """without a command: open the app
   tinydiff-tui visualize --dataset glyphs   how images turn into noise
   tinydiff-tui train --budget 5m            five minutes of training
   tinydiff-tui sample                       images from the newest run
+  tinydiff-tui --extend ideas.py            the app, with schedules and networks of your own
   tinydiff-tui COMMAND --help               all its flags, with their defaults
 """
 
@@ -101,6 +103,7 @@ def make_parser() -> Parser:
         epilog=EXAMPLES,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    _extend(parser)
     commands = parser.add_subparsers(dest="command", metavar="command", required=True, parser_class=Parser)
 
     def command(name: str, what: str, example: str, result: str, arguments: str = "[options]") -> Parser:
@@ -185,6 +188,8 @@ def make_parser() -> Parser:
         "completion in this shell; the README says where each shell keeps it",
         arguments="SHELL",
     )  # fmt: skip
+    for made in commands.choices.values():
+        _extend(made)
     completion.add_argument("shell", choices=SHELLS, metavar="SHELL", help=f"{', '.join(SHELLS[:-1])} or {SHELLS[-1]}")
     return parser
 
@@ -296,6 +301,15 @@ def _checkpoint(parser: Parser, otherwise: str = "") -> None:
     parser.group("Model").add_argument(
         "--checkpoint", type=path, metavar="FILE",
         help=f"file written by train (default: that of the newest run below this folder{otherwise})",
+    )  # fmt: skip
+
+
+def _extend(parser: Parser) -> None:
+    """For help and completion: the files are read, and taken out of the command line, before there is a parser."""
+    parser.group(YOURS).add_argument(
+        "--extend", type=path, action="append", metavar="FILE", default=argparse.SUPPRESS,
+        help="Python file with schedules, networks, samplers and data sets of yours; may be given more than once "
+        "(default: TINYDIFF_EXTEND)",
     )  # fmt: skip
 
 

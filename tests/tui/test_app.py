@@ -34,7 +34,7 @@ async def test_every_mode_opens_and_shows_all_its_keys(mode: str, size: tuple[in
 async def test_number_keys_switch_modes_and_each_explains_itself(tmp_path: Path) -> None:
     async with at_mode("data", tmp_path) as pilot:
         app = pilot.app
-        for key, mode in zip("12345", MODES, strict=True):
+        for key, mode in zip("123456", MODES, strict=True):
             app.screen.set_focus(None)
             await pilot.press(key)
             await until(pilot, lambda mode=mode: app.current_mode == mode)  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""The app: five modes, one key each; themes, signals, the jobs and what the modes share."""
+"""The app: its modes, one key each; themes, signals, the jobs and what the modes share."""
 
 import asyncio
 import gc
@@ -72,6 +72,7 @@ class TinydiffApp(App[None]):
         "train": partial(make_mode, "train"),
         "sample": partial(make_mode, "sample"),
         "runs": partial(make_mode, "runs"),
+        "play": partial(make_mode, "play"),
     }
     COMMANDS: ClassVar[set[Any]] = App.COMMANDS | {BindingCommands}
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-normal"), (WIDE, "-wide")]  # noqa: RUF012
@@ -82,6 +83,7 @@ class TinydiffApp(App[None]):
         Binding("3", "switch_mode('train')", "Train", tooltip="Train a network and watch it learn"),
         Binding("4", "switch_mode('sample')", "Sample", tooltip="Draw images out of noise"),
         Binding("5", "switch_mode('runs')", "Runs", tooltip="Compare, resume and delete runs"),
+        Binding("6", "switch_mode('play')", "Play", tooltip="Steer a model by hand, draw with it, race its samplers"),
         Binding("question_mark", "help", "Help", key_display="?", tooltip="All keys that work now"),
         Binding("ctrl+o", "jump", "Jump", tooltip="A letter on everything that takes the focus: press it to go there"),
         Binding("e", "explain", "Explain", tooltip="What is on the screen: the idea, the formula, the code"),

@@ -1,4 +1,4 @@
-"""What the five modes share: the bar of modes, the footer, the notice on a terminal that is too small, the engine's arrival.
+"""What the modes share: the bar of modes, the footer, the notice on a terminal that is too small, the engine's arrival.
 
 A mode's BINDINGS are the one declaration of its actions: keys, footer, help and command palette are all made from them.
 """

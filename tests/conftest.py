@@ -1,6 +1,7 @@
 """What every test shares: quiet threads, folders of its own, and one tiny trained run."""
 
 import os
+import shutil
 
 from tinydiff_tui.__main__ import FOR_TORCH
 
@@ -73,8 +74,8 @@ def hasty_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Callable[..., Any]) -> Path:
-    """The folder of a finished run; read it, do not write to it."""
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny_config: Callable[..., Any]) -> Path:
+    """The folder of a finished run that tiny_run copies; whatever judges one of its checkpoints would write to it."""
     from core.training.trainer import Trainer
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
@@ -83,3 +84,9 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Callable[...
         for _ in Trainer(tiny_config(folder)):
             pass
     return folder
+
+
+@pytest.fixture
+def tiny_run(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run, the test's own."""
+    return shutil.copytree(trained, tmp_path_factory.mktemp("runs") / "tiny")

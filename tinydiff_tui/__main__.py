@@ -22,9 +22,12 @@ def main() -> int:
             return run_app()
         except KeyboardInterrupt:  # while it is imported; later it is a key
             return 130
+    from core.compute.distributed import end_process
     from tinydiff_tui.cli import run
 
-    return run(sys.argv[1:])
+    code = run(sys.argv[1:])
+    end_process(code)
+    return code
 
 
 def open_standard() -> None:

@@ -176,10 +176,7 @@ class GridApp(App[None]):
 
 
 @pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> type[Terminal]:
-    monkeypatch.setenv("COLORTERM", "truecolor")
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.delenv("NO_COLOR", raising=False)
+def driver(monkeypatch: pytest.MonkeyPatch) -> type[Terminal]:
     monkeypatch.setattr("textual.drivers.headless_driver.HeadlessDriver", Terminal)
     return Terminal
 
@@ -205,9 +202,9 @@ def intended(grid: PixelGrid) -> np.ndarray:
 
 @pytest.mark.parametrize("rate", [4e6, 1e5])
 async def test_the_widget_writes_exactly_what_it_was_given_on_fast_and_slow_lines(
-    terminal: type[Terminal], monkeypatch: pytest.MonkeyPatch, rate: float
+    driver: type[Terminal], monkeypatch: pytest.MonkeyPatch, rate: float
 ) -> None:
-    monkeypatch.setattr(terminal, "rate", rate)
+    monkeypatch.setattr(driver, "rate", rate)
     app = GridApp()
     chance = np.random.default_rng(0)
     async with app.run_test(size=(60, 20)) as pilot:
@@ -247,7 +244,7 @@ async def test_the_widget_writes_exactly_what_it_was_given_on_fast_and_slow_line
         assert np.array_equal(shown(app), intended(grid))
 
 
-async def test_a_widget_on_top_is_not_painted_over(terminal: type[Terminal]) -> None:
+async def test_a_widget_on_top_is_not_painted_over(driver: type[Terminal]) -> None:
     app = GridApp()
     images = np.random.default_rng(0).integers(0, 256, (1, 30, 40, 1), dtype=np.uint8)
     async with app.run_test(size=(60, 20)) as pilot:
@@ -268,7 +265,7 @@ async def test_a_widget_on_top_is_not_painted_over(terminal: type[Terminal]) -> 
         assert np.array_equal(shown(app)[:30, grid.tiling.margin : grid.tiling.margin + 40, :1], images[0] ^ 128)
 
 
-async def test_in_motion_the_widget_is_nearly_right_until_it_rests(terminal: type[Terminal]) -> None:
+async def test_in_motion_the_widget_is_nearly_right_until_it_rests(driver: type[Terminal]) -> None:
     app = GridApp()
     images = np.full((1, 30, 40, 1), 100, dtype=np.uint8)
     async with app.run_test(size=(60, 20)) as pilot:
@@ -287,7 +284,7 @@ async def test_in_motion_the_widget_is_nearly_right_until_it_rests(terminal: typ
 
 
 @pytest.mark.parametrize("side", ["width", "height"])
-async def test_a_picture_that_comes_to_rest_without_room_waits_for_some(terminal: type[Terminal], side: str) -> None:
+async def test_a_picture_that_comes_to_rest_without_room_waits_for_some(driver: type[Terminal], side: str) -> None:
     app = GridApp()
     async with app.run_test(size=(60, 20)) as pilot:
         grid = app.query_one(PixelGrid)

@@ -41,13 +41,6 @@ class GridApp(App[None]):
         return self.query_one(PixelGrid)
 
 
-@pytest.fixture(autouse=True)
-def colours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLORTERM", "truecolor")
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-
-
 def digits(count: int, height: int = 28, width: int = 28, channels: int = 1) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, height, width, channels), dtype=np.uint8)
 

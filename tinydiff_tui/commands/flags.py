@@ -165,6 +165,12 @@ def make_parser() -> Parser:
             arguments="[FOLDER] [options]",
         )
     )  # fmt: skip
+    command(
+        "learn", "open the app on its eight lessons",
+        "tinydiff-tui learn",
+        "what noise is, training, sampling: predict, run, and see whether you were right",
+        arguments="",
+    )  # fmt: skip
     _export(
         command(
             "export", "write a model's weights for other programs",

@@ -41,6 +41,7 @@ KEYS = {
     "before": Key("left_square_bracket", "Before", "["),
     "next": Key("right_square_bracket", "Next", "]"),
     "leave": Key("escape", "Leave"),
+    "present": Key("p", "Present"),
 }
 """What may be done in more than one mode, by its name."""
 

@@ -191,6 +191,12 @@ def make_parser() -> Parser:
             arguments="[FOLDER] [options]",
         )
     )  # fmt: skip
+    command(
+        "learn", "open the app on its eight lessons",
+        "tinydiff-tui learn",
+        "what noise is, training, sampling: predict, run, and see whether you were right",
+        arguments="",
+    )  # fmt: skip
     _export(
         command(
             "export", "write a model's weights for other programs",
@@ -262,6 +268,10 @@ def _evaluate(parser: Parser) -> None:
     )
     output = parser.group(OUTPUT)
     output.add_argument("--output", type=path, metavar="JSON", help="file to write the figures to as well (default: none)")
+    output.add_argument(
+        "--copies", type=path, metavar="PNG",
+        help="sheet to write of the samples that are most like copies of training images, beside these (default: none)",
+    )  # fmt: skip
     _json(output, "print the figures as one JSON document, and progress to standard error")
     _plain(parser)
     _add_fields(parser, TrainConfig, only=COMPUTE_FIELDS)

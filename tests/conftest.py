@@ -1,6 +1,7 @@
 """What every test shares: quiet threads, folders of its own, and one tiny trained run."""
 
 import os
+import shutil
 
 from tinydiff_tui.__main__ import FOR_TORCH
 
@@ -58,6 +59,18 @@ def few_glyphs(patch: pytest.MonkeyPatch, train: int, test: int = 2000) -> None:
 
 
 @pytest.fixture
+def own_names() -> Iterator[None]:
+    """What a test reads of a person's own files leaves the table again."""
+    from core.extend import entries, files
+
+    yield
+    files._files.clear()
+    for table in entries.TABLES.values():
+        for name in [name for name, entry in table.items() if entry.origin]:
+            del table[name]
+
+
+@pytest.fixture
 def small_glyphs(monkeypatch: pytest.MonkeyPatch) -> None:
     """glyphs with TINY_IMAGES images."""
     few_glyphs(monkeypatch, TINY_IMAGES)
@@ -73,8 +86,8 @@ def hasty_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Callable[..., Any]) -> Path:
-    """The folder of a finished run; read it, do not write to it."""
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny_config: Callable[..., Any]) -> Path:
+    """The folder of a finished run that tiny_run copies; whatever judges one of its checkpoints would write to it."""
     from core.training.trainer import Trainer
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
@@ -83,3 +96,9 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Callable[...
         for _ in Trainer(tiny_config(folder)):
             pass
     return folder
+
+
+@pytest.fixture
+def tiny_run(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run, the test's own."""
+    return shutil.copytree(trained, tmp_path_factory.mktemp("runs") / "tiny")

@@ -5,8 +5,9 @@ what comes next. A process on its own is a group of one, and none of this costs 
 """
 
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -40,6 +41,18 @@ def world_size() -> int:
 def local_rank() -> int:
     """Which of the processes on this machine this is: its GPU."""
     return _whole("LOCAL_RANK", 0, 1_000, "0") if world_size() > 1 else 0
+
+
+def end_process(code: int) -> None:
+    """End this process at once where torchrun started it, without the interpreter's clean-up: threads of gloo may free their last
+    tensors meanwhile, for which they want the interpreter, and abort it (pytorch/pytorch#179291). Otherwise do nothing.
+    """
+    with suppress(UserError):
+        if world_size() > 1:
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(OSError, ValueError):
+                    stream.flush()
+            os._exit(code)
 
 
 def _place() -> tuple[int, int]:

@@ -58,9 +58,9 @@ def sentence(action: Callable[[], object], error: type[UserError] = UserError) -
 
 
 @pytest.fixture(scope="module")
-def good(tiny_run: Path) -> dict[str, Any]:
+def good(trained: Path) -> dict[str, Any]:
     """The content of a good checkpoint."""
-    return load_checkpoint(tiny_run / "model_final.pt")
+    return load_checkpoint(trained / "model_final.pt")
 
 
 # --- D1: one validator, before writing and after reading

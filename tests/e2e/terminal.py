@@ -55,8 +55,10 @@ class Terminal:
             "XDG_CONFIG_HOME": str(cwd / ".config"),
             "XDG_CACHE_HOME": str(cwd / ".cache"),
             "XDG_DATA_HOME": str(cwd / ".data"),
+            "XDG_STATE_HOME": str(cwd / ".state"),
         }
         env |= environment or {}
+        self._state = cwd / ".state"
         self.process = subprocess.Popen(
             [*within, sys.executable, "-m", "tinydiff_tui", *arguments],
             cwd=cwd, env=env, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True, close_fds=True,
@@ -72,6 +74,12 @@ class Terminal:
             self.process.kill()
         self.process.wait()
         self.hang_up()
+
+    @property
+    def crash(self) -> str:
+        """How the program ended and what it wrote of an error of its own."""
+        logs = "\n".join(log.read_text() for log in self._state.rglob("crash.log"))
+        return f"ended with {self.process.poll()}; {logs}"
 
     @property
     def text(self) -> str:
@@ -132,7 +140,7 @@ class Terminal:
         while not (condition in self.text if isinstance(condition, str) else condition()):
             left = deadline - time.monotonic()
             assert left > 0, f"waited in vain for {condition!r}; the screen:\n{self.text}"
-            assert self.process.poll() is None or self.read(0), f"ended with {self.process.poll()}; the screen:\n{self.text}"
+            assert self.process.poll() is None or self.read(0), f"{self.crash}; the screen:\n{self.text}"
             self.read(min(left, 0.5))
 
     def settle(self, quiet: float = 0.3) -> None:

@@ -21,14 +21,6 @@ from tinydiff_tui.widgets.scrubber import Scrubber
 from tinydiff_tui.widgets.slider import Slider
 
 
-@pytest.fixture(autouse=True)
-def colours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A terminal with all colours, of which no more is known."""
-    monkeypatch.setenv("COLORTERM", "truecolor")
-    for name in ("KITTY_WINDOW_ID", "NO_COLOR", "VTE_VERSION"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.fixture
 def place(tmp_path: Path, tiny_run: Path) -> Path:
     """A working directory with a copy of a finished run in it."""

@@ -36,8 +36,6 @@ GREY = np.linspace(0, 255, 28 * 28).astype(np.uint8).reshape(1, 28, 28, 1)
 @pytest.fixture(autouse=True)
 def plain_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("TINYDIFF_DATA_DIR", "data")
 
@@ -54,9 +52,21 @@ def when(condition: Callable[[Any], object], *keys: str) -> Callable[[Pilot[Any]
         app: Any = pilot.app
         await until(pilot, lambda: app.engine_ready and bool(condition(app.screen)))
         await pilot.press(*keys)
-        await pilot.pause()
+        await at_rest(pilot)
 
     return wait
+
+
+async def at_rest(pilot: Pilot[Any]) -> None:
+    """Wait until the screen looks twice in succession as it did: what is laid out late is there."""
+    looks = [""]
+
+    def same() -> bool:
+        looks.append(pilot.app.export_screenshot(simplify=True))
+        return looks[-1] == looks[-2]
+
+    for _ in range(2):
+        await until(pilot, same)
 
 
 def shapes() -> str:
@@ -157,5 +167,6 @@ def test_explanation(snap_compare: Compare) -> None:
         await when(lambda screen: screen.list is not None and not app.jobs.running("runs"), "e")(pilot)
         await until(pilot, lambda: isinstance(app.screen, Explain) and len(app.screen.query("Markdown > *")) > 3)
         await until(pilot, lambda: app.screen.query_one(OptionList).has_focus)
+        await at_rest(pilot)
 
     assert snap_compare(opened("runs"), terminal_size=(80, 24), run_before=explain)

@@ -16,6 +16,7 @@ EVALUATED = ("sampler", "steps", "spacing", "eta", "variance", "seed", "guidance
 RACED = ("seed", "label", "guidance_interval", "spacing", "eta", "variance")
 VISUALIZED = ("dataset", "data_dir", "image_size", "schedule", "timesteps", "seed")
 OUTPUT = "Output"
+YOURS = "Your own"
 _LONGEST_COMPLAINT = 300  # characters of a message that repeats what was typed
 _MOST_DIGITS = 20
 _WIDEST = 110  # columns of the help: longer lines are hard to follow
@@ -25,6 +26,7 @@ EXAMPLES = """without a command: open the app
   tinydiff-tui visualize --dataset glyphs   how images turn into noise
   tinydiff-tui train --budget 5m            five minutes of training
   tinydiff-tui sample                       images from the newest run
+  tinydiff-tui --extend ideas.py            the app, with schedules and networks of your own
   tinydiff-tui COMMAND --help               all its flags, with their defaults
 """
 
@@ -117,6 +119,7 @@ def make_parser() -> Parser:
         epilog=EXAMPLES,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    _extend(parser)
     commands = parser.add_subparsers(dest="command", metavar="command", required=True, parser_class=Parser)
 
     def command(name: str, what: str, example: str, result: str, arguments: str = "[options]") -> Parser:
@@ -188,6 +191,12 @@ def make_parser() -> Parser:
             arguments="[FOLDER] [options]",
         )
     )  # fmt: skip
+    command(
+        "learn", "open the app on its eight lessons",
+        "tinydiff-tui learn",
+        "what noise is, training, sampling: predict, run, and see whether you were right",
+        arguments="",
+    )  # fmt: skip
     _export(
         command(
             "export", "write a model's weights for other programs",
@@ -208,6 +217,8 @@ def make_parser() -> Parser:
         "completion in this shell; the README says where each shell keeps it",
         arguments="SHELL",
     )  # fmt: skip
+    for made in commands.choices.values():
+        _extend(made)
     completion.add_argument("shell", choices=SHELLS, metavar="SHELL", help=f"{', '.join(SHELLS[:-1])} or {SHELLS[-1]}")
     return parser
 
@@ -225,7 +236,7 @@ def _train(parser: Parser) -> None:
 
 
 def _sample(parser: Parser) -> None:
-    _checkpoint(parser)
+    _checkpoint(parser, "; where nothing was trained, the model of glyphs that comes with the program")
     parser.group("Model").add_argument(
         "--timesteps", type=_whole, metavar="N",
         help="T of the model's schedule; only checked, use --steps to spend fewer (default: not checked)",
@@ -257,6 +268,10 @@ def _evaluate(parser: Parser) -> None:
     )
     output = parser.group(OUTPUT)
     output.add_argument("--output", type=path, metavar="JSON", help="file to write the figures to as well (default: none)")
+    output.add_argument(
+        "--copies", type=path, metavar="PNG",
+        help="sheet to write of the samples that are most like copies of training images, beside these (default: none)",
+    )  # fmt: skip
     _json(output, "print the figures as one JSON document, and progress to standard error")
     _plain(parser)
     _add_fields(parser, TrainConfig, only=COMPUTE_FIELDS)
@@ -346,10 +361,19 @@ def _datasets(parser: Parser) -> None:
     _plain(parser)
 
 
-def _checkpoint(parser: Parser) -> None:
+def _checkpoint(parser: Parser, otherwise: str = "") -> None:
     parser.group("Model").add_argument(
         "--checkpoint", type=path, metavar="FILE",
-        help="file written by train (default: that of the newest run below this folder)",
+        help=f"file written by train (default: that of the newest run below this folder{otherwise})",
+    )  # fmt: skip
+
+
+def _extend(parser: Parser) -> None:
+    """For help and completion: the files are read, and taken out of the command line, before there is a parser."""
+    parser.group(YOURS).add_argument(
+        "--extend", type=path, action="append", metavar="FILE", default=argparse.SUPPRESS,
+        help="Python file with schedules, networks, samplers and data sets of yours; may be given more than once "
+        "(default: TINYDIFF_EXTEND)",
     )  # fmt: skip
 
 

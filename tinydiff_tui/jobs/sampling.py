@@ -106,6 +106,11 @@ def model_of(path: Path) -> Model:
     return _model(path, modified(path))
 
 
+def forget_model() -> None:
+    """Drop the model that is kept: what it is made of is another thing now."""
+    _model.cache_clear()
+
+
 def modified(path: Path) -> int:
     """When a checkpoint was written, to tell it from another one of its name; 0 where there is none."""
     return path.stat().st_mtime_ns if path.is_file() else 0

@@ -105,6 +105,9 @@ class ModeScreen(Screen[None]):
     def engine_loaded(self) -> None:
         """torch is there, and the screen is mounted: what needs the engine may be imported and shown."""
 
+    def names_changed(self) -> None:
+        """The table of names holds other entries now: lists are made anew, and what is shown is drawn anew."""
+
     def say(self, sentence: str) -> None:
         """A sentence in the line of a mode that has one, in the words of the app."""
         self.query_one("#status", Static).update(for_app(sentence))
@@ -132,16 +135,15 @@ class ModeScreen(Screen[None]):
         places = self.query("#explained VerticalScroll")
         if not places or self is not self.app.screen or (values := self.explain_values()) == self._explained:
             return
-        from textual.widgets import Markdown  # a tenth of what the app would import before its first paint
-
         from tinydiff_tui.screens.panels import explanation
+        from tinydiff_tui.widgets.prose import Prose  # a tenth of what the app would import before its first paint
 
         self._explained = values
         text = explanation(self.MODE, values)
-        if old := places.first().query(Markdown):
+        if old := places.first().query(Prose):
             await old.first().update(text)
         else:
-            await places.first().mount(Markdown(text))
+            await places.first().mount(Prose(text))
 
     def _on_screen_resume(self, event: events.ScreenResume) -> None:  # a mode's own handler comes before, Textual's after
         event.refresh_styles &= self._was_left  # before that all was styled as it was composed

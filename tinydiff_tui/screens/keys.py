@@ -47,6 +47,7 @@ KEYS = {
     "fewer": Key("minus,underscore", "Less", "-"),
     "class": Key("c", "Class"),
     "guidance": Key("g", "Guidance"),
+    "present": Key("p", "Present"),
 }
 """What may be done in more than one mode, by its name."""
 

@@ -13,7 +13,11 @@ from textual.widgets import Static
 
 from tinydiff_tui.widgets.box import BADGES
 
-MODES = {"data": "Data", "noise": "Noise", "train": "Train", "sample": "Sample", "runs": "Runs", "play": "Play"}
+MODES = {
+    "data": "Data", "noise": "Noise", "train": "Train", "sample": "Sample", "runs": "Runs", "play": "Play", "learn": "Learn",
+}  # fmt: skip
+NUMBERS = "1234567"
+"""The keys of the modes."""
 
 RIGHT = (
     "? help  e explain  ctrl+o jump  v V size  L look  t theme  ctrl+p palette  q quit ",
@@ -52,7 +56,7 @@ class ModeBar(Bar):
     def render(self) -> Text:
         """One line."""
         text = Text(no_wrap=True, overflow="crop", end="")
-        for number, (mode, title) in enumerate(MODES.items(), start=1):
+        for number, (mode, title) in zip(NUMBERS, MODES.items(), strict=True):
             style = Style(bold=True, reverse=True, color=self.app.theme_variables["primary"]) if mode == self.mode else Style()
             click = Style.from_meta({"@click": f"app.switch_mode('{mode}')"})
             text.append(f" {number} {title} ", style + click)

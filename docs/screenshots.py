@@ -1,6 +1,6 @@
 """Screenshots of every mode, from the real app on a real run: python docs/screenshots.py FOLDER
 
-FOLDER holds at least one finished run that `tinydiff-tui train` made. Writes docs/{data,noise,train,sample,runs}.svg, and
+FOLDER holds at least one finished run that `tinydiff-tui train` made. Writes docs/{data,noise,train,sample,runs,steer,race}.svg, and
 docs/denoising.gif, the way of the samples out of noise as Sample saves it.
 """
 
@@ -17,10 +17,12 @@ os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONIOENCO
 from textual.pilot import Pilot
 
 from tinydiff_tui.app.app import TinydiffApp
+from tinydiff_tui.screens.play_race import Race
 from tinydiff_tui.widgets.train_form import TrainForm
 
 if TYPE_CHECKING:
     from tinydiff_tui.screens.data import DataScreen
+    from tinydiff_tui.screens.play import PlayScreen
     from tinydiff_tui.screens.runs import RunsScreen
     from tinydiff_tui.screens.sample import SampleScreen
 
@@ -62,6 +64,7 @@ async def main(folder: Path) -> None:
         await pilot.press("m", "down", "m", "down", "m", "g")
         await until(pilot, lambda: not app.jobs.running("same noises"))
         shoot(app, "runs")
+        await play(pilot, app)
     with tempfile.TemporaryDirectory() as empty:
         app = TinydiffApp(cwd=Path(empty))
         async with app.run_test(size=SIZE) as pilot:
@@ -79,6 +82,19 @@ async def draw(pilot: Pilot[None], app: TinydiffApp) -> None:
     await until(pilot, lambda: app.engine_ready and cast("SampleScreen", app.screen).facts is not None)
     await pilot.press("g")
     await until(pilot, lambda: cast("SampleScreen", app.screen).drawn is not None and not app.jobs.running("sample"))
+
+
+async def play(pilot: Pilot[None], app: TinydiffApp) -> None:
+    """Steer a little, then race the lanes that stand there."""
+    await pilot.press("6")
+    screen = cast("PlayScreen", app.screen)
+    await until(pilot, lambda: screen.facts is not None)
+    await pilot.press(*["right"] * 6, *["down"] * 4)
+    await pilot.pause(3)
+    shoot(app, "steer")
+    await pilot.press("right_square_bracket", "right_square_bracket", "d", "s", "enter")
+    await until(pilot, lambda: screen.query_one(Race).standing is not None and not app.jobs.running("race"))
+    shoot(app, "race")
 
 
 async def start_training(pilot: Pilot[None], folder: Path) -> None:

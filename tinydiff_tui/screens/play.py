@@ -149,4 +149,7 @@ class PlayScreen(ModeScreen):
             self.part.shown()
 
     def explain_values(self) -> dict[str, str]:
-        return {"model": self.name_of(self.path) if self.path is not None else "…"} | self.part.explain_values()
+        values = {"model": self.name_of(self.path) if self.path is not None else "…"}
+        for part in self.query(Part):
+            values |= part.explain_values()
+        return values

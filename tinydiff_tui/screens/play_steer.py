@@ -288,7 +288,4 @@ class Steer(Part):
         self.say(f"writing {path} …")
 
     def explain_values(self) -> dict[str, str]:
-        values = {"part": "Steer", "spacing": f"{self.spacing:g}"}
-        if self.drawn is not None:
-            values |= {"sampler": self.drawn.options.sampler, "steps": str(self.drawn.options.steps)}
-        return values
+        return {"spacing": f"{self.spacing:g}"}

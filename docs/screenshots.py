@@ -1,7 +1,7 @@
 """Screenshots of every mode, from the real app on a real run: python docs/screenshots.py FOLDER
 
-FOLDER holds at least one finished run that `tinydiff-tui train` made. Writes docs/{data,noise,train,sample,runs,steer,race}.svg, and
-docs/denoising.gif, the way of the samples out of noise as Sample saves it.
+FOLDER holds at least one finished run that `tinydiff-tui train` made. Writes docs/{data,noise,train,sample,runs,steer,race}.svg,
+and docs/denoising.gif, the way of the samples out of noise as Sample saves it.
 """
 
 import asyncio

@@ -36,7 +36,7 @@ PLACE = re.compile(rb"([+-]\d\.\d\d) [+-]\d\.\d\d rad")
 RIGHT = b"\x1b[C"
 REPEAT = 1 / 60
 """Seconds between two keys that are held: twice as fast as the goal, so that pictures have to be dropped."""
-KEYS, KEY_SECONDS = 30, 0.4
+KEYS, KEY_SECONDS = 25, 0.3
 SEEDS = 10
 NEAR = 3
 """Pixels."""

@@ -182,6 +182,18 @@ async def test_a_click_makes_a_picture_the_middle(tmp_path: Path) -> None:
         assert grid.zoomed is None
 
 
+async def test_a_part_that_was_not_there_when_the_model_came_draws_when_it_is_shown(tmp_path: Path) -> None:
+    async with at_mode("play", tmp_path) as pilot:
+        await pilot.press("right_square_bracket")
+        screen = await opened(pilot)
+        steer = screen.query_one(Steer)
+        await pilot.press("left_square_bracket")
+        await rested(pilot)
+        await pilot.press("5", "6", "right")
+        steer = await rested(pilot)
+        assert steer.spot is not None and steer.spot.x > 0
+
+
 async def test_density_asks_for_more_pictures(tmp_path: Path) -> None:
     async with at_mode("play", tmp_path, (120, 40)) as pilot:
         steer = await rested(pilot)

@@ -36,7 +36,7 @@ PLACE = re.compile(rb"([+-]\d\.\d\d) [+-]\d\.\d\d rad")
 RIGHT = b"\x1b[C"
 REPEAT = 1 / 60
 """Seconds between two keys that are held: twice as fast as the goal, so that pictures have to be dropped."""
-KEYS, KEY_SECONDS = 25, 0.3
+KEYS, KEY_SECONDS = 20, 0.3
 SEEDS = 10
 NEAR = 3
 """Pixels."""
@@ -67,7 +67,7 @@ class Screen:
         chunk = os.read(self.controller, 2000 if self.speed else 1 << 16)
         if self.speed:
             self._allowed = max(self._allowed, time.monotonic() - 0.02) + len(chunk) / self.speed
-        self.text = (self.text + chunk)[-4000:]
+        self.text = (self.text + chunk)[-100_000:]
         return chunk
 
     def until(self, pattern: re.Pattern[bytes], seconds: float = 60.0) -> None:
@@ -139,16 +139,15 @@ def training(folder: Path, wanted: bool) -> Iterator[None]:
             process.kill()
 
 
-def steer(seconds: float) -> list[Row]:
+def steer(seconds: float) -> Iterator[Row]:
     """Frames a second and key to picture, of 16 and 64 pictures."""
-    rows = []
     for busy in (False, True):
         for speed in (0.0, SLOW_LINE):
             for count, keys in ((16, b""), (64, b"vv")):
                 with tempfile.TemporaryDirectory() as name, training(Path(name), busy):
                     (Path(name) / "here").mkdir()
                     screen = Screen(Path(name) / "here", speed)
-                    screen.until(re.compile(rb"Palette|palette"))
+                    screen.until(re.compile(rb"mean \d"))  # of the data set that is shown first
                     screen.send(b"6")
                     screen.until(PLACE)
                     screen.send(keys)
@@ -158,8 +157,7 @@ def steer(seconds: float) -> list[Row]:
                 where = "0.5 MB/s" if speed else "local"
                 beside = ", a training beside" if busy else ""
                 figures = f"{rate:.0f} pictures a second; key to picture {np.median(keyed) * 1000:.0f} ms, p95 "
-                rows.append((f"Steer, {count}, {where}{beside}", figures + f"{np.quantile(keyed, 0.95) * 1000:.0f} ms"))
-    return rows
+                yield f"Steer, {count}, {where}{beside}", figures + f"{np.quantile(keyed, 0.95) * 1000:.0f} ms"
 
 
 def rough_three() -> Sketch:
@@ -187,7 +185,7 @@ def _within(points: np.ndarray, others: np.ndarray) -> float:
     return float((points & near).sum() / max(points.sum(), 1))
 
 
-def draw(_: float) -> list[Row]:
+def draw(_: float) -> Iterator[Row]:
     """What the judge reads in ten finished sketches, at strengths around the default."""
     from core.judge.store import load_judge
     from tinydiff_tui.jobs.finishing import Finish, finish_options, finished
@@ -195,7 +193,7 @@ def draw(_: float) -> list[Row]:
     from tinydiff_tui.screens.play_draw import STRENGTH
 
     judge, model, sketch = load_judge("glyphs"), model_of(embedded_model()), rough_three()
-    rows = [("the rough 3 itself", f"read as {int(judge.classify(sketch.pixels[None]).argmax())}")]
+    yield "the rough 3 itself", f"read as {int(judge.classify(sketch.pixels[None]).argmax())}"
     for strength in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
         asked = Finish(embedded_model(), sketch, False, strength, 3, -1.0, 0, SEEDS)
         pictures = images.to_uint8(list(finished(model, asked, finish_options(asked, model)))[-1])
@@ -205,8 +203,7 @@ def draw(_: float) -> list[Row]:
         what = f"Draw, strength {strength:g}" + (" (the default)" if strength == STRENGTH else "")
         sure = float(probabilities[:, 3].mean())
         said = f"{threes} of {SEEDS} read as 3 (p {sure:.2f}), {nearness(sketch, pictures):.0%} near the strokes, "
-        rows.append((what, said + f"{away:.2f} from the nearest real image in the judge's features"))
-    return rows
+        yield what, said + f"{away:.2f} from the nearest real image in the judge's features"
 
 
 def judge_distance(judge: "Judge", pictures: np.ndarray) -> float:
@@ -217,7 +214,7 @@ def judge_distance(judge: "Judge", pictures: np.ndarray) -> float:
 
 
 def main() -> None:
-    parts: dict[str, Callable[[float], list[Row]]] = {"steer": steer, "draw": draw}
+    parts: dict[str, Callable[[float], Iterator[Row]]] = {"steer": steer, "draw": draw}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=list(parts), default=list(parts))
     parser.add_argument("--seconds", type=float, default=5.0, help="of holding a key")

@@ -28,6 +28,11 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
 COMPUTE_FIELDS = ("device", "precision", "threads")
 """Where a config computes."""
+SHAPE = ("base_channels", "channel_multipliers", "blocks", "attention", "dropout")
+"""The fields that change a U-Net; empty or 0 they leave it as its model has it."""
+MOST_CHANNELS, MOST_MULTIPLIER, MOST_LEVELS, MOST_BLOCKS = 1024, 64, 8, 8
+MOST_PARAMETERS = 1 << 26
+"""Of a network; a checkpoint holds four numbers for each."""
 REQUESTS = ("pause", "resume", "checkpoint", "sample", "stop")
 """What may be asked of a run through its folder."""
 LARGEST = 2**53 - 1
@@ -42,6 +47,7 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 GROUPS = (
     "Data",
     "Model",
+    "Network",
     "Time",
     "Batch",
     "Noise",
@@ -91,6 +97,13 @@ class TrainConfig:
         0, "side in pixels for folder:PATH; 0 keeps the images' own, at most 64", group="Data", low=0, high=512
     )
     model: str = setting("fast", "network, and the recipe that suits it", group="Model", choices=NETWORKS)
+    base_channels: int = setting(
+        0, "channels of the U-Net's first level; 0 as the model has", group="Network", low=0, high=MOST_CHANNELS
+    )
+    channel_multipliers: str = setting("", "how many times as many each level has, as in 1,2,2", group="Network")
+    blocks: int = setting(0, "residual blocks of a level, each way; 0 as the model has", group="Network", low=0, high=MOST_BLOCKS)
+    attention: str = setting("", "levels with self-attention, counted from 1, as in 2,3; or none", group="Network")
+    dropout: float = setting(0.0, "share of values that each block drops in training", group="Network", low=0.0, high=0.9)
     epochs: int = setting(20, "passes over the data set", group="Time", low=1, high=FAR)
     budget: str = setting("", "train this long instead: 90s, 5m or 1h30m", group="Time", otherwise="none, the epochs count")
     batch_size: int = setting(96, "images in one training step", group="Batch", low=1)
@@ -193,6 +206,36 @@ class TrainConfig:
             raise UserError(f"--budget takes a time such as 90s, 5m or 1h30m, got '{self.budget}'")
         return hours * 3600 + minutes * 60 + seconds
 
+    @property
+    def shape(self) -> dict[str, Any]:
+        """What makes the U-Net, by the names of the fields: the model's own where nothing else is asked for; multipliers as
+        numbers, attention as yes or no for each level; empty for a network of another kind. Raises UserError for no such shape.
+        """
+        own = NETWORKS[self.model].shape
+        asked = {name: getattr(self, name) for name in SHAPE if getattr(self, name)}
+        if not own and asked:
+            flag = next(iter(asked)).replace("_", "-")
+            raise UserError(f"{self.model} is no U-Net of the program; leave --{flag} out, or choose another --model")
+        if not own:
+            return {}
+        shape = {**own, **asked}
+        multipliers = _numbers(shape["channel_multipliers"], MOST_MULTIPLIER)
+        if not multipliers or len(multipliers) > MOST_LEVELS:
+            raise UserError(
+                f"--channel-multipliers takes 1 to {MOST_LEVELS} numbers from 1 to {MOST_MULTIPLIER}, as in 1,2,2, "
+                f"got {shown(shape['channel_multipliers'])}"
+            )
+        levels = _numbers(shape["attention"], len(multipliers)) if shape["attention"] != "none" else ()
+        if levels is None and "attention" in asked:
+            raise UserError(
+                f"--attention takes numbers of levels from 1 to {len(multipliers)}, as in 2, or none, "
+                f"got {shown(shape['attention'])}"
+            )
+        if levels is None:  # the model's own, of a network with fewer levels: the last one, as there
+            levels = (len(multipliers),)
+        chosen = tuple(level + 1 in levels for level in range(len(multipliers)))
+        return shape | {"channel_multipliers": multipliers, "attention": chosen}
+
     def steps(self, per_epoch: int, done: int = 0, seconds: float = 0.0, reserve: float = 0.0) -> int:
         """Steps of the whole run; with a budget, as many as fit at the pace of those done in `seconds`, with `reserve` seconds
         of it kept for what comes after the last step."""
@@ -205,6 +248,7 @@ class TrainConfig:
         for f in dataclasses.fields(self):
             check_value(f, getattr(self, f.name))
         _ = self.budget_seconds  # raises for what is no time
+        _ = self.shape  # raises for what is none
         schedule = SCHEDULES[self.schedule]
         schedule.check_length(self.timesteps)
         if self.objective == "epsilon" and (self.zero_terminal_snr or not schedule.preserves_variance):
@@ -212,6 +256,8 @@ class TrainConfig:
                 "epsilon says nothing about the image where a schedule ends in pure noise (zero terminal SNR); "
                 "use --objective v, or leave zero terminal SNR and the flow schedule out"
             )
+        if self.learn_variance and not NETWORKS[self.model].learns_variance:
+            raise UserError(f"{self.model} has no output for a variance; leave --learn-variance out or use --model reference")
         if self.objective == "flow" and self.learn_variance:
             raise UserError("a learned variance needs a DDPM objective; leave --learn-variance out or use --objective epsilon")
 
@@ -242,7 +288,9 @@ def default_words(f: "dataclasses.Field[Any]") -> str:
     """What a field is where nothing else is said, in words; where the models or objectives have their own, that of each."""
     if f.metadata["otherwise"]:
         return str(f.metadata["otherwise"])
-    if f.name in ("schedule", "t_sampling"):
+    if f.name in SHAPE:
+        values = {name: network.shape.get(f.name, "its own") for name, network in NETWORKS.items()}
+    elif f.name in ("schedule", "t_sampling"):
         values = {name: getattr(objective, f.name) for name, objective in OBJECTIVES.items()}
     else:
         values = {name: network.recipe.get(f.name, f.default) for name, network in NETWORKS.items()}
@@ -250,8 +298,16 @@ def default_words(f: "dataclasses.Field[Any]") -> str:
     for name, value in values.items():
         users.setdefault(value, []).append(name)
     if len(users) == 1:
-        return _plain(f.default)
+        return _plain(next(iter(values.values())))
     return "; ".join(f"{_plain(value)} with {', '.join(names)}" for value, names in users.items())
+
+
+def _numbers(text: str, most: int) -> tuple[int, ...] | None:
+    """1,2,2 as numbers from 1 to `most`; None for anything else."""
+    if not re.fullmatch(r"[0-9]{1,4}(,[0-9]{1,4})*", text):
+        return None
+    numbers = tuple(map(int, text.split(",")))
+    return numbers if all(1 <= number <= most for number in numbers) else None
 
 
 def _plain(value: object) -> str:

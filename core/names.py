@@ -1,7 +1,7 @@
 """The one table of names: noise schedules, objectives, networks, samplers, starts and data sets.
 
-Whoever offers, checks, explains or uses a name reads it here. To add one is to write its function and one entry. Free of torch:
-an entry says where its code is, and `load` looks it up when it is used.
+Whoever offers, checks, explains or uses a name reads it here. To add one is to write its function and one entry; core.extend adds
+those of a person's own file. Free of torch: an entry says where its code is, and `load` looks it up when it is used.
 """
 
 from collections.abc import Mapping
@@ -14,16 +14,25 @@ from core.errors import UserError
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Entry:
-    """A name, what it is in one line, its formula and source as a person reads them, and its code as "module:function"."""
+    """A name, what it is in one line, its formula and source as a person reads them, and its code as "module:function".
+
+    Of a person's own file (`origin`, its path) the code is there already: `made` is what the engine calls, `text` is as it was
+    written.
+    """
 
     name: str
     help: str
     code: str
     formula: str = ""
     source: str = ""
+    origin: str = ""
+    made: Any = None
+    text: str = ""
 
     def load(self) -> Any:
         """The function, or whatever else the code is."""
+        if self.made is not None:
+            return self.made
         module, _, attribute = self.code.partition(":")
         return getattr(import_module(module), attribute)
 
@@ -60,8 +69,12 @@ class Objective(Entry):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Network(Entry):
-    """Code: f(image_size, channels, classes, learn_variance) -> module. `recipe`: the fields of a training that suit it."""
+    """Code: f(image_size, channels, classes, learn_variance) -> module. `recipe`: the fields of a training that suit it;
+    `learns_variance`: whether it can have a second output for that; `shape`: of a U-Net, the fields of a training that change it,
+    and what they are here."""
 
+    learns_variance: bool = True
+    shape: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -194,6 +207,7 @@ NETWORKS: dict[str, Network] = _table(
         help="a U-Net at half the side of the image: most quality per second on a small CPU",
         code="core.network.unet:fast",
         source="Ronneberger et al. 2015; Shi et al. 2016 (pixel unshuffle)",
+        shape={"base_channels": 48, "channel_multipliers": "1,2", "blocks": 1, "attention": "2", "dropout": 0.0},
         recipe=_MUON | {"batch_size": 96, "lr": 4e-3, "conditional": True},
     ),
     Network(
@@ -201,6 +215,7 @@ NETWORKS: dict[str, Network] = _table(
         help="the U-Net of DDPM: 2M parameters, base width 64, epsilon prediction on a linear schedule",
         code="core.network.unet:reference",
         source="Ho et al. 2020",
+        shape={"base_channels": 64, "channel_multipliers": "1,1,2", "blocks": 1, "attention": "3", "dropout": 0.0},
         recipe={
             "objective": "epsilon",
             "batch_size": 128,
@@ -215,6 +230,7 @@ NETWORKS: dict[str, Network] = _table(
         name="tiny",
         help="a step in milliseconds, to try things out",
         code="core.network.unet:tiny",
+        shape={"base_channels": 16, "channel_multipliers": "1,2", "blocks": 1, "attention": "none", "dropout": 0.0},
         recipe=_MUON | {"batch_size": 128, "lr": 2e-3, "conditional": False},
     ),
 )

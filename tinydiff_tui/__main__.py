@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 
 FOR_TORCH = {
     "GOMP_SPINCOUNT": "3000",  # a wait this short is not slept through, a longer one leaves the core to another process
@@ -15,11 +16,11 @@ def main() -> int:
     open_standard()
     for name, value in FOR_TORCH.items():
         os.environ.setdefault(name, value)
-    if len(sys.argv) == 1:  # the app: its first paint does not wait for the parser of all commands
+    if opens_app(sys.argv[1:]):  # its first paint does not wait for the parser of all commands
         from tinydiff_tui.app.launch import run_app
 
         try:
-            return run_app()
+            return run_app(extend=sys.argv[1:])
         except KeyboardInterrupt:  # while it is imported; later it is a key
             return 130
     from core.compute.distributed import end_process
@@ -28,6 +29,17 @@ def main() -> int:
     code = run(sys.argv[1:])
     end_process(code)
     return code
+
+
+def opens_app(arguments: Sequence[str]) -> bool:
+    """Whether no command is asked for, but files to extend the app with at most."""
+    waiting = iter(arguments)
+    for argument in waiting:
+        if argument == "--extend":
+            next(waiting, "")
+        elif not argument.startswith("--extend="):
+            return False
+    return True
 
 
 def open_standard() -> None:

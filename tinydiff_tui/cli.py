@@ -27,18 +27,14 @@ def run(arguments: Sequence[str]) -> int:
         return _complain(str(error))
     except KeyboardInterrupt:
         return 130
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        return _complain(OUT_OF_MEMORY)
     except BrokenPipeError:  # `tinydiff-tui runs | head` is not a failure
         sys.stderr.close()
         return 0
-    except OSError as error:  # of a file that nobody expected to fail: no right to look at it, a disk that went away
-        place = f"{error.filename}: " if error.filename is not None else ""
-        from core.files import reason
-
-        return _complain(f"{place}{reason(error)}; check the file and its permissions, or give another place")
+    except Exception as error:
+        said = _sentence(error)
+        if not said:
+            raise
+        return _complain(said)
     finally:
         if "core.files" in sys.modules:
             from core.files import take_notices
@@ -47,8 +43,30 @@ def run(arguments: Sequence[str]) -> int:
                 _complain(notice)
 
 
+def _sentence(error: Exception) -> str:
+    """What is said of an error that nobody expected; empty for a fault of ours."""
+    if out_of_memory(error):
+        return OUT_OF_MEMORY
+    if "core.extend.files" in sys.modules:
+        from core.extend.files import fault_of
+
+        if said := fault_of(error):
+            return said
+    if isinstance(error, OSError):  # of a file: no right to look at it, a disk that went away
+        from core.files import reason
+
+        place = f"{error.filename}: " if error.filename is not None else ""
+        return f"{place}{reason(error)}; check the file and its permissions, or give another place"
+    return ""
+
+
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The options of a command line. Raises UserError."""
+    """The options of a command line; the files that extend the program are read first. Raises UserError."""
+    if os.environ.get("TINYDIFF_EXTEND") or any(argument.startswith("--extend") for argument in arguments):
+        from core.extend import files  # not for --help
+
+        names, arguments = files.asked(arguments)
+        files.load(names)
     end = list(arguments).index("--") if "--" in arguments else len(arguments)
     return make_parser().parse_args([*map(_spelling, arguments[:end]), *arguments[end:]])
 

@@ -12,11 +12,17 @@ printable = errors.printable
 MOST_SECONDS = 1e10  # three centuries: what a file says beyond that is no time
 PLACES = {
     "datasets": "Data (1)", "visualize": "Noise (2)", "train": "Train (3)", "sample": "Sample (4)", "evaluate": "Sample (4)",
-    "runs": "Runs (5)", "attach": "Runs (5)", "export": "Sample (4)", "learn": "Learn (7)",
+    "runs": "Runs (5)", "attach": "Runs (5)", "export": "Sample (4)", "race": "Play (6)", "learn": "Learn (7)",
 }  # fmt: skip
 """Where in the app a command's work is done."""
-FIELDS = {"num-images": "images", "guidance-scale": "guidance", "resume": "Resume", "overwrite": "Overwrite"}
-"""Flags whose fields or answers have another name in the app."""
+FIELDS = {
+    "num-images": "images",
+    "guidance-scale": "guidance",
+    "resume": "Resume",
+    "overwrite": "Overwrite",
+    "extend": "--extend",
+}
+"""Flags whose fields or answers have another name in the app; --extend is for its start alone."""
 DOWNLOAD = re.compile(r"(?:run )?'tinydiff-tui datasets --download ([^']*)'")
 COMMAND = re.compile(r"(?:with )?'tinydiff-tui (\w+)[^']*'")
 FLAG = re.compile(r"(?<![^\s('\"])--([a-z]+(?:-[a-z]+)*)(?=[\s.,;:)'\"=]|$)=?")

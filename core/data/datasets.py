@@ -87,7 +87,7 @@ def _short(name: str) -> str:
 class SetInfo(NamedTuple):
     """What can be said of a data set without opening it.
 
-    `status` is embedded, on disk, or can be downloaded; `size` counts the training images.
+    `status` is embedded, own file, on disk, or can be downloaded; `size` counts the training images.
     """
 
     name: str
@@ -118,6 +118,8 @@ def describe(name: str, root: Path | None = None) -> SetInfo:
     entry = DATASETS.get(name)
     if entry is None:
         raise UserError(f"unknown data set '{name}'; choose one of {', '.join(DATASETS)} or folder:PATH")
+    if entry.origin:
+        return SetInfo(name, entry.help, entry.shape, entry.size, entry.classes, "own file", entry.origin)
     if not entry.marker:
         return SetInfo(name, entry.help, entry.shape, entry.size, entry.classes, "embedded", "in the program")
     root = root or default_data_dir()
@@ -174,4 +176,4 @@ def open_dataset(name: str, split: str = "train", root: Path | None = None, imag
     require(name, root)
     entry = DATASETS[name]
     images, labels, classes = entry.load()(entry, split, root or default_data_dir())
-    return ImageSet(name, images, labels, classes, split=split, drawn=not entry.marker)
+    return ImageSet(name, images, labels, classes, split=split, drawn=not entry.marker and not entry.origin)

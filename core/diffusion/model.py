@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from core.config import TrainConfig
 from core.diffusion.process import Diffusion
 from core.diffusion.schedule import NoiseSchedule
-from core.network.unet import UNet
+from core.network.own import AnyNetwork
 
 
 @dataclass(frozen=True)
 class Model:
     """A network ready to sample from, with everything that its outputs mean. `classes` are the data set's class names."""
 
-    network: UNet
+    network: AnyNetwork
     diffusion: Diffusion
     config: TrainConfig
     classes: tuple[str, ...]

@@ -14,6 +14,7 @@ from torch import Tensor
 from core.names import SCHEDULES, lookup
 
 MAX_BETA = 0.999  # Nichol & Dhariwal 2021, section 3.2: clip, or the last step divides by nearly zero
+MIN_BETA = 1e-8  # likewise for a person's own schedule that starts flat: samplers divide by s; none of ours comes near it
 
 
 class NoiseSchedule:
@@ -100,7 +101,7 @@ def flow(timesteps: int) -> tuple[Tensor, Tensor]:
 def of_alpha_bar(alpha_bar: Callable[[float], float], timesteps: int) -> tuple[Tensor, Tensor]:
     """(a, s) of a variance-preserving schedule from its alpha_bar at u = t / T, which need not be normalised: ratios count."""
     betas = [1 - alpha_bar((i + 1) / timesteps) / alpha_bar(i / timesteps) for i in range(timesteps)]
-    return _of_betas(torch.tensor(betas, dtype=torch.float64).clamp(max=MAX_BETA))
+    return _of_betas(torch.tensor(betas, dtype=torch.float64).clamp(MIN_BETA, MAX_BETA))
 
 
 def _of_betas(betas: Tensor) -> tuple[Tensor, Tensor]:

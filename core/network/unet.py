@@ -1,12 +1,14 @@
 """The time-conditioned U-Net (Ronneberger et al. 2015; Ho et al. 2020, appendix B) and its named shapes."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.config import TrainConfig
 from core.errors import UserError
 from core.network.norms import NORMS, activated
 
@@ -29,6 +31,7 @@ class UNetConfig:
     norm: str = "group"
     classes: int = 0
     learn_variance: bool = False
+    dropout: float = 0.0
 
     @property
     def factor(self) -> int:
@@ -50,30 +53,35 @@ def sinusoidal_embedding(t: Tensor, dim: int) -> Tensor:
 class ResBlock(nn.Module):
     """Two 3x3 convolutions; the time embedding scales and shifts the second norm (Dhariwal & Nichol 2021, equation 6).
 
-    The second convolution starts at zero, so that every block starts as the identity.
+    The second convolution starts at zero, so that every block starts as the identity; dropout stands before it, as in Ho et al.
     """
 
-    def __init__(self, inputs: int, outputs: int, time_dim: int, norm: str) -> None:
+    def __init__(self, inputs: int, outputs: int, time_dim: int, norm: str, dropout: float = 0.0) -> None:
         super().__init__()
         self.norm1, self.norm2 = NORMS[norm](inputs), NORMS[norm](outputs)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.time = nn.Linear(time_dim, 2 * outputs)
+        self.dropout = dropout
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
         nn.init.zeros_(self.conv2.weight)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         h = self.conv1(activated(self.norm1, x))
-        h = self.conv2(activated(self.norm2, h, self.time(time)))
+        h = activated(self.norm2, h, self.time(time))
+        if self.dropout:
+            h = F.dropout(h, self.dropout, self.training)
+        h = self.conv2(h)
         return h + self.skip(x)  # type: ignore[no-any-return]
 
 
 class Attention(nn.Module):
-    """Self-attention over all positions in heads of 32 channels; plain products beat flash attention at 49 tokens on a CPU."""
+    """Self-attention over all positions in heads of 32 channels or more; plain products beat flash attention at 49 tokens on
+    a CPU."""
 
     def __init__(self, channels: int, norm: str) -> None:
         super().__init__()
-        self.heads = max(1, channels // 32)
+        self.heads = next(heads for heads in range(max(1, channels // 32), 0, -1) if channels % heads == 0)
         self.norm = NORMS[norm](channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = nn.Conv2d(channels, channels, 1)
@@ -108,7 +116,7 @@ class Stage(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, attention: bool, config: UNetConfig) -> None:
         super().__init__()
-        self.block = ResBlock(inputs, outputs, config.time_dim, config.norm)
+        self.block = ResBlock(inputs, outputs, config.time_dim, config.norm, config.dropout)
         self.attention = Attention(outputs, config.norm) if attention else nn.Identity()
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
@@ -184,6 +192,10 @@ class UNet(nn.Module):
         h = F.pixel_shuffle(self.out(activated(self.norm, h)), self.config.patch)
         return h[..., :height, :width]
 
+    def plain_parameters(self) -> list[Tensor]:
+        """Those that Muon leaves to AdamW: the output and the embeddings."""
+        return [self.out.weight, *self.time.parameters(), *(self.label.parameters() if self.label else ())]
+
     def _embed(self, t: Tensor, labels: Tensor | None) -> Tensor:
         time: Tensor = self.time(sinusoidal_embedding(t, self.config.time_dim))
         if self.label is not None:
@@ -198,24 +210,46 @@ def fast(image_size: int, channels: int, classes: int = 0, learn_variance: bool 
 
     Narrow, since a small CPU gains more from more steps than from wider ones; LayerNorm costs a third of GroupNorm there.
     """
-    shape = UNetConfig(base=48, multipliers=(1, 2), blocks=1, attention=(False, True), patch=2, norm="layer")
-    return _made(shape, image_size, channels, classes, learn_variance)
+    return UNet(_shape("fast", image_size, channels, classes, learn_variance))
 
 
 def reference(image_size: int, channels: int, classes: int = 0, learn_variance: bool = False) -> UNet:
     """What the brief describes: about 2M parameters, base 64, time embedding of 256."""
-    shape = UNetConfig(base=64, multipliers=(1, 1, 2), blocks=1, attention=(False, False, True), patch=1)
-    return _made(shape, image_size, channels, classes, learn_variance)
+    return UNet(_shape("reference", image_size, channels, classes, learn_variance))
 
 
 def tiny(image_size: int, channels: int, classes: int = 0, learn_variance: bool = False) -> UNet:
     """For tests: a training step in milliseconds."""
-    shape = UNetConfig(base=16, multipliers=(1, 2), blocks=1, attention=(False, False), time_dim=32, patch=2)
-    return _made(shape, image_size, channels, classes, learn_variance)
+    return UNet(_shape("tiny", image_size, channels, classes, learn_variance))
 
 
-def _made(shape: UNetConfig, image_size: int, channels: int, classes: int, learn_variance: bool) -> UNet:
-    return UNet(replace(shape, image_size=image_size, channels=channels, classes=classes, learn_variance=learn_variance))
+_FIXED: dict[str, dict[str, Any]] = {
+    "fast": {"patch": 2, "norm": "layer"},
+    "reference": {},
+    "tiny": {"patch": 2, "time_dim": 32},
+}
+"""What no field of a training changes; the rest is in core.names."""
+
+
+def _shape(name: str, image_size: int, channels: int, classes: int, learn_variance: bool) -> UNetConfig:
+    return shape_of(TrainConfig(model=name), image_size, channels, classes, learn_variance)
+
+
+def shape_of(config: TrainConfig, image_size: int, channels: int, classes: int, learn_variance: bool) -> UNetConfig:
+    """The U-Net of a training for such pictures."""
+    own = config.shape
+    return UNetConfig(
+        image_size=image_size,
+        channels=channels,
+        base=own["base_channels"],
+        multipliers=own["channel_multipliers"],
+        blocks=own["blocks"],
+        attention=own["attention"],
+        classes=classes,
+        learn_variance=learn_variance,
+        dropout=float(own["dropout"]),
+        **_FIXED[config.model],
+    )
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -14,12 +14,15 @@ from typing import IO, Any
 import safetensors.torch
 import torch
 
-from core.config import LARGEST, MOST_TEXT, TrainConfig
+from core.compute.seeds import seeded
+from core.config import LARGEST, MOST_BLOCKS, MOST_CHANNELS, MOST_LEVELS, MOST_MULTIPLIER, MOST_PARAMETERS, MOST_TEXT, TrainConfig
 from core.diffusion.model import Model, make_diffusion
 from core.errors import Diverged, UserError, printable
-from core.files import atomic_write, open_plain, read_bytes, require_checkpoint, require_space
-from core.names import DATASETS
+from core.extend.needs import changed, is_told, require_files
+from core.files import atomic_write, notices, open_plain, read_bytes, require_checkpoint, require_space
+from core.names import DATASETS, NETWORKS
 from core.network.norms import NORMS
+from core.network.own import AnyNetwork, OwnNetwork, OwnShape
 from core.network.unet import UNet, UNetConfig, parameter_count
 from core.runs.folder import MOST_SECONDS
 
@@ -37,15 +40,14 @@ _COUNTERS: dict[str, tuple[type[int] | type[float], float]] = {
 }
 """Type and largest value; the least is 0."""
 _SIZES = {
-    "image_size": (1, 512), "channels": (1, 3), "base": (1, 1024), "blocks": (1, 8), "time_dim": (2, 4096), "patch": (1, 16),
-    "classes": (0, 1 << 20),
+    "image_size": (1, 512), "channels": (1, 3), "base": (1, MOST_CHANNELS), "blocks": (1, MOST_BLOCKS), "time_dim": (2, 4096),
+    "patch": (1, 16), "classes": (0, 1 << 20),
 }  # fmt: skip
 """Least and largest of the whole numbers in the shape of a network; far above any of ours."""
-_MOST_LEVELS, _MOST_MULTIPLIER, _MOST_PARAMETERS = 8, 64, 1 << 26
 _NAMED = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch FloatStorage"}
 """Everything that our checkpoints name in their pickle."""
 _MOST_STRUCTURE = 8 << 20  # bytes that describe the tensors; ours take about 100,000
-_MOST_BYTES = 16 * _MOST_PARAMETERS  # of a file: weights, their average and two moments
+_MOST_BYTES = 16 * MOST_PARAMETERS  # of a file: weights, their average and two moments
 _AROUND = 512  # bytes that torch.save takes for a tensor beside its numbers
 _UTF8, _DESCRIBED = 0x800, 8  # flags of a zip entry: how its name is written, and that its size stands behind it too
 
@@ -100,6 +102,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     version = content.get("version")
     if type(version) is not int or version > VERSION:
         raise UserError(f"{path} has a newer format than this program's version {VERSION}; update tinydiff-tui")
+    require_files(content.get("config"), content.get("extend"), path)
     try:
         _check(content)
     except ValueError as error:
@@ -121,6 +124,8 @@ def _check(content: dict[str, Any]) -> None:
             raise ValueError(f"its {key.replace('_', ' ')} makes no sense")
     if not all(isinstance(name, str) and len(name) <= MOST_TEXT for name in content["classes"]):
         raise ValueError("its classes make no sense")
+    if not is_told(content.get("extend", [])):
+        raise ValueError("the files that it names make no sense")
     try:
         config = TrainConfig.from_dict(content["config"])
     except UserError as error:
@@ -148,15 +153,20 @@ def _check_training(content: dict[str, Any]) -> None:
             raise ValueError("its optimizers make no sense")
 
 
-def _network(shape: dict[str, Any], config: TrainConfig, classes: int) -> UNet:
-    """The network of a checkpoint without its weights: no memory is taken for them. Raises ValueError."""
+def _network(shape: dict[str, Any], config: TrainConfig, classes: int) -> AnyNetwork:
+    """The network of a checkpoint without its weights: no memory is taken for them, unless it is a person's own.
+
+    Raises ValueError.
+    """
+    if NETWORKS[config.model].origin:
+        return _own_network(shape, config, classes)
     try:
         _check_shape(shape, config, classes)
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in shape.items()}
         with torch.device("meta"):
             network = UNet(UNetConfig(**fields))
             side, t = shape["image_size"], torch.zeros(1, dtype=torch.int64)
-            if parameter_count(network) > _MOST_PARAMETERS:
+            if parameter_count(network) > MOST_PARAMETERS:
                 raise ValueError("larger than any network of ours")
             network(torch.zeros(1, shape["channels"], side, side), t, t if shape["classes"] else None)
     except (ValueError, RuntimeError, ArithmeticError, UserError) as error:
@@ -164,26 +174,46 @@ def _network(shape: dict[str, Any], config: TrainConfig, classes: int) -> UNet:
     return network
 
 
+def _own_network(shape: dict[str, Any], config: TrainConfig, classes: int) -> OwnNetwork:
+    """A network of a file that was read; what the checkpoint says of it is as far as we know it. Raises ValueError."""
+    if shape.keys() != {field.name for field in dataclasses.fields(OwnShape)} or shape["own"] != config.model:
+        raise ValueError("its network is another one")
+    for name in ("image_size", "channels", "classes"):
+        if type(shape[name]) is not int or not _SIZES[name][0] <= shape[name] <= _SIZES[name][1]:
+            raise ValueError(f"{name} is outside its range")
+    _check_pictures(shape, config, classes)
+    with seeded(0):
+        network: OwnNetwork = NETWORKS[config.model].load()(shape["image_size"], shape["channels"], shape["classes"])
+    return network
+
+
 def _check_shape(shape: dict[str, Any], config: TrainConfig, classes: int) -> None:
     """Raise ValueError unless every field of a network's shape has its type and range, and fits the run that it is of."""
-    if shape.keys() != {field.name for field in dataclasses.fields(UNetConfig)}:
+    if (shape | {"dropout": 0.0}).keys() != {field.name for field in dataclasses.fields(UNetConfig)}:
         raise ValueError("other fields")
+    if type(shape.get("dropout", 0.0)) is not float or not 0 <= shape.get("dropout", 0.0) <= 0.9:
+        raise ValueError("dropout is outside its range")
     for name, (low, high) in _SIZES.items():
         if type(shape[name]) is not int or not low <= shape[name] <= high:
             raise ValueError(f"{name} is outside its range")
     multipliers, attention = shape["multipliers"], shape["attention"]
-    if type(multipliers) is not list or type(attention) is not list or not 1 <= len(multipliers) <= _MOST_LEVELS:
+    if type(multipliers) is not list or type(attention) is not list or not 1 <= len(multipliers) <= MOST_LEVELS:
         raise ValueError("no levels")
     if len(attention) != len(multipliers) or not all(type(value) is bool for value in attention):
         raise ValueError("attention is not told for each level")
-    if not all(type(value) is int and 1 <= value <= _MOST_MULTIPLIER for value in multipliers):
+    if not all(type(value) is int and 1 <= value <= MOST_MULTIPLIER for value in multipliers):
         raise ValueError("a multiplier is outside its range")
     if type(shape["norm"]) is not str or shape["norm"] not in NORMS or shape["time_dim"] % 2:
         raise ValueError("an unknown norm, or half an embedding")
-    if shape["learn_variance"] is not config.learn_variance or shape["classes"] not in (
-        (0, classes) if config.conditional else (0,)
-    ):
-        raise ValueError("another variance or other classes than the run's")
+    if shape["learn_variance"] is not config.learn_variance:
+        raise ValueError("another variance than the run's")
+    _check_pictures(shape, config, classes)
+
+
+def _check_pictures(shape: dict[str, Any], config: TrainConfig, classes: int) -> None:
+    """Raise ValueError unless a network is for the pictures and classes of the run that it is of."""
+    if shape["classes"] not in ((0, classes) if config.conditional else (0,)):
+        raise ValueError("other classes than the run's")
     named = DATASETS.get(config.dataset)
     side, channels = (named.shape[0], (named.shape[2],)) if named else (config.image_size or shape["image_size"], (1, 3))
     if shape["image_size"] != side or shape["channels"] not in channels:
@@ -194,6 +224,7 @@ def export_safetensors(checkpoint: Path, output: Path, *, half: bool = False) ->
     """Write the averaged weights of a checkpoint (`half`: in 16 bits) as safetensors, config as metadata. Raises UserError."""
     content = load_checkpoint(checkpoint)
     described = {key: content[key] for key in ("format", "version", "config", "network", "classes", "step")}
+    described["extend"] = content.get("extend", [])
     kind = torch.float16 if half else torch.float32
     weights = {name: value.to(kind).contiguous() for name, value in content["ema"].items()}
     if not all(bool(value.isfinite().all()) for value in weights.values()):
@@ -309,6 +340,8 @@ def load_model(path: Path, *, device: torch.device | str = "cpu") -> Model:
     path = Path(path)
     content = load_checkpoint(path)
     config = TrainConfig.from_dict(content["config"])
+    if (note := changed(config, content.get("extend"))) and note not in notices:
+        notices.append(note)
     network = _network(content["network"], config, len(content["classes"]))
     # dict(): torch notes assign=True in the metadata of the dict it is given, and every later load of it would assign too.
     network.load_state_dict(dict(content["ema"]), assign=True)
@@ -324,6 +357,9 @@ def is_whole(value: object) -> bool:
     return value.untyped_storage().nbytes() >= value.nbytes and value.device.type != "meta" and bool(value.isfinite().all())
 
 
-def describe_network(network: UNet) -> dict[str, Any]:
-    """The shape of a U-Net as plain values, for the checkpoint."""
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(network.config).items()}
+def describe_network(network: AnyNetwork) -> dict[str, Any]:
+    """The shape of a network as plain values, for the checkpoint."""
+    shape = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(network.config).items()}
+    if not shape.get("dropout", True):  # as checkpoints told it before there was any
+        del shape["dropout"]
+    return shape

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.config import MOST_TEXT, REQUESTS, TrainConfig
 from core.errors import UserError, printable
+from core.extend.needs import NeedsFile, require_files
 from core.files import read_json, require_folder, user_path, write_failure, write_json
 from core.runs.metrics import MOST_LINE, MetricsReader, append_line, is_count, whole_entry
 
@@ -267,13 +268,19 @@ class RunInfo:
 def read_run(path: Path) -> RunInfo:
     """Read run.json; its config.output_dir is where the run lies now, wherever it began.
 
-    Raises UserError when it is missing or damaged, or when what lies in the folder leads out of it.
+    Raises UserError when it is missing or damaged, or when what lies in the folder leads out of it; NeedsFile for one that was
+    trained with a file of a person's own that is not read now.
     """
     run = RunDir(path)
     run.check_inside()
     try:
-        info = _info(path, read_json(run.run_json))
+        raw = read_json(run.run_json)
+        if isinstance(raw, dict):
+            require_files(raw.get("config"), raw.get("extend"), run.path)
+        info = _info(path, raw)
         info = dataclasses.replace(info, config=dataclasses.replace(info.config, output_dir=str(run.path.absolute())))
+    except NeedsFile:
+        raise
     except (OSError, ValueError, UserError) as error:
         raise UserError(f"{run.run_json} cannot be read; the run's checkpoints may still be good") from error
     if info.status in LIVE and not run.is_live():

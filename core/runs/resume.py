@@ -7,6 +7,7 @@ from typing import Any
 from core.config import TrainConfig
 from core.data.datasets import folder_path
 from core.errors import UserError
+from core.extend.needs import NeedsFile
 from core.files import shell_word, user_path
 from core.runs.checkpoint import load_checkpoint
 from core.runs.folder import RunDir, read_run
@@ -26,6 +27,8 @@ def saved_config(run: RunDir, checkpoint: Path | None = None) -> dict[str, Any]:
     """The config of the run in a folder, of a checkpoint when run.json is torn or was not written yet. Raises UserError."""
     try:
         return read_run(run.path).config.to_dict()
+    except NeedsFile:
+        raise
     except UserError:
         return dict(load_or_offer(checkpoint or run.last, run)["config"])
 
@@ -34,6 +37,8 @@ def load_or_offer(path: Path, run: RunDir) -> dict[str, Any]:
     """Load a checkpoint to resume from; when it is torn or gone, name the newest of the run that is good."""
     try:
         return load_checkpoint(path)
+    except NeedsFile:
+        raise
     except UserError as error:
         good = _newest_whole(run)
         if good is None:

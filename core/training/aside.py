@@ -16,7 +16,7 @@ from core.diffusion.generate import classes_drawn, generate
 from core.diffusion.model import Model
 from core.diffusion.process import Diffusion
 from core.errors import UserError
-from core.network.unet import UNet
+from core.network.own import AnyNetwork
 from core.training.events import HeldOut, Preview
 from core.training.steps import Stepper, by_quartile
 
@@ -69,7 +69,7 @@ class HeldOutLoss:
             self.labels = held_out.labels[chosen].masked_fill(hidden, len(held_out.classes)).to(device)
 
     @torch.inference_mode()
-    def measure(self, network: UNet, compute: Compute) -> tuple[float, tuple[float | None, ...]]:
+    def measure(self, network: AnyNetwork, compute: Compute) -> tuple[float, tuple[float | None, ...]]:
         """The mean loss, and that by quarter of t (None where no image is)."""
         training = network.training
         network.eval()

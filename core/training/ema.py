@@ -8,13 +8,13 @@ import copy
 import torch
 from torch import Tensor
 
-from core.network.unet import UNet
+from core.network.own import AnyNetwork
 
 
 class EMA:
     """Averaged copy of a network. The first update copies; then decay = min(cap, (1 + n) / (10 + n)) warms up with n updates."""
 
-    def __init__(self, network: UNet, cap: float) -> None:
+    def __init__(self, network: AnyNetwork, cap: float) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.cap = cap
         self.updates = 0

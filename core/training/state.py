@@ -10,9 +10,10 @@ from core.compute.seeds import seeded
 from core.config import TrainConfig
 from core.data.datasets import ImageSet
 from core.errors import UserError
-from core.names import NETWORKS
+from core.extend.needs import needed
+from core.network.build import build
 from core.network.muon import Muon, muon_and_adamw
-from core.network.unet import UNet
+from core.network.own import AnyNetwork
 from core.runs.checkpoint import MOST_FACTOR, describe_network
 from core.runs.folder import now
 from core.training.ema import EMA
@@ -20,13 +21,12 @@ from core.training.ema import EMA
 TALLY = 10  # sums since the last line of metrics: loss, gradient norm, loss by quarter of t (4), images by quarter of t (4)
 
 
-def make_optimizers(config: TrainConfig, network: UNet) -> tuple[torch.optim.Optimizer, ...]:
+def make_optimizers(config: TrainConfig, network: AnyNetwork) -> tuple[torch.optim.Optimizer, ...]:
     """AdamW, or Muon for the kernels inside the network (its output and the embeddings stay with AdamW)."""
     if config.optimizer == "adamw":
-        fused = network.out.weight.device.type in ("cpu", "cuda")
+        fused = next(network.parameters()).device.type in ("cpu", "cuda")
         return (torch.optim.AdamW(network.parameters(), config.lr, weight_decay=config.weight_decay, fused=fused),)
-    plain = [network.out.weight, *network.time.parameters(), *(network.label.parameters() if network.label else ())]
-    return muon_and_adamw(network.parameters(), plain, config.lr, config.weight_decay)
+    return muon_and_adamw(network.parameters(), network.plain_parameters(), config.lr, config.weight_decay)
 
 
 class TrainState:
@@ -35,10 +35,11 @@ class TrainState:
     def __init__(self, config: TrainConfig, data: ImageSet, device: torch.device) -> None:
         classes = data.condition_classes if config.conditional else 0
         with seeded(config.seed):
-            network = NETWORKS[config.model].load()(data.side, data.channels, classes, config.learn_variance)
+            network = build(config, data.side, data.channels, classes)
         self.classes = data.classes
         self.fingerprint = data.fingerprint
-        self.network: UNet = network.to(device, memory_format=torch.channels_last)
+        self.own_files = needed(config)  # as they were read now, whatever is made of them later
+        self.network: AnyNetwork = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = EMA(self.network, config.ema_decay)
         self.optimizers = make_optimizers(config, self.network)
         self.step = 0
@@ -56,6 +57,7 @@ class TrainState:
             "network": describe_network(self.network),
             "classes": list(self.classes),
             "fingerprint": self.fingerprint,
+            "extend": self.own_files,
             "step": self.step,
             "model": self.network.state_dict(),
             "ema": self.ema.network.state_dict(),

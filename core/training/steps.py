@@ -2,6 +2,7 @@
 measures how long a step takes."""
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -9,9 +10,11 @@ from torch import Tensor, nn
 
 from core.compute.device import Compute, with_graphs
 from core.compute.distributed import ProcessGroup
+from core.compute.seeds import generator_for, seeded
 from core.config import TrainConfig
 from core.data.datasets import ImageSet
 from core.diffusion.model import make_diffusion
+from core.network.own import OwnNetwork
 from core.training.batches import Batches
 from core.training.state import TrainState
 
@@ -25,7 +28,8 @@ class Gradient(NamedTuple):
 
 
 class Stepper:
-    """The steps of a run. On one GPU the network runs as CUDA graphs, which `compute` then says."""
+    """The steps of a run. On one GPU the network runs as CUDA graphs, which `compute` then says, unless it draws random
+    numbers itself."""
 
     def __init__(
         self, config: TrainConfig, data: ImageSet, state: TrainState, compute: Compute, processes: ProcessGroup | None = None
@@ -37,7 +41,8 @@ class Stepper:
         self.diffusion = make_diffusion(config)
         self.batches = Batches(config, data, compute.device, self.processes)
         self.network: nn.Module = self.processes.wrap(state.network)
-        if compute.device.type == "cuda" and self.processes.size == 1:
+        self.draws = isinstance(state.network, OwnNetwork) or state.network.config.dropout > 0
+        if compute.device.type == "cuda" and self.processes.size == 1 and not self.draws:
             x0, t, _, labels = self.draw()
             inputs = (x0, t) if labels is None else (x0, t, labels)
             self.network, self.compute = with_graphs(self.network, inputs, compute)
@@ -54,7 +59,7 @@ class Stepper:
         state = self.state
         x0, t, noise, labels = self.draw()
         state.network.train()
-        with self.compute.autocast():
+        with self._drawing(), self.compute.autocast():
             losses = self.diffusion.loss(self.network, x0, t, noise, labels)
         with self.processes.exchange():
             losses.mean().backward()
@@ -63,6 +68,13 @@ class Stepper:
         self.processes.add_up(sums)
         norm = nn.utils.clip_grad_norm_(state.network.parameters(), self.config.grad_clip or math.inf)
         return Gradient(sums[0], norm, sums[1:].view(2, 4))
+
+    def _drawing(self) -> AbstractContextManager[None]:
+        """What a network draws itself, dropout above all, follows from the step as everything else does."""
+        if not self.draws:
+            return nullcontext()
+        purpose = (self.config.seed, "network", self.state.step, self.processes.rank)
+        return seeded(generator_for("cpu", *purpose).initial_seed())
 
     def update(self, lr: float) -> None:
         """Move the weights against the gradient, and their average after them."""

@@ -25,6 +25,7 @@ from core.data.datasets import data_root, open_dataset
 from core.diffusion.generate import classes_drawn, generate
 from core.diffusion.model import Model
 from core.errors import Diverged, UserError
+from core.extend.needs import changed
 from core.network.unet import parameter_count
 from core.plots import save_loss_plot, thinned
 from core.runs import pace
@@ -93,6 +94,8 @@ class Trainer:
             moved = (before.dataset, before.data_dir) != (config.dataset, config.data_dir)
             self._compare_pictures(saved.get("fingerprint"), allowed=moved or other_data)
             self._refuse_passed(before)
+            if note := changed(config, saved.get("extend")):
+                self._notes.append(note)
         self.stepper = Stepper(config, self.data, self.state, self.compute, self.processes)
         self.compute = self.stepper.compute
         self.total_steps = self._length()
@@ -607,6 +610,7 @@ class Trainer:
                 "versions": {"torch": torch.__version__, "python": platform.python_version()},
                 "device": self.compute.describe(),
                 "fingerprint": self.data.fingerprint,
+                "extend": self.state.own_files,
                 "status": status,
                 "step": self.step,
                 "total_steps": self.total_steps,

@@ -22,7 +22,8 @@ from core.diffusion.generate import Source, classes_drawn, generate, source_pict
 from core.diffusion.model import Model, make_diffusion
 from core.errors import UserError
 from core.images import BACKGROUND, GAP, Pixels, class_grid, grid, save_gif, sheets
-from core.network.unet import UNet, tiny
+from core.network.own import AnyNetwork
+from core.network.unet import tiny
 from core.runs.checkpoint import load_model
 from tests.conftest import few_glyphs
 from tinydiff_tui import cli
@@ -122,7 +123,7 @@ def drawn(model: Model, source: Source | None = None, **options: Any) -> Tensor:
 class Asked(nn.Module):
     """A network that remembers which classes it was asked for at which t."""
 
-    def __init__(self, network: UNet) -> None:
+    def __init__(self, network: AnyNetwork) -> None:
         super().__init__()
         self.network, self.null_label = network, network.null_label
         self.asked: list[tuple[int, list[int]]] = []

@@ -255,9 +255,14 @@ def test_without_any_good_checkpoint_one_sentence_says_what_to_do(tiny_config: C
 # --- divergence
 
 
+def stem(trainer: Trainer) -> Any:
+    """The first kernel of the network."""
+    return trainer.state.network.stem
+
+
 def grow(trainer: Trainer, factor: float) -> None:
     """Once, the gradient of one kernel is multiplied; the loss stays finite."""
-    weight = trainer.state.network.stem.weight
+    weight = stem(trainer).weight
 
     def once(gradient: Tensor) -> Tensor:
         handle.remove()
@@ -307,7 +312,7 @@ def test_rollback_returns_to_the_checkpoint_with_half_the_lr(tiny_config: Callab
 @pytest.mark.usefixtures("small_glyphs")
 def test_a_run_that_diverges_again_and_again_gives_up(tiny_config: Callable[..., Any], tmp_path: Path) -> None:
     trainer = Trainer(tiny_config(tmp_path / "run", sample_interval=0, on_nan="rollback"))
-    trainer.state.network.stem.weight.register_hook(lambda gradient: gradient * math.nan)
+    stem(trainer).weight.register_hook(lambda gradient: gradient * math.nan)
     with pytest.raises(Diverged):
         list(trainer)
     assert load_checkpoint(trainer.run.last)["step"] == 0

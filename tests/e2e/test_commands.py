@@ -175,8 +175,7 @@ BAD = {
     "too few to judge": (["evaluate", "--checkpoint", "file", "--num-images", "99"], "--num-images must be at least 100"),
     "nothing to judge": (["evaluate", "--checkpoint", "nope.pt"], "there is no checkpoint nope.pt"),
     "runs of no folder": (["runs", "nowhere"], "there is no folder nowhere"),
-    "nothing to sample": (["sample"], "no run here has a checkpoint; train one with 'tinydiff-tui train', or name a file"),
-    "nothing to evaluate": (["evaluate", "--json"], "no run here has a checkpoint"),
+    "nothing to evaluate": (["evaluate", "--json"], "no run here has a checkpoint; train one with 'tinydiff-tui train', or name"),
     "nothing to export": (["export"], "no run here has a checkpoint"),
     "nothing to show": (["show"], "no run here has samples; draw some with 'tinydiff-tui sample', or name a picture"),
     "nothing to attach to": (["attach"], "no run lies below this folder"),
@@ -313,6 +312,12 @@ def test_without_a_path_the_newest_run_is_taken_and_named(tmp_path: Path, run: P
     assert re.search(r"\na/new/samples/epoch_002.png: \d+ x \d+ pixels", shown.stdout)
     old = tinydiff("show", "b/old/checkpoints/model_epoch_001.pt", cwd=tmp_path)
     assert "b/old/samples/epoch_001.png: " in old.stdout
+
+
+def test_where_nothing_was_trained_the_model_of_the_program_draws(tmp_path: Path) -> None:
+    sampled = tinydiff("sample", "--num-images", "2", "--steps", "2", *FIXED, cwd=tmp_path)
+    assert sampled.returncode == 0 and "the model of glyphs that comes with the program" in sampled.stdout, sampled
+    assert [path.name for path in tmp_path.iterdir()] == ["generated_samples.png"]
 
 
 def test_attach_takes_the_run_that_is_live(tmp_path: Path, run: Path) -> None:

@@ -20,13 +20,14 @@ from textual.theme import ThemeProvider
 
 from core.data.datasets import default_dataset
 from core.errors import UserError
-from core.files import working_folder, write_failure
+from core.files import take_notices, working_folder, write_failure
 from tinydiff_tui.app.launch import run_app, summary_of, write_crash
 from tinydiff_tui.app.palette import BindingCommands, Palette
 from tinydiff_tui.app.settings import load_settings, save_settings
 from tinydiff_tui.app.themes import DARK, LIGHT, THEMES
+from tinydiff_tui.jobs import ideas
 from tinydiff_tui.jobs.jobs import Jobs
-from tinydiff_tui.jobs.messages import EngineLoaded
+from tinydiff_tui.jobs.messages import EngineLoaded, JobFinished
 from tinydiff_tui.jobs.signals import heeded
 from tinydiff_tui.screens.base import WIDE, ModeScreen
 from tinydiff_tui.terminal.deferred import np
@@ -38,6 +39,7 @@ from tinydiff_tui.widgets.key_bar import ModeBar
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 
 if TYPE_CHECKING:
+    from core.extend.files import OwnFile
     from tinydiff_tui.screens.runs import RunsScreen
     from tinydiff_tui.screens.sample import SampleScreen
     from tinydiff_tui.screens.train import TrainScreen
@@ -70,6 +72,7 @@ class TinydiffApp(App[None]):
         "train": partial(make_mode, "train"),
         "sample": partial(make_mode, "sample"),
         "runs": partial(make_mode, "runs"),
+        "play": partial(make_mode, "play"),
         "learn": partial(make_mode, "learn"),
     }
     COMMANDS: ClassVar[set[Any]] = App.COMMANDS | {BindingCommands}
@@ -81,10 +84,12 @@ class TinydiffApp(App[None]):
         Binding("3", "switch_mode('train')", "Train", tooltip="Train a network and watch it learn"),
         Binding("4", "switch_mode('sample')", "Sample", tooltip="Draw images out of noise"),
         Binding("5", "switch_mode('runs')", "Runs", tooltip="Compare, resume and delete runs"),
+        Binding("6", "switch_mode('play')", "Play", tooltip="Steer a model by hand, draw with it, race its samplers"),
         Binding("7", "switch_mode('learn')", "Learn", tooltip="Eight lessons: predict, run, compare"),
         Binding("question_mark", "help", "Help", key_display="?", tooltip="All keys that work now"),
         Binding("ctrl+o", "jump", "Jump", tooltip="A letter on everything that takes the focus: press it to go there"),
         Binding("e", "explain", "Explain", tooltip="What is on the screen: the idea, the formula, the code"),
+        Binding("ctrl+r", "read_again", "Read again", tooltip="Read your own file again: what it registers takes the old place"),
         Binding("t", "toggle_theme", "Theme", tooltip="Dark or light; the choice is remembered"),
         Binding("q", "ask_quit", "Quit", tooltip="Leave; asks first while a training runs"),
         Binding("ctrl+c,ctrl+q", "ask_quit", "Quit", show=False, priority=True),
@@ -165,6 +170,7 @@ class TinydiffApp(App[None]):
         self.engine_ready = True
         for mode in self.mode_screens():
             mode.tell_engine()
+        self.tell_notices()
 
     def mode_screens(self) -> list[ModeScreen]:
         """The modes that were visited."""
@@ -218,6 +224,33 @@ class TinydiffApp(App[None]):
         await self.switch_mode("train")
         if self.train_screen is not None:
             self.train_screen.resume_run(folder)
+
+    # --- a person's own files
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return bool(ideas.names()) if action == "read_again" else True
+
+    def action_read_again(self) -> None:
+        if self.engine_ready:
+            self.jobs.start("ideas", ideas.reading, self)
+
+    def on_job_finished(self, message: JobFinished) -> None:
+        if message.name != "ideas":  # a screen's own, on its way up
+            return
+        if message.error:
+            self.notify(message.error, severity="error", timeout=15)
+            return
+        training = self.train_screen.config if self.train_screen is not None and self.jobs.running("train") else None
+        said = ideas.taken(cast("tuple[OwnFile, ...]", message.snapshot), training)
+        for mode in self.mode_screens():
+            mode.names_changed()
+        self.notify(said, timeout=3)
+        self.tell_notices()
+
+    def tell_notices(self) -> None:
+        """Show what a person should know and nobody has said yet."""
+        for notice in take_notices():
+            self.notify(notice, severity="warning", timeout=10)
 
     # --- leaving
 

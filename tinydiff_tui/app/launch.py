@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -13,8 +14,9 @@ from tinydiff_tui.commands.output import complain, open_output, quiet_libraries,
 from tinydiff_tui.terminal.streams import LastingOutput
 
 
-def run_app(start: str = "data", cwd: Path | None = None) -> int:
-    """Run the app in this terminal, opening in a mode, with the runs below `cwd` (default: here).
+def run_app(start: str = "data", cwd: Path | None = None, extend: Sequence[str] = ()) -> int:
+    """Run the app in this terminal, opening in a mode, with the runs below `cwd` (default: here), and with the files that the
+    arguments `extend`, or the environment, name.
 
     Returns the exit code; 2 when the terminal cannot show it, or its folder is gone.
     """
@@ -30,6 +32,14 @@ def run_app(start: str = "data", cwd: Path | None = None) -> int:
             "use 'tinydiff-tui train --plain', or another command of 'tinydiff-tui --help'"
         )
         return 2
+    if extend or os.environ.get("TINYDIFF_EXTEND"):
+        from core.extend import files  # only who brings files waits for it
+
+        try:
+            files.load(files.asked(extend)[0])
+        except UserError as error:
+            complain(str(error))
+            return 2
     gc.disable()  # nothing of what is imported is garbage; the app enables it after its first paint
     from tinydiff_tui.app.app import TinydiffApp
 
@@ -66,6 +76,8 @@ def summary_of(folder: Path, process: int | None = None) -> list[str]:
         run = read_run(folder)
     except UserError as error:
         return [str(error)]
+    from core.extend.files import words
+
     place = shell_word(folder)
     if process is not None and RunDir(folder).is_live():
         return [
@@ -75,9 +87,9 @@ def summary_of(folder: Path, process: int | None = None) -> list[str]:
         ]
     lines = [f"{run.config.model} on {run.config.dataset}: {run.status} at step {run.step:,} of {run.total_steps:,}, in {place}"]
     if run.status != "finished":
-        lines.append(f"  continue: tinydiff-tui train --resume --output-dir {place}")
+        lines.append(f"  continue: tinydiff-tui train --resume --output-dir {place}{words()}")
     if run.checkpoint is not None:
-        lines.append(f"  sample:   tinydiff-tui sample --checkpoint {shell_word(run.checkpoint)}")
+        lines.append(f"  sample:   tinydiff-tui sample --checkpoint {shell_word(run.checkpoint)}{words()}")
     return lines
 
 

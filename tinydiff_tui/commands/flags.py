@@ -13,8 +13,10 @@ from core.errors import UserError
 SHELLS = ("bash", "zsh", "fish", "tcsh")
 PATHS = ("data_dir", "output_dir")
 EVALUATED = ("sampler", "steps", "spacing", "eta", "variance", "seed", "guidance_scale", "guidance_interval")
+RACED = ("seed", "label", "guidance_interval", "spacing", "eta", "variance")
 VISUALIZED = ("dataset", "data_dir", "image_size", "schedule", "timesteps", "seed")
 OUTPUT = "Output"
+YOURS = "Your own"
 _LONGEST_COMPLAINT = 300  # characters of a message that repeats what was typed
 _MOST_DIGITS = 20
 _WIDEST = 110  # columns of the help: longer lines are hard to follow
@@ -24,6 +26,7 @@ EXAMPLES = """without a command: open the app
   tinydiff-tui visualize --dataset glyphs   how images turn into noise
   tinydiff-tui train --budget 5m            five minutes of training
   tinydiff-tui sample                       images from the newest run
+  tinydiff-tui --extend ideas.py            the app, with schedules and networks of your own
   tinydiff-tui COMMAND --help               all its flags, with their defaults
 """
 
@@ -93,6 +96,21 @@ def _whole(text: str) -> int:
 _whole.__name__ = "int"  # which argparse says
 
 
+def _names(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
+def _wholes(text: str) -> list[int]:
+    return [_whole(part) for part in text.split(",")]
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(part) for part in text.split(",")]
+
+
+_names.__name__, _wholes.__name__, _numbers.__name__ = "list of names", "list of whole numbers", "list of numbers"
+
+
 def make_parser() -> Parser:
     """The parser of all commands."""
     parser = Parser(
@@ -101,6 +119,7 @@ def make_parser() -> Parser:
         epilog=EXAMPLES,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    _extend(parser)
     commands = parser.add_subparsers(dest="command", metavar="command", required=True, parser_class=Parser)
 
     def command(name: str, what: str, example: str, result: str, arguments: str = "[options]") -> Parser:
@@ -132,6 +151,13 @@ def make_parser() -> Parser:
             "evaluate", "say in figures how good a checkpoint's images are",
             "tinydiff-tui evaluate --checkpoint out/glyphs/model_final.pt --num-images 2000 --json",
             "Frechet distance, precision and recall as JSON, for a script to compare",
+        )
+    )  # fmt: skip
+    _race(
+        command(
+            "race", "draw the same noises by several samplers or settings, side by side",
+            "tinydiff-tui race --samplers ddim,unipc --steps 4,10",
+            "four rows of the same ten noises of the newest run, with their times and the judge's distances",
         )
     )  # fmt: skip
     _visualize(
@@ -191,6 +217,8 @@ def make_parser() -> Parser:
         "completion in this shell; the README says where each shell keeps it",
         arguments="SHELL",
     )  # fmt: skip
+    for made in commands.choices.values():
+        _extend(made)
     completion.add_argument("shell", choices=SHELLS, metavar="SHELL", help=f"{', '.join(SHELLS[:-1])} or {SHELLS[-1]}")
     return parser
 
@@ -208,7 +236,7 @@ def _train(parser: Parser) -> None:
 
 
 def _sample(parser: Parser) -> None:
-    _checkpoint(parser)
+    _checkpoint(parser, "; where nothing was trained, the model of glyphs that comes with the program")
     parser.group("Model").add_argument(
         "--timesteps", type=_whole, metavar="N",
         help="T of the model's schedule; only checked, use --steps to spend fewer (default: not checked)",
@@ -246,6 +274,37 @@ def _evaluate(parser: Parser) -> None:
     )  # fmt: skip
     _json(output, "print the figures as one JSON document, and progress to standard error")
     _plain(parser)
+    _add_fields(parser, TrainConfig, only=COMPUTE_FIELDS)
+
+
+def _race(parser: Parser) -> None:
+    parser.group("Model").add_argument(
+        "--checkpoint", type=path, action="append", metavar="FILE",
+        help="file written by train; given again, another that takes part (default: that of the newest run below this folder)",
+    )  # fmt: skip
+    parser.group("Pictures").add_argument(
+        "--num-images", type=_whole, default=10, metavar="N", help="images that each lane draws (default: 10)"
+    )
+    lanes = parser.group("Sampler")
+    lanes.add_argument(
+        "--samplers", type=_names, default=[""], metavar="NAME,...", help="samplers to race (default: the model's own)"
+    )
+    lanes.add_argument(
+        "--steps", type=_wholes, default=[0], metavar="N,...",
+        help="network evaluations to spend, each by every sampler (default: what suits the sampler)",
+    )  # fmt: skip
+    parser.group("Guidance").add_argument(
+        "--guidance-scales", type=_numbers, default=[-1.0], metavar="X,...",
+        help="guidance, each for every sampler (default: the model's own)",
+    )  # fmt: skip
+    _add_fields(parser, SampleConfig, only=RACED)
+    parser.group("Data").add_argument(
+        "--data-dir", type=folder, metavar="PATH", help="folder of the data sets (default: the one of the training)"
+    )
+    output = parser.group(OUTPUT)
+    output.add_argument("--output", type=path, metavar="PNG", help="file to write (default: race.png in the run's folder)")
+    _json(output, "print the table as one JSON document, and progress to standard error")
+    _plain(parser, "plain lines instead of a progress bar and a picture")
     _add_fields(parser, TrainConfig, only=COMPUTE_FIELDS)
 
 
@@ -302,10 +361,19 @@ def _datasets(parser: Parser) -> None:
     _plain(parser)
 
 
-def _checkpoint(parser: Parser) -> None:
+def _checkpoint(parser: Parser, otherwise: str = "") -> None:
     parser.group("Model").add_argument(
         "--checkpoint", type=path, metavar="FILE",
-        help="file written by train (default: that of the newest run below this folder)",
+        help=f"file written by train (default: that of the newest run below this folder{otherwise})",
+    )  # fmt: skip
+
+
+def _extend(parser: Parser) -> None:
+    """For help and completion: the files are read, and taken out of the command line, before there is a parser."""
+    parser.group(YOURS).add_argument(
+        "--extend", type=path, action="append", metavar="FILE", default=argparse.SUPPRESS,
+        help="Python file with schedules, networks, samplers and data sets of yours; may be given more than once "
+        "(default: TINYDIFF_EXTEND)",
     )  # fmt: skip
 
 

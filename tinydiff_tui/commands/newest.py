@@ -7,6 +7,7 @@ from pathlib import Path
 from core.compute.distributed import is_first
 from core.errors import UserError
 from core.files import require_checkpoint, user_path
+from core.runs.embedded import embedded_model
 from core.runs.folder import LIVE, RunInfo, find_runs
 from tinydiff_tui.commands.output import say
 
@@ -27,13 +28,23 @@ def newest_run(fits: Callable[[RunInfo], object], lacking: str, tell: Tell = say
     return run
 
 
-def checkpoint_of(options: argparse.Namespace, tell: Tell = say) -> Path:
-    """The checkpoint that was asked for, or the newest run's. Raises UserError where there is none."""
+def checkpoint_of(options: argparse.Namespace, tell: Tell = say, *, embedded: bool = False) -> Path:
+    """The checkpoint that was asked for, or the newest run's; where there is none and `embedded` will do, that of the program.
+
+    Raises UserError where there is none.
+    """
     if options.checkpoint is not None:
         checkpoint = user_path(options.checkpoint)
     else:
         lacking = "no run here has a checkpoint; train one with 'tinydiff-tui train', or name a file with --checkpoint"
-        run = newest_run(lambda run: run.checkpoint, lacking, tell)
+        try:
+            run = newest_run(lambda run: run.checkpoint, lacking, tell)
+        except UserError:
+            if not embedded:
+                raise
+            if is_first():
+                tell("no run here has a checkpoint: drawing with the model of glyphs that comes with the program")
+            return embedded_model()
         assert run.checkpoint is not None
         checkpoint = run.checkpoint
     require_checkpoint(checkpoint)

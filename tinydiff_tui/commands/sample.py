@@ -11,6 +11,7 @@ from core.compute.distributed import PATIENCE_SECONDS, join
 from core.config import SampleConfig
 from core.errors import UserError
 from core.files import is_plain, require_folder, unused
+from core.runs.embedded import embedded_model
 from core.runs.folder import run_folder_of
 from tinydiff_tui.commands.newest import checkpoint_of
 from tinydiff_tui.commands.options import check_compute, chosen_compute, given, output_path
@@ -26,10 +27,10 @@ MOST_STEPS_SHOWN = 20
 
 def run(options: argparse.Namespace) -> int:
     """Draw images, write their grid and print it on a terminal; with --show-intermediate the way there too."""
-    checkpoint = checkpoint_of(options)
+    checkpoint = checkpoint_of(options, embedded=True)
     wanted = SampleConfig.asked(**given(options, SampleConfig))
     check_compute(options)
-    output = output_path(options.output or run_folder_of(checkpoint) / "generated_samples.png", checkpoint)
+    output = output_path(options.output or _folder_of(checkpoint) / "generated_samples.png", checkpoint)
     if options.show_intermediate:
         _require_steps_folder(output)
 
@@ -88,6 +89,11 @@ def run(options: argparse.Namespace) -> int:
     for line in lines:
         say(line)
     return 0
+
+
+def _folder_of(checkpoint: Path) -> Path:
+    """Where images go: beside the run, and beside no model of the program's own."""
+    return Path() if checkpoint == embedded_model() else run_folder_of(checkpoint)
 
 
 def _require_steps_folder(output: Path) -> None:

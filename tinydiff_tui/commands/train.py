@@ -14,6 +14,7 @@ from core.compute.distributed import check_share, is_first, world_size
 from core.config import TrainConfig, check_batch
 from core.data.datasets import data_root, default_dataset, describe, require
 from core.errors import UserError
+from core.extend.files import words
 from core.files import shell_word, take_notices, user_path
 from core.runs.folder import RunDir
 from tinydiff_tui.commands.options import given
@@ -70,9 +71,9 @@ def run(options: argparse.Namespace) -> int:
     trainer.processes.leave()
     folder = shell_word(run_dir.path)
     if trainer.step < trainer.total_steps:
-        say(f"stopped after step {trainer.step:,}; continue with: tinydiff-tui train --resume --output-dir {folder}")
+        say(f"stopped after step {trainer.step:,}; continue with: tinydiff-tui train --resume --output-dir {folder}{words()}")
         return 128 + stop[0] if stop else 0
-    say(f"next: tinydiff-tui sample --checkpoint {shell_word(run_dir.final)}")
+    say(f"next: tinydiff-tui sample --checkpoint {shell_word(run_dir.final)}{words()}")
     return 0
 
 

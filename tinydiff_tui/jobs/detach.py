@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import UserError
+from core.extend.files import flags
 from core.files import write_failure
 from core.runs.folder import RunDir
 
@@ -19,7 +20,8 @@ _TOLD = "TINYDIFF_STARTED"
 
 
 def start_detached(arguments: Sequence[str], run_dir: RunDir) -> "subprocess.Popen[bytes]":
-    """The process, once it trains. Raises UserError with its last line when it ends before that.
+    """The process, once it trains, with the files that extend this one. Raises UserError with its last line when it ends before
+    that.
 
     Only the process itself is waited for: of two that are started on one folder, the one that does not get it says so.
     """
@@ -33,7 +35,7 @@ def start_detached(arguments: Sequence[str], run_dir: RunDir) -> "subprocess.Pop
     log = Path(name)  # train.log once it trains: until then that is another one's
     try:
         with open(handle, "wb") as output:  # noqa: PTH123 (a descriptor)
-            process, waiting = _start([*arguments, "--plain"], output.fileno())
+            process, waiting = _start([*arguments, *flags(), "--plain"], output.fileno())
         if not _trains(process, waiting) and process.wait():
             lines = log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
             raise UserError(f"the run did not start: {lines[-1].removeprefix('tinydiff-tui: ')}")

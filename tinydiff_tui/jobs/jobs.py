@@ -13,6 +13,7 @@ from typing import Any
 from textual.message_pump import MessagePump
 
 from core.errors import OUT_OF_MEMORY, UserError, out_of_memory
+from core.extend.files import fault_of
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 
 POST_SECONDS = 0.1
@@ -73,12 +74,12 @@ class Job:
         except UserError as problem:
             error = str(problem)
         except Exception as problem:  # a bug in the engine ends the job, never the app
-            error = OUT_OF_MEMORY if out_of_memory(problem) else f"unexpected {type(problem).__name__}: {problem}"
+            error = OUT_OF_MEMORY if out_of_memory(problem) else fault_of(problem) or _unexpected(problem)
         if item is not None:  # how it stands at the end, the last words of an error or a stop among it
             try:
                 snapshot = see(item)
             except Exception as problem:  # after an error what is left need not be whole
-                error = error or f"unexpected {type(problem).__name__}: {problem}"
+                error = error or fault_of(problem) or _unexpected(problem)
         return error, snapshot
 
 
@@ -141,6 +142,10 @@ class Jobs:
         for job in jobs:
             if job.thread and job.thread is not threading.current_thread():
                 job.thread.join(seconds)
+
+
+def _unexpected(problem: Exception) -> str:
+    return f"unexpected {type(problem).__name__}: {problem}"
 
 
 def _closable(items: Iterator[Any]) -> Any:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.config import TrainConfig, check_batch
+from core.config import SHAPE, TrainConfig, check_batch
 from core.data.datasets import data_root, describe, open_dataset, require
 from core.errors import UserError
 from core.files import user_path
+from core.names import NETWORKS
 from core.runs.folder import RunDir, read_run
 from tinydiff_tui.jobs.series import NOTHING, Points
 
@@ -65,7 +66,7 @@ class Planner:
         plan = _known(config)
         yield plan
         shape, classes = plan.shape, plan.classes
-        key = (shape, classes, *(getattr(config, name) for name in _DECISIVE))
+        key = (shape, classes, NETWORKS[config.model], *(getattr(config, name) for name in _DECISIVE))
         if key not in self._measured and not busy:
             from core.training.measure import measure
 
@@ -80,7 +81,7 @@ class Planner:
 
 
 _DECISIVE = (
-    "model", "batch_size", "device", "precision", "threads", "optimizer", "conditional", "learn_variance", "objective",
+    "model", *SHAPE, "batch_size", "device", "precision", "threads", "optimizer", "conditional", "learn_variance", "objective",
 )  # fmt: skip
 """Fields that a step's time, or a checkpoint's size, depends on."""
 

@@ -37,6 +37,7 @@ class ModelFacts:
     labels: int
     step: int
     side: tuple[int, int]
+    channels: int
     compute: str
 
     def resolved(self, options: SampleConfig) -> SampleConfig:
@@ -105,6 +106,11 @@ def model_of(path: Path) -> Model:
     return _model(path, modified(path))
 
 
+def forget_model() -> None:
+    """Drop the model that is kept: what it is made of is another thing now."""
+    _model.cache_clear()
+
+
 def modified(path: Path) -> int:
     """When a checkpoint was written, to tell it from another one of its name; 0 where there is none."""
     return path.stat().st_mtime_ns if path.is_file() else 0
@@ -115,7 +121,7 @@ def read_facts(path: Path) -> Iterator[ModelFacts]:
     model = model_of(path)
     config = model.config
     yield ModelFacts(
-        path, config, model.classes, model.label_count, model.step, (model.shape[1], model.shape[2]), compute().describe()
+        path, config, model.classes, model.label_count, model.step, model.shape[1:], model.shape[0], compute().describe()
     )
 
 

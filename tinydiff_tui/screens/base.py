@@ -105,6 +105,9 @@ class ModeScreen(Screen[None]):
     def engine_loaded(self) -> None:
         """torch is there, and the screen is mounted: what needs the engine may be imported and shown."""
 
+    def names_changed(self) -> None:
+        """The table of names holds other entries now: lists are made anew, and what is shown is drawn anew."""
+
     def say(self, sentence: str) -> None:
         """A sentence in the line of a mode that has one, in the words of the app."""
         self.query_one("#status", Static).update(for_app(sentence))

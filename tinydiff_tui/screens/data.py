@@ -141,6 +141,11 @@ class DataScreen(ModeScreen):
     def _list_sets(self) -> None:
         self.query_one(SetList).refill(self.app.data_dir, self.opened.name if self.opened else self.app.dataset)
 
+    def names_changed(self) -> None:
+        self._list_sets()
+        if self.opened is not None and self.opened.name in DATASETS and DATASETS[self.opened.name].origin:
+            self._open(self.opened.name)
+
     # --- opening
 
     @on(OptionList.OptionSelected, "#sets")

@@ -107,6 +107,7 @@ class ModelScreen(ModeScreen):
     def _was_read(self, error: str | None, facts: "ModelFacts | None") -> None:
         self.facts = facts
         self.say(error or "")
+        self.app.tell_notices()
         if facts is not None:
             self.form.offer_model(facts)
         if self.wanted is not None and self._reading != self.wanted:

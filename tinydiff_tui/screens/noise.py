@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from core.errors import UserError
 from core.files import unused
-from core.names import SCHEDULES
+from core.names import DATASETS, SCHEDULES
 from tinydiff_tui.jobs.data import OpenedSet, opening
 from tinydiff_tui.jobs.messages import JobFinished
 from tinydiff_tui.screens.base import ModeScreen, listed
@@ -207,6 +207,15 @@ class NoiseScreen(ModeScreen):
         names = list(SCHEDULES)
         self.schedule = names[(names.index(self.schedule) + 1) % len(names)]
         self._show_film()
+
+    def names_changed(self) -> None:
+        if self.schedule not in SCHEDULES:
+            self.schedule = next(iter(SCHEDULES))
+        if self.opened is not None and self.opened.name in DATASETS and DATASETS[self.opened.name].origin:
+            self.opened = None
+            self._open()
+        else:
+            self._show_film()
 
     def action_image(self, step: int) -> None:
         if self.opened is not None and len(self.opened):

@@ -146,6 +146,11 @@ class SampleScreen(ModelScreen):
             self.say(f"stopped after {drawn.done} of {drawn.evaluations} evaluations" if drawn else "stopped before the first")
             self._show_state("stopped")
 
+    def names_changed(self) -> None:
+        self.form.offer_samplers()
+        if self.form.checkpoint is not None:
+            self._read(self.form.checkpoint)
+
     # --- drawing
 
     @on(Button.Pressed, "#generate")

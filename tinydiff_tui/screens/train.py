@@ -126,6 +126,12 @@ class TrainScreen(ModeScreen):
         """The data set was chosen in another mode."""
         self.query_one(TrainForm).row("dataset").write(name)
 
+    def names_changed(self) -> None:
+        form = self.query_one(TrainForm)
+        for row in form.rows():
+            row.offer_choices()
+        form.changed()
+
     def action_fields(self) -> None:
         form = self.query_one(TrainForm)
         form.show_all(not form.shows_all)

@@ -29,8 +29,8 @@ class Tile(NamedTuple):
 class Layout(NamedTuple):
     """Where the pictures of a page stand: `across` x `down` tiles a band, each under a line of its own for a caption or a gap.
 
-    With class columns a band has a heading, and picture k is of class k modulo `classes`; else there is one band. `margin`:
-    columns left free at the left.
+    With class columns a band has a heading, and picture k is of class k modulo `classes`; else there is one band. `margin` and
+    `top`: columns left free at the left, and rows above.
     """
 
     tile: Tile
@@ -38,6 +38,7 @@ class Layout(NamedTuple):
     down: int
     classes: int = 0
     margin: int = 0
+    top: int = 0
 
     @property
     def bands(self) -> int:
@@ -46,6 +47,17 @@ class Layout(NamedTuple):
     @property
     def room(self) -> int:
         return (self.classes or self.across) * self.down
+
+    def centred(self, size: tuple[int, int], count: int) -> Layout:
+        """The same with what a page of `count` pictures leaves free on size (columns, rows) of cells on all sides of it."""
+        columns, rows = self.tile.columns + 1, self.tile.rows
+        if self.classes:
+            wide, high = self.across, self.bands * (1 + self.down * rows)
+        else:
+            wide = min(self.across, count)
+            high = rows if self.room == 1 else min(self.down, -(-count // max(self.across, 1))) * (rows + 1)
+        free = size[0] - wide * columns + 1
+        return self._replace(margin=max(free // 2, min(free, 1), 0), top=max(0, size[1] - high) // 2)
 
     def page_of(self, index: int) -> int:
         """The first picture of the page that holds this one."""
@@ -193,7 +205,7 @@ def places(layout: Layout, count: int) -> list[tuple[int, int]]:
         else:
             row, column = divmod(k, layout.across)
             top = row * (tile.rows + 1)
-        found.append((layout.margin + column * (tile.columns + 1), top))
+        found.append((layout.margin + column * (tile.columns + 1), layout.top + top))
     return found
 
 
@@ -217,7 +229,7 @@ def arrange(page: Page, layout: Layout, size: tuple[int, int], background: int, 
             _mark(cells, tile, x, y, ink[1])
     for label, heading in enumerate(page.headings[: layout.classes]):
         band, column = divmod(label, layout.across)
-        left, top = layout.margin + column * (tile.columns + 1), band * (1 + layout.down * tile.rows)
+        left, top = layout.margin + column * (tile.columns + 1), layout.top + band * (1 + layout.down * tile.rows)
         write(cells, heading, left, top, tile.columns, ink[0], plain=plain, centred=True)
     return cells
 

@@ -19,7 +19,7 @@ from tinydiff_tui.jobs.data import OpenedSet, PixelFigures
 from tinydiff_tui.terminal.support import ascii_only
 from tinydiff_tui.text import cut
 
-STANDING = {"embedded": "built in", "on disk": "on disk", "can be downloaded": "↓ press D"}
+STANDING = {"embedded": "built in", "own file": "your own", "on disk": "on disk", "can be downloaded": "↓ press D"}
 """Where a set stands, in as few letters."""
 
 

@@ -11,6 +11,7 @@ from textual.widgets import Input, Label, Select, Static
 
 from core.config import check_value
 from tinydiff_tui.text import for_app
+from tinydiff_tui.widgets.form import offer
 
 
 class FieldRow(Horizontal):
@@ -89,6 +90,14 @@ class FieldRow(Horizontal):
             control.prompt = text
         elif isinstance(control, Input) and control.placeholder != text:
             control.placeholder = text
+
+    def offer_choices(self) -> None:
+        """List the names that there are now; the chosen one stays while it is among them."""
+        control, choices = self.control, self.field.metadata["choices"]
+        if isinstance(choices, dict) and isinstance(control, Select):
+            offer(control, tuple(choices))
+        elif isinstance(choices, dict) and isinstance(control, Input):
+            control.suggester = SuggestFromList(choices)
 
     def complain(self, sentence: str) -> None:
         """Show what is wrong in place of the explanation; empty when nothing is."""

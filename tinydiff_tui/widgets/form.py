@@ -1,11 +1,20 @@
 """A form of fields, one a line: home and end go to the first and the last, where a field has no use for these keys."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.widgets import Select
 
 from tinydiff_tui.widgets.field_group import GroupTitle
+
+
+def offer(field: Select[Any], values: tuple[str, ...]) -> None:
+    """List other values to choose from; the chosen one stays while it is among them."""
+    chosen = field.value
+    field.set_options([(value, value) for value in values])
+    if chosen in values:
+        field.value = chosen
 
 
 class Form(VerticalScroll):

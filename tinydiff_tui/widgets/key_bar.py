@@ -1,5 +1,6 @@
 """The line of modes and the keys of what is focused, made from the active bindings."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
@@ -12,8 +13,10 @@ from textual.widgets import Static
 
 from tinydiff_tui.widgets.box import BADGES
 
-MODES = {"data": "Data", "noise": "Noise", "train": "Train", "sample": "Sample", "runs": "Runs", "learn": "Learn"}
-NUMBERS = "123457"
+MODES = {
+    "data": "Data", "noise": "Noise", "train": "Train", "sample": "Sample", "runs": "Runs", "play": "Play", "learn": "Learn",
+}  # fmt: skip
+NUMBERS = "1234567"
 """The keys of the modes."""
 
 RIGHT = (
@@ -21,6 +24,7 @@ RIGHT = (
     "? help  e explain  ctrl+o jump  t theme  ctrl+p palette  q quit ",
     "? help  e explain  ctrl+o jump  q quit ",
     "? help  e explain  q quit ",
+    "? help  q quit ",
     "? help ",
 )
 """The keys that always work: as many as fit."""
@@ -121,3 +125,29 @@ def key_text(screen: Screen[Any], app: App[Any], width: int) -> Text:
             text.append_text(piece)
         used += length
     return text
+
+
+class TabBar(Bar):
+    """The parts of a mode on a line, the present one marked; a click runs `action` with the name of one."""
+
+    DEFAULT_CSS = "TabBar { height: 1; padding: 0 1; }"
+
+    def __init__(self, titles: Mapping[str, str], action: str) -> None:
+        super().__init__(markup=False)
+        self._titles = titles
+        self._action = action
+        self._marked = next(iter(titles))
+
+    def mark(self, name: str) -> None:
+        """This is the one that is shown."""
+        self._marked = name
+        self.refresh()
+
+    def render(self) -> Text:
+        text = Text(no_wrap=True, overflow="crop", end="")
+        here = Style(bold=True, underline=True, color=self.app.theme_variables["primary"])
+        for name, title in self._titles.items():
+            style = here if name == self._marked else Style()
+            text.append(title, style + Style.from_meta({"@click": f"{self._action}('{name}')"}))
+            text.append("   ")
+        return text

@@ -242,7 +242,9 @@ class PixelGrid(CellView):
         """Where the pictures of a page stand on so many cells."""
         side = (page.images.shape[1], page.images.shape[2])
         density = self.density if len(page.images) > 1 else 0  # one alone is as large as it fits
-        return fit(len(page.images), side, size, self.looks, density=density, classes=len(page.headings), least=self.LEAST)
+        count = len(page.images)
+        layout = fit(count, side, size, self.looks, density=density, classes=len(page.headings), least=self.LEAST)
+        return layout.centred(size, count)
 
     def _cells(self) -> Cells:
         page = self._seen_page

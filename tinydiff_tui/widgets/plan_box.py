@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Static
 
-from core.config import TrainConfig
+from core.config import SHAPE, TrainConfig
 from core.errors import UserError
 from tinydiff_tui.jobs.jobs import Jobs
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
@@ -136,6 +136,7 @@ def _facts(plan: Plan, config: TrainConfig, *, measuring: bool) -> dict[str, str
     about = "≈ " if config.budget else ""
     length = f"{about}{plan.steps:,} = {_epochs(plan.epochs)} of {plan.steps_per_epoch:,}"
     minutes = f"{duration(plan.seconds)} here, {plan.images_per_second:,.0f} images/s"
+    model = " ".join([config.model, _shape(config)]).strip()
     size = f"{short_count(plan.parameters)} parameters"
     cores = f", {plan.threads} thread{'s' * (plan.threads != 1)}" if plan.device == "cpu" else ""
     classes = f", {plan.classes} classes" if plan.classes > 1 else ""
@@ -145,7 +146,7 @@ def _facts(plan: Plan, config: TrainConfig, *, measuring: bool) -> dict[str, str
     return {
         "time": minutes if known else waits,
         "steps": length if known else f"epochs of {plan.steps_per_epoch:,}",
-        "network": f"{config.model}, {size}" if known else config.model,
+        "network": f"{model}, {size}" if known else model,
         "predicts": f"{config.objective}, {config.schedule} noise",
         "optimiser": f"{config.optimizer}, rate {config.lr:g}, {config.lr_schedule}",
         "images": f"{plan.images:,} of {width}x{height}x{channels}{classes}",
@@ -153,6 +154,12 @@ def _facts(plan: Plan, config: TrainConfig, *, measuring: bool) -> dict[str, str
         "folder": f"{printable(Path(config.output_dir).name)}: {plan.folder}",
         "computes": f"{plan.device}, {plan.precision}{cores}" if known else waits,
     }
+
+
+def _shape(config: TrainConfig) -> str:
+    """Base channels times the multipliers of the levels, where they are not the model's own."""
+    changed = any(getattr(config, name) for name in SHAPE)
+    return f"{config.shape['base_channels']} × {','.join(map(str, config.shape['channel_multipliers']))}" if changed else ""
 
 
 def _lines(facts: dict[str, str], axis: str) -> Text:

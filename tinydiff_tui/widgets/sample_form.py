@@ -17,7 +17,7 @@ from textual.widgets import Button, Input, Label, Select, Static
 from core.config import GUIDANCE, INTERVALS, REGIONS, SPACINGS, VARIANCES, SampleConfig
 from core.errors import UserError, printable
 from core.names import OBJECTIVES, SAMPLERS, STARTS
-from tinydiff_tui.widgets.form import Form
+from tinydiff_tui.widgets.form import Form, offer
 from tinydiff_tui.widgets.plain import plain
 from tinydiff_tui.widgets.slider import Slider
 
@@ -114,6 +114,10 @@ class SampleForm(Form):
         select.set_options([(plain(name), path) for name, path in options])
         if options:
             select.value = chosen if chosen is not None else options[0][1]
+
+    def offer_samplers(self) -> None:
+        """List those that there are now; the chosen one stays while it is among them."""
+        offer(self.query_one("#sampler", Select), tuple(SAMPLERS))
 
     def offer_model(self, facts: "ModelFacts") -> None:
         """Show the classes of a model that was read, and what its defaults are."""

@@ -12,10 +12,11 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Button, Input, Select, Static
 
-from core.config import GROUPS, TrainConfig
+from core.config import GROUPS, SHAPE, TrainConfig
 from core.data.datasets import default_data_dir
 from core.errors import UserError
 from core.files import unused
+from core.names import NETWORKS
 from tinydiff_tui.text import for_app
 from tinydiff_tui.widgets.box import Box
 from tinydiff_tui.widgets.field_group import FieldGroup
@@ -123,7 +124,9 @@ class TrainForm(Box):
         given, problem = self.given()
         try:
             defaults = TrainConfig.of(**{name: value for name, value in given.items() if name in ("model", "objective")})
-            words = {"data_dir": str(default_data_dir()), "budget": "none", "image_size": "as they are"} | self.resolved
+            own = NETWORKS[defaults.model].shape
+            words = {name: f"{own.get(name, 'its own')}" for name in SHAPE}
+            words |= {"data_dir": str(default_data_dir()), "budget": "none", "image_size": "as they are"} | self.resolved
             for row in self.rows():
                 row.offer(getattr(defaults, row.field.name), words)
                 row.set_class(row.field.name in given, "-given")

@@ -22,6 +22,7 @@ GUIDANCE = 1.75
 INTERVALS = ("middle", "all")
 SPACINGS = ("trailing", "leading", "linspace")
 VARIANCES = ("small", "large", "learned")
+FLIPS = ("auto", "yes", "no")
 ON_NAN = ("stop", "rollback")
 REGIONS = ("centre", "left", "right", "top", "bottom")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -95,6 +96,12 @@ class TrainConfig:
     data_dir: str = setting("", "folder of the data sets", group="Data", otherwise="TINYDIFF_DATA_DIR, or the user's data folder")
     image_size: int = setting(
         0, "side in pixels for folder:PATH; 0 keeps the images' own, at most 64", group="Data", low=0, high=512
+    )
+    flip: str = setting(
+        "auto",
+        "mirror images left to right, every other one; auto where a mirrored image is one too: clothes, photos, colour folders",
+        group="Data",
+        choices=FLIPS,
     )
     model: str = setting("fast", "network, and the recipe that suits it", group="Model", choices=NETWORKS)
     base_channels: int = setting(
@@ -185,7 +192,8 @@ class TrainConfig:
         if not isinstance(values, dict) or not set(values) <= known:
             raise UserError("the stored configuration is not one of this program's; the file is damaged or foreign")
         try:
-            config = cls(**values)  # not `of`: today's recipe must not change what was trained with yesterday's
+            # Not `of`: today's recipe must not change what was trained with yesterday's, when nothing was mirrored.
+            config = cls(**{"flip": "no", **values})
             config._check()
             return config
         except TypeError as error:

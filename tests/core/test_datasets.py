@@ -95,7 +95,7 @@ def test_a_set_that_is_not_there_names_the_ways_to_it(name: str, tmp_path: Path)
 
 # --- IDX files
 
-SETS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}
+SETS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
 

@@ -12,7 +12,7 @@ printable = errors.printable
 MOST_SECONDS = 1e10  # three centuries: what a file says beyond that is no time
 PLACES = {
     "datasets": "Data (1)", "visualize": "Noise (2)", "train": "Train (3)", "sample": "Sample (4)", "evaluate": "Sample (4)",
-    "runs": "Runs (5)", "attach": "Runs (5)", "export": "Sample (4)",
+    "runs": "Runs (5)", "attach": "Runs (5)", "export": "Sample (4)", "race": "Play (6)", "learn": "Learn (7)",
 }  # fmt: skip
 """Where in the app a command's work is done."""
 FIELDS = {

@@ -1,7 +1,7 @@
 """Drawing images from a model: fixed batches, a seed for every image, one iterator of frames."""
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from core.config import SampleConfig
 from core.data.datasets import data_root, open_dataset
 from core.diffusion.model import Model
 from core.diffusion.process import Denoise
-from core.diffusion.samplers import Frame, spaced_timesteps
+from core.diffusion.samplers import Frame, Noise, spaced_timesteps
 from core.diffusion.starts import interpolated, keep_outside, noised, region
 from core.errors import UserError
 from core.images import to_float
@@ -55,8 +55,6 @@ def generate(
     options.check(model.config, model.label_count)
     options = options.resolve(model.config, model.label_count)
     timesteps = timesteps_for(model, options)
-    sampler = SAMPLERS[options.sampler]
-    extras = {name: getattr(options, name) for name in sampler.options}
     processes = processes or ProcessGroup()
     classes = classes_drawn(model, options, source)
     numbers = range(processes.rank, math.ceil(options.num_images / BATCH), processes.size)
@@ -64,20 +62,36 @@ def generate(
         first = number * BATCH
         count = min(BATCH, options.num_images - first)
         noise = SampleNoise(options.seed, first, count, model.shape, compute.device)
-        labels = torch.tensor(classes[first : first + count], device=compute.device) if classes else None
-        interval = MIDDLE if options.guidance_interval == "middle" else (0.0, math.inf)
-        denoise = model.diffusion.denoiser(
-            model.network, labels=labels, guidance_scale=options.guidance_scale, guidance_interval=interval
-        )
+        denoise = told(model, options, classes[first : first + count], compute)
         known = None if source is None else to_float(source.images[first : first + count].to(compute.device))
         x_T, denoise = _start(model, options, denoise, noise, first, known, timesteps[0])
-        frames = sampler.load()(denoise, x_T, model.diffusion.schedule, timesteps, noise, **extras)
-        while True:
-            with torch.inference_mode(), compute.autocast():
-                frame = next(frames, None)
-            if frame is None:
-                break
+        for frame in walk(model, options, compute, x_T, denoise, noise, timesteps):
             yield BatchFrame(first, frame, turn * frame.total + frame.index, len(numbers) * frame.total)
+
+
+def told(model: Model, options: SampleConfig, classes: Sequence[int], compute: Compute) -> Denoise:
+    """The model's denoiser for images of these classes (none for a model without), guided as the resolved options say."""
+    labels = torch.tensor(classes, device=compute.device) if classes else None
+    interval = MIDDLE if options.guidance_interval == "middle" else (0.0, math.inf)
+    return model.diffusion.denoiser(
+        model.network, labels=labels, guidance_scale=options.guidance_scale, guidance_interval=interval
+    )
+
+
+def walk(
+    model: Model, options: SampleConfig, compute: Compute, x: Tensor, denoise: Denoise, noise: Noise, timesteps: Sequence[int]
+) -> Generator[Frame, None, None]:
+    """The frames of the resolved options' sampler from x (N, C, H, W) at timesteps[0] down to the images; closing stops within
+    one network evaluation."""
+    sampler = SAMPLERS[options.sampler]
+    extras = {name: getattr(options, name) for name in sampler.options}
+    frames = sampler.load()(denoise, x, model.diffusion.schedule, timesteps, noise, **extras)
+    while True:
+        with torch.inference_mode(), compute.autocast():
+            frame = next(frames, None)
+        if frame is None:
+            return
+        yield frame
 
 
 def timesteps_for(model: Model, options: SampleConfig) -> list[int]:

@@ -14,6 +14,7 @@ from core.data.datasets import ImageSet, describe
 from core.errors import UserError
 from core.images import Pixels, to_float, to_uint8
 from core.judge.classifier import Classifier
+from core.judge.copies import Copies
 
 VERSION = 1  # of network, training and cache: a change in any of them is another judge
 SURE = 0.95
@@ -46,7 +47,7 @@ class Report:
     """Scores of generated images, those of as many real training images (the floor), and who says so on what grounds.
 
     accuracy: the judge's, on the test split; references: test images compared with; neighbours: images of each side at most
-    in precision and recall.
+    in precision and recall. copies: which samples are copies of training images; None where nobody looked, or could say.
     """
 
     judge: str
@@ -56,6 +57,7 @@ class Report:
     classes: tuple[str, ...]
     samples: Scores
     floor: Scores
+    copies: Copies | None = None
 
 
 class Judge:

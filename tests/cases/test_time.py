@@ -159,7 +159,7 @@ def test_the_dashboard_and_runs_tell_the_same_rate_and_the_same_end(
                     (tmp_path / "run" / "run.json").write_text(json.dumps(info | {"total_steps": view.total_steps}))
                     (row,) = RunList(tmp_path).read()
                 break
-        events.close()  # type: ignore[attr-defined]
+        events.close()
     assert f"{view.images_per_second:.0f} images/s" in row.pulse
     assert f"{duration(view.eta_seconds)} left" in row.pulse
     assert row.curve.y[-1] == pytest.approx(view.loss, abs=1e-6)

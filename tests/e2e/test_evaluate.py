@@ -5,11 +5,16 @@ import math
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from core.data.datasets import open_dataset
+from core.images import saved_picture
 from core.judge.store import cache_files
 from core.runs.checkpoint import load_checkpoint, save_checkpoint
 from tinydiff_tui.cli import run
+from tinydiff_tui.jobs.sheets import cut
 
 pytestmark = pytest.mark.usefixtures("hasty_judge")
 
@@ -31,7 +36,20 @@ def test_evaluate_names_its_judge_and_gives_the_floor(tiny_run: Path, tmp_path: 
     assert figures["samples"]["distance"] > figures["floor"]["distance"] >= 0
     assert len(figures["samples"]["shares"]) == len(figures["classes"]) == 10
 
-    assert run([*arguments, "--output", str(tmp_path / "again.json")]) == 0
+    copies, sheet = figures["copies"], tmp_path / "copies.png"
+    assert re.search(rf"^copies of training images +{copies['share']:.1%} +1\.0%$", said, re.M)
+    assert (copies["count"], copies["training"], copies["held_out"], copies["expected"]) == (150, 300, 200, 0.01)
+    assert len(copies["pairs"]) == 40 and copies["pairs"][0].keys() == {"sample", "training", "distance", "ratio"}
+
+    assert run([*arguments, "--output", str(tmp_path / "again.json"), "--copies", str(sheet)]) == 0
+    with Image.open(sheet) as file:
+        saved = saved_picture(file)
+    assert saved is not None and "copies: " in saved.caption
+    pairs, training = cut(saved.picture), open_dataset("glyphs").images.numpy()
+    assert len(pairs) == 80  # ten pairs in two rows
+    assert np.array_equal(pairs[10:20], training[[pair["training"] for pair in copies["pairs"][:10]]])
+    distance = np.sqrt(((pairs[:10].astype(float) - pairs[10:20]) ** 2).mean(axis=(1, 2, 3)))
+    assert distance == pytest.approx([pair["distance"] for pair in copies["pairs"][:10]])
     assert "training one" not in capsys.readouterr().out
     assert json.loads((tmp_path / "again.json").read_text()) == figures
     assert run([*arguments, "--seed", "1", "--output", str(tmp_path / "other.json")]) == 0

@@ -15,7 +15,7 @@ from tinydiff_tui.app.settings import load_settings, settings_file
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.screens.jump import Jump
 from tinydiff_tui.screens.panels import Code, Explain, Help, explanation, key_groups, references, source_of
-from tinydiff_tui.widgets.key_bar import MODES, KeyBar
+from tinydiff_tui.widgets.key_bar import MODES, NUMBERS, KeyBar
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -34,7 +34,7 @@ async def test_every_mode_opens_and_shows_all_its_keys(mode: str, size: tuple[in
 async def test_number_keys_switch_modes_and_each_explains_itself(tmp_path: Path) -> None:
     async with at_mode("data", tmp_path) as pilot:
         app = pilot.app
-        for key, mode in zip("12345", MODES, strict=True):
+        for key, mode in zip(NUMBERS, MODES, strict=True):
             app.screen.set_focus(None)
             await pilot.press(key)
             await until(pilot, lambda mode=mode: app.current_mode == mode)  # type: ignore[misc]

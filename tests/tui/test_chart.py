@@ -61,6 +61,7 @@ def test_time_is_cut_as_a_clock_is(high: float, labels: list[str]) -> None:
 def test_a_log_scale_has_powers_of_ten_or_two_and_five_between() -> None:
     assert [round(10**tick, 6) for tick in log_ticks(-1, 1, 9)] == [0.1, 0.2, 0.5, 1, 2, 5, 10]
     assert [round(10**tick, 6) for tick in log_ticks(-3, 3, 7)] == [0.001, 0.01, 0.1, 1, 10, 100, 1000]
+    assert [round(10**tick, 6) for tick in log_ticks(math.log10(1.3), math.log10(3.3), 2)] == [2, 3]  # never one alone
 
 
 ANY = arrays(np.float64, st.integers(0, 40), elements=st.floats(width=64, allow_nan=True, allow_infinity=True))
@@ -95,3 +96,10 @@ def test_every_tick_of_the_y_axis_has_a_grid_line() -> None:
     ticked = [row for row in rows if any("┤" in text for text, _ in row)]
     assert len(ticked) >= 3
     assert all(any(style == "grid" and "·" in text for text, style in row) for row in ticked[:-1])
+
+
+def test_one_point_alone_has_an_axis_whose_ticks_differ() -> None:
+    """A run of four steps has one line of metrics."""
+    *_, axis = ["".join(text for text, _ in row) for row in draw([Curve(np.array([4.0]), np.array([1.8]), "loss")], 60, 12)]
+    labels = axis.split()
+    assert len(labels) >= 3 and len(set(labels)) == len(labels) and labels[0] == "4"

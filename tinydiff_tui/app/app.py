@@ -1,4 +1,4 @@
-"""The app: five modes, one key each; themes, signals, the jobs and what the modes share."""
+"""The app: its modes, one key each; themes, signals, the jobs and what the modes share."""
 
 import asyncio
 import gc
@@ -72,6 +72,8 @@ class TinydiffApp(App[None]):
         "train": partial(make_mode, "train"),
         "sample": partial(make_mode, "sample"),
         "runs": partial(make_mode, "runs"),
+        "play": partial(make_mode, "play"),
+        "learn": partial(make_mode, "learn"),
     }
     COMMANDS: ClassVar[set[Any]] = App.COMMANDS | {BindingCommands}
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-normal"), (WIDE, "-wide")]  # noqa: RUF012
@@ -82,6 +84,8 @@ class TinydiffApp(App[None]):
         Binding("3", "switch_mode('train')", "Train", tooltip="Train a network and watch it learn"),
         Binding("4", "switch_mode('sample')", "Sample", tooltip="Draw images out of noise"),
         Binding("5", "switch_mode('runs')", "Runs", tooltip="Compare, resume and delete runs"),
+        Binding("6", "switch_mode('play')", "Play", tooltip="Steer a model by hand, draw with it, race its samplers"),
+        Binding("7", "switch_mode('learn')", "Learn", tooltip="Eight lessons: predict, run, compare"),
         Binding("question_mark", "help", "Help", key_display="?", tooltip="All keys that work now"),
         Binding("ctrl+o", "jump", "Jump", tooltip="A letter on everything that takes the focus: press it to go there"),
         Binding("e", "explain", "Explain", tooltip="What is on the screen: the idea, the formula, the code"),
@@ -103,6 +107,8 @@ class TinydiffApp(App[None]):
         """How many sizes smaller than fidelity asks for pictures are shown, in every mode."""
         self.look = remembered.look if remembered.look in LOOKS else ""
         """What pictures are drawn with; empty: what the terminal is known to draw."""
+        self.learned = set(remembered.learned.split())
+        """The lessons that were run, by name; remembered."""
         self.training = ("", "")
         """State of the training that runs here, and its progress in words; empty when none does."""
         self.data_dir = data_dir
@@ -192,6 +198,11 @@ class TinydiffApp(App[None]):
         for mode in self.mode_screens():  # also while the app is left, when no screen is current any more
             for bar in mode.query_children(ModeBar):
                 bar.tell(state, progress)
+
+    def remember_lesson(self, name: str) -> None:
+        """A lesson was run."""
+        self.learned.add(name)
+        save_settings(learned=" ".join(sorted(self.learned)))
 
     def remember_run(self, folder: Path, process: int | None = None) -> None:
         """Put a run that was started here into the summary after exit, last."""

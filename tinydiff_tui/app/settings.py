@@ -1,4 +1,4 @@
-"""What the app remembers between two starts: theme, density and look of the pictures."""
+"""What the app remembers between two starts: theme, density and look of the pictures, the lessons that were run."""
 
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -11,11 +11,12 @@ from tinydiff_tui.app.themes import DARK
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be remembered. `density` and `look` are those of `PixelGrid`."""
+    """What can be remembered. `density` and `look` are those of `PixelGrid`, `learned` names lessons."""
 
     theme: str = DARK
     density: int = 0
     look: str = ""
+    learned: str = ""
 
 
 def settings_file() -> Path:

@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     if wanted.num_images < FEWEST:
         raise UserError(f"--num-images must be at least {FEWEST} to judge, got {wanted.num_images}")
     check_compute(options)
-    output = output_path(options.output, checkpoint) if options.output else None
+    output, sheet = (output_path(file, checkpoint) if file else None for file in (options.output, options.copies))
 
     from core.judge.judge import Report
     from core.runs.checkpoint import load_model
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     wanted = wanted.resolve(model.config, model.label_count)
     report, title = None, ""
     with make_progress(plain=options.plain, aside=options.json) as progress:
-        for event in judging(checkpoint, model, wanted, compute, options.data_dir or ""):
+        for event in judging(checkpoint, model, wanted, compute, options.data_dir or "", sheet):
             if isinstance(event, Report):
                 report = event
                 continue
@@ -52,4 +52,6 @@ def run(options: argparse.Namespace) -> int:
     show(figures(report))
     for line in notes(report).splitlines():
         say(line)
+    if sheet is not None and report.copies is not None:
+        say(f"the samples most like copies, beside their training images: {sheet}")
     return 0

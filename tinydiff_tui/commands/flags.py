@@ -13,6 +13,7 @@ from core.errors import UserError
 SHELLS = ("bash", "zsh", "fish", "tcsh")
 PATHS = ("data_dir", "output_dir")
 EVALUATED = ("sampler", "steps", "spacing", "eta", "variance", "seed", "guidance_scale", "guidance_interval")
+RACED = ("seed", "label", "guidance_interval", "spacing", "eta", "variance")
 VISUALIZED = ("dataset", "data_dir", "image_size", "schedule", "timesteps", "seed")
 OUTPUT = "Output"
 YOURS = "Your own"
@@ -95,6 +96,21 @@ def _whole(text: str) -> int:
 _whole.__name__ = "int"  # which argparse says
 
 
+def _names(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
+def _wholes(text: str) -> list[int]:
+    return [_whole(part) for part in text.split(",")]
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(part) for part in text.split(",")]
+
+
+_names.__name__, _wholes.__name__, _numbers.__name__ = "list of names", "list of whole numbers", "list of numbers"
+
+
 def make_parser() -> Parser:
     """The parser of all commands."""
     parser = Parser(
@@ -137,6 +153,13 @@ def make_parser() -> Parser:
             "Frechet distance, precision and recall as JSON, for a script to compare",
         )
     )  # fmt: skip
+    _race(
+        command(
+            "race", "draw the same noises by several samplers or settings, side by side",
+            "tinydiff-tui race --samplers ddim,unipc --steps 4,10",
+            "four rows of the same ten noises of the newest run, with their times and the judge's distances",
+        )
+    )  # fmt: skip
     _visualize(
         command(
             "visualize", "show how images turn into noise, and save it as a PNG",
@@ -167,6 +190,12 @@ def make_parser() -> Parser:
             "the run that is live stops between two steps, until: tinydiff-tui attach --ask resume",
             arguments="[FOLDER] [options]",
         )
+    )  # fmt: skip
+    command(
+        "learn", "open the app on its eight lessons",
+        "tinydiff-tui learn",
+        "what noise is, training, sampling: predict, run, and see whether you were right",
+        arguments="",
     )  # fmt: skip
     _export(
         command(
@@ -239,8 +268,43 @@ def _evaluate(parser: Parser) -> None:
     )
     output = parser.group(OUTPUT)
     output.add_argument("--output", type=path, metavar="JSON", help="file to write the figures to as well (default: none)")
+    output.add_argument(
+        "--copies", type=path, metavar="PNG",
+        help="sheet to write of the samples that are most like copies of training images, beside these (default: none)",
+    )  # fmt: skip
     _json(output, "print the figures as one JSON document, and progress to standard error")
     _plain(parser)
+    _add_fields(parser, TrainConfig, only=COMPUTE_FIELDS)
+
+
+def _race(parser: Parser) -> None:
+    parser.group("Model").add_argument(
+        "--checkpoint", type=path, action="append", metavar="FILE",
+        help="file written by train; given again, another that takes part (default: that of the newest run below this folder)",
+    )  # fmt: skip
+    parser.group("Pictures").add_argument(
+        "--num-images", type=_whole, default=10, metavar="N", help="images that each lane draws (default: 10)"
+    )
+    lanes = parser.group("Sampler")
+    lanes.add_argument(
+        "--samplers", type=_names, default=[""], metavar="NAME,...", help="samplers to race (default: the model's own)"
+    )
+    lanes.add_argument(
+        "--steps", type=_wholes, default=[0], metavar="N,...",
+        help="network evaluations to spend, each by every sampler (default: what suits the sampler)",
+    )  # fmt: skip
+    parser.group("Guidance").add_argument(
+        "--guidance-scales", type=_numbers, default=[-1.0], metavar="X,...",
+        help="guidance, each for every sampler (default: the model's own)",
+    )  # fmt: skip
+    _add_fields(parser, SampleConfig, only=RACED)
+    parser.group("Data").add_argument(
+        "--data-dir", type=folder, metavar="PATH", help="folder of the data sets (default: the one of the training)"
+    )
+    output = parser.group(OUTPUT)
+    output.add_argument("--output", type=path, metavar="PNG", help="file to write (default: race.png in the run's folder)")
+    _json(output, "print the table as one JSON document, and progress to standard error")
+    _plain(parser, "plain lines instead of a progress bar and a picture")
     _add_fields(parser, TrainConfig, only=COMPUTE_FIELDS)
 
 

@@ -1,6 +1,7 @@
 """The judge's verdict on a model, for `evaluate` and for the app: fetch or train the judge, draw images, have them judged."""
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -12,18 +13,21 @@ from rich.text import Text
 
 from core.compute.device import Compute
 from core.config import SampleConfig
-from core.data.datasets import data_root
+from core.data.datasets import ImageSet, data_root, open_dataset
 from core.diffusion.generate import Source, generate, source_pictures
 from core.diffusion.model import Model
 from core.errors import UserError
 from core.files import notices
-from core.images import Pixels, to_uint8
+from core.images import Pixels, grid, save_png, to_uint8
+from core.judge.copies import EXPECTED, Copies, find_copies
 from core.judge.judge import NEAREST, SURE, VERSION, Report
 from core.judge.store import Ready, prepare_judge
 from core.runs.folder import now, run_folder_of
 from core.runs.remarks import Verdict, keep_verdict
 from tinydiff_tui.text import duration, printable
 
+ACROSS = 10
+"""Pairs in a row of a sheet."""
 MEASURED = 20
 """Steps of a judge's training that tell how long it takes."""
 
@@ -44,11 +48,12 @@ class Stage:
 
 
 def judging(
-    checkpoint: Path, model: Model, options: SampleConfig, compute: Compute, data_dir: str = ""
+    checkpoint: Path, model: Model, options: SampleConfig, compute: Compute, data_dir: str = "", sheet: Path | None = None
 ) -> Generator[Stage | Report, None, None]:
     """Stages, and the report as the last item; closing stops within one step, and keeps what a judge has learned.
 
-    `model` is that of the checkpoint. The verdict is kept in the folder of its run. Raises UserError.
+    `model` is that of the checkpoint. The verdict is kept in the folder of its run; `sheet` is where the samples that are most
+    like copies go, beside the training images. Raises UserError.
     """
     options.check(model.config, model.label_count)
     options = options.resolve(model.config, model.label_count)
@@ -62,7 +67,42 @@ def judging(
     yield Stage(f"{ready.judge.name} ({ready.path}) looks at them")
     report = ready.judge.report(pictures)
     _keep(checkpoint, model, options, report, time.monotonic() - started)
-    yield report
+    training = opened(model, data_dir, "train")
+    copies = yield from searched(pictures, training, opened(model, data_dir, "test"), compute)
+    if sheet is not None and copies is not None:
+        save_pairs(sheet, copies, pictures, training)
+    yield dataclasses.replace(report, copies=copies)
+
+
+def opened(model: Model, data_dir: str, split: str) -> ImageSet:
+    """A split of the data set that a model was trained on. Raises UserError."""
+    config = model.config
+    return open_dataset(config.dataset, split, data_root(data_dir, config.data_dir), config.image_size)
+
+
+def searched(pictures: Pixels, training: ImageSet, held_out: ImageSet, compute: Compute) -> Generator[Stage, None, Copies | None]:
+    """Which pictures are copies of training images, and a stage after each block of them; None where there are too few to say."""
+    title, began = f"the nearest of {len(training):,} training images to each", time.monotonic()
+    search = find_copies(pictures, training.images, held_out.images, compute.device)
+    while True:
+        try:
+            done, total = next(search)
+        except StopIteration as end:
+            found: Copies | None = end.value
+            return found
+        yield Stage(title, done, total, "images", (time.monotonic() - began) / done * (total - done))
+
+
+def save_pairs(path: Path, copies: Copies, pictures: Pixels, training: ImageSet) -> None:
+    """Write a sheet of the pairs as PNG: samples, and below each the training image that it is nearest to. Raises UserError."""
+    shown = copies.pairs[: len(copies.pairs) // ACROSS * ACROSS] or copies.pairs
+    across = min(ACROSS, len(shown))
+    rows: list[Pixels] = []
+    for first in range(0, len(shown), across):
+        line = shown[first : first + across]
+        rows += [pictures[[pair.sample for pair in line]], training.images[[pair.training for pair in line]].numpy()]
+    names = ["samples", "nearest"] * (len(rows) // 2)
+    save_png(path, grid(np.concatenate(rows), across), rows=names, caption=f"{training.name} · {copies_in_words(copies)}")
 
 
 def drawn(
@@ -136,7 +176,21 @@ def figures(report: Report) -> Table:
     table.add_row(f"recall (k = {NEAREST})", *(f"{s.recall:.3f}" for s in pair))
     table.add_row(f"sure (p > {SURE})", *(f"{s.sure:.1%}" for s in pair))
     table.add_row("class imbalance (total variation)", *(f"{s.imbalance:.3f}" for s in pair))
+    if report.copies is not None:
+        table.add_row("copies of training images", f"{report.copies.share:.1%}", f"{report.copies.expected:.1%}")
     return table
+
+
+def copies_in_words(copies: Copies) -> str:
+    """The share of copies, and what it means."""
+    margin = 2 * copies.error
+    more = copies.share > copies.expected + margin
+    said = "which is more than chance: the model copies" if more else "which is no more than images get that nobody copied"
+    return (
+        f"copies: {copies.share:.1%} of {copies.count:,} samples are as near to one of {copies.training:,} training images, "
+        f"against the others around it, as the nearest {EXPECTED:.0%} of {copies.held_out:,} held-out images "
+        f"({copies.expected:.1%} ± {margin:.1%}), {said}"
+    )
 
 
 def notes(report: Report) -> str:
@@ -147,5 +201,5 @@ def notes(report: Report) -> str:
     return (
         f"classes: {shares}\n{report.judge}: right on {report.accuracy:.2%} of the test split; all figures against "
         f"{report.references:,} test images, precision and recall with at most {report.neighbours:,} of each; "
-        "not comparable with Inception FID"
+        "not comparable with Inception FID" + (f"\n{copies_in_words(report.copies)}" if report.copies is not None else "")
     )

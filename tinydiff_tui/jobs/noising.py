@@ -1,6 +1,7 @@
 """One image and one draw of noise, seen along every schedule: what the Noise mode shows. Import it once torch is there."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -94,7 +95,11 @@ class Noising:
 
     def film(self, schedule: str) -> Pixels:
         """x_t at the MARKS, uint8 (8, H, W, C)."""
-        return np.concatenate([self.at(schedule, t) for t in MARKS])
+        return self.film_at(schedule, MARKS)
+
+    def film_at(self, schedule: str, times: Sequence[int]) -> Pixels:
+        """x_t at some t, uint8 (N, H, W, C)."""
+        return np.concatenate([self.at(schedule, t) for t in times])
 
     def noise_picture(self) -> Pixels:
         """epsilon as uint8 (1, H, W, C), mid-grey at 0, clipped at 2 standard deviations."""

@@ -37,6 +37,7 @@ class ModelFacts:
     labels: int
     step: int
     side: tuple[int, int]
+    channels: int
     compute: str
 
     def resolved(self, options: SampleConfig) -> SampleConfig:
@@ -120,7 +121,7 @@ def read_facts(path: Path) -> Iterator[ModelFacts]:
     model = model_of(path)
     config = model.config
     yield ModelFacts(
-        path, config, model.classes, model.label_count, model.step, (model.shape[1], model.shape[2]), compute().describe()
+        path, config, model.classes, model.label_count, model.step, model.shape[1:], model.shape[0], compute().describe()
     )
 
 

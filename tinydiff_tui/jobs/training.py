@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,7 +95,7 @@ class Training:
         self._drawn: Pixels | None = None
         self._pictures_title = ""
 
-    def __iter__(self) -> Iterator[object]:
+    def __iter__(self) -> Generator[object, None, None]:
         from core.training.trainer import Trainer
         from tinydiff_tui.jobs.plan import MEASURING
         from tinydiff_tui.jobs.quality import Quality

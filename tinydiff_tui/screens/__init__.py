@@ -1,1 +1,1 @@
-"""The five modes and the panels over them. Screens translate keys and messages; the maths is in `core`."""
+"""The modes and the panels over them. Screens translate keys and messages; the maths is in `core`."""

@@ -1,4 +1,4 @@
-"""What the five modes share: the bar of modes, the footer, the notice on a terminal that is too small, the engine's arrival.
+"""What the modes share: the bar of modes, the footer, the notice on a terminal that is too small, the engine's arrival.
 
 A mode's BINDINGS are the one declaration of its actions: keys, footer, help and command palette are all made from them.
 """
@@ -135,16 +135,15 @@ class ModeScreen(Screen[None]):
         places = self.query("#explained VerticalScroll")
         if not places or self is not self.app.screen or (values := self.explain_values()) == self._explained:
             return
-        from textual.widgets import Markdown  # a tenth of what the app would import before its first paint
-
         from tinydiff_tui.screens.panels import explanation
+        from tinydiff_tui.widgets.prose import Prose  # a tenth of what the app would import before its first paint
 
         self._explained = values
         text = explanation(self.MODE, values)
-        if old := places.first().query(Markdown):
+        if old := places.first().query(Prose):
             await old.first().update(text)
         else:
-            await places.first().mount(Markdown(text))
+            await places.first().mount(Prose(text))
 
     def _on_screen_resume(self, event: events.ScreenResume) -> None:  # a mode's own handler comes before, Textual's after
         event.refresh_styles &= self._was_left  # before that all was styled as it was composed

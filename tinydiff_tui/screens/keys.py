@@ -41,6 +41,13 @@ KEYS = {
     "before": Key("left_square_bracket", "Before", "["),
     "next": Key("right_square_bracket", "Next", "]"),
     "leave": Key("escape", "Leave"),
+    "undo": Key("u,ctrl+z", "Undo", "u"),
+    "model": Key("M", "Model"),
+    "more": Key("plus,equals_sign", "More", "+"),
+    "fewer": Key("minus,underscore", "Less", "-"),
+    "class": Key("c", "Class"),
+    "guidance": Key("g", "Guidance"),
+    "present": Key("p", "Present"),
 }
 """What may be done in more than one mode, by its name."""
 

@@ -131,11 +131,11 @@ class Explain(Panel):
         self.text = explanation(mode, values)
 
     def compose(self) -> ComposeResult:
-        from textual.widgets import Markdown  # a tenth of what the app would import before its first paint
+        from tinydiff_tui.widgets.prose import Prose  # a tenth of what the app would import before its first paint
 
         with self.frame("Explain", "enter opens the code · escape closes"):
             with VerticalScroll():
-                yield Markdown(self.text)
+                yield Prose(self.text)
             yield Static("Where it is computed:", classes="caption")
             yield OptionList(*(Option(f"{m}.py: {name}", id=f"{m}:{name}") for m, name in references(self.text)))
 

@@ -79,7 +79,11 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
             return found
     if len(found) > most:
         return found[:: -(-len(found) // most)]
-    return [math.log10(value) for value in ticks(10**low, 10**high, most) if value > 0]
+    for wanted in (most, most + 1, most + 2):  # one tick alone is no scale
+        found = [math.log10(value) for value in ticks(10**low, 10**high, wanted) if value > 0]
+        if len(found) > 1:
+            break
+    return found
 
 
 def clock_ticks(low: float, high: float, most: int) -> list[float]:
@@ -177,8 +181,10 @@ def _left(curves: Sequence[Curve]) -> float:
 
 
 def _right(curves: Sequence[Curve]) -> float:
+    """Of one point alone, as of a run of which there is one line of metrics, so far that ticks beside it can be told apart."""
     left = _left(curves)
-    return max(left + max(abs(left) * 1e-9, 1e-9), *(float(curve.x[-1]) for curve in curves))
+    right = max(float(curve.x[-1]) for curve in curves)
+    return right if right > left else left + max(abs(left), 1.0)
 
 
 def _span(curves: Sequence[Curve], frame: Frame) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """The line of modes and the keys of what is focused, made from the active bindings."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
@@ -12,7 +13,11 @@ from textual.widgets import Static
 
 from tinydiff_tui.widgets.box import BADGES
 
-MODES = {"data": "Data", "noise": "Noise", "train": "Train", "sample": "Sample", "runs": "Runs"}
+MODES = {
+    "data": "Data", "noise": "Noise", "train": "Train", "sample": "Sample", "runs": "Runs", "play": "Play", "learn": "Learn",
+}  # fmt: skip
+NUMBERS = "1234567"
+"""The keys of the modes."""
 
 RIGHT = (
     "? help  e explain  ctrl+o jump  v V size  L look  t theme  ctrl+p palette  q quit ",
@@ -51,7 +56,7 @@ class ModeBar(Bar):
     def render(self) -> Text:
         """One line."""
         text = Text(no_wrap=True, overflow="crop", end="")
-        for number, (mode, title) in enumerate(MODES.items(), start=1):
+        for number, (mode, title) in zip(NUMBERS, MODES.items(), strict=True):
             style = Style(bold=True, reverse=True, color=self.app.theme_variables["primary"]) if mode == self.mode else Style()
             click = Style.from_meta({"@click": f"app.switch_mode('{mode}')"})
             text.append(f" {number} {title} ", style + click)
@@ -119,3 +124,29 @@ def key_text(screen: Screen[Any], app: App[Any], width: int) -> Text:
             text.append_text(piece)
         used += length
     return text
+
+
+class TabBar(Bar):
+    """The parts of a mode on a line, the present one marked; a click runs `action` with the name of one."""
+
+    DEFAULT_CSS = "TabBar { height: 1; padding: 0 1; }"
+
+    def __init__(self, titles: Mapping[str, str], action: str) -> None:
+        super().__init__(markup=False)
+        self._titles = titles
+        self._action = action
+        self._marked = next(iter(titles))
+
+    def mark(self, name: str) -> None:
+        """This is the one that is shown."""
+        self._marked = name
+        self.refresh()
+
+    def render(self) -> Text:
+        text = Text(no_wrap=True, overflow="crop", end="")
+        here = Style(bold=True, underline=True, color=self.app.theme_variables["primary"])
+        for name, title in self._titles.items():
+            style = here if name == self._marked else Style()
+            text.append(title, style + Style.from_meta({"@click": f"{self._action}('{name}')"}))
+            text.append("   ")
+        return text

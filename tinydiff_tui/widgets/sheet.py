@@ -64,12 +64,17 @@ class SheetGrid(PixelGrid):
 
     def _redraw(self) -> None:
         if self.rows.size and self.size:
-            chosen = self.rows[:, : self._layout().across].reshape(-1, *self.rows.shape[2:])
-            self._page = Page(chosen, headings=self.headings)
+            columns, headings = self._chosen()
+            chosen = columns.reshape(-1, *self.rows.shape[2:])
+            self._page = Page(chosen, headings=headings)
             if self.zoomed is not None and self.zoomed >= len(chosen):
                 self.zoomed = None
         super()._redraw()
         self.post_message(self.Drawn())
+
+    def _chosen(self) -> tuple[Pixels, Sequence[str]]:
+        """The columns that are shown, and what stands above them."""
+        return self.rows[:, : self._layout().across], self.headings
 
     def _layout(self) -> Layout:
         rows, columns, height, width, _ = self.rows.shape
@@ -80,6 +85,25 @@ class SheetGrid(PixelGrid):
 
     def laid_out(self, page: Page, size: tuple[int, int]) -> Layout:
         return super().laid_out(page, size) if self.zoomed is not None else self._layout()
+
+
+class SpreadGrid(SheetGrid):
+    """The same for columns that are a way from the first to the last: where not all have room, some evenly, both ends among them,
+    on pictures as large as leaves FEW."""
+
+    def _chosen(self) -> tuple[Pixels, Sequence[str]]:
+        columns = self.rows.shape[1]
+        places = [round(k) for k in np.linspace(0, columns - 1, self._layout().across)]
+        return self.rows[:, places], [self.headings[k] for k in places] if self.headings else ()
+
+    def _layout(self) -> Layout:
+        rows, columns, height, width, _ = self.rows.shape
+        size, least = (self.size.width, self.size.height), min(columns, FEW)
+        known = tiles((height, width), self.looks, size)[0]
+        fitting = (n for n, t in enumerate(known) if 1 + rows * t.rows <= size[1] and least * (t.columns + 1) <= size[0] + 1)
+        tile = known[min(max(next(fitting, len(known) - 1) + self.density, 0), len(known) - 1)]
+        across = max(1, min(columns, (size[0] + 1) // (tile.columns + 1)))
+        return Layout(tile, across, max(0, min(rows, (size[1] - 1) // tile.rows)), across)
 
 
 class Labels(Widget):
@@ -112,8 +136,12 @@ class Sheet(Horizontal):
 
     DEFAULT_CSS = "Sheet { height: 1fr; }"
 
+    def __init__(self, grid: type[SheetGrid] = SheetGrid) -> None:
+        super().__init__()
+        self._grid = grid
+
     def compose(self) -> ComposeResult:
-        grid = SheetGrid()
+        grid = self._grid()
         yield Labels(grid)
         yield grid
 

@@ -1,0 +1,289 @@
+"""Play: steering and racing, by the keys that a person has and by what the engine draws without them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+from core import images
+from core.runs.embedded import embedded_model
+from tests.tui.modes import at_mode, until
+from tinydiff_tui.screens.panels import Ask
+from tinydiff_tui.screens.play import PARTS, PlayScreen
+from tinydiff_tui.screens.play_race import Race
+from tinydiff_tui.screens.play_steer import Steer
+from tinydiff_tui.widgets.film import PictureBox
+from tinydiff_tui.widgets.plane_grid import PlaneGrid
+
+
+async def opened(pilot: Pilot[Any]) -> PlayScreen:
+    """The mode with its model read."""
+    screen = pilot.app.screen
+    assert isinstance(screen, PlayScreen)
+    await until(pilot, lambda: screen.facts is not None)
+    return screen
+
+
+async def rested(pilot: Pilot[Any]) -> Steer:
+    """Steer with the pictures of where it stands, drawn with all evaluations."""
+    screen = await opened(pilot)
+    steer = screen.query_one(Steer)
+
+    def done() -> bool:
+        drawn = steer.drawn
+        return drawn is not None and drawn.asked.spot == steer.spot and drawn.options.steps == 6 and asked_as(steer, drawn.asked)
+
+    await until(pilot, done)
+    return steer
+
+
+def asked_as(steer: Steer, asked: Any) -> bool:
+    now = (steer.grid.shape, steer.spacing, steer.label, steer.guidance)
+    return now == (asked.shape, asked.spacing, asked.label, asked.guidance)
+
+
+def said(pilot: Pilot[Any]) -> str:
+    return str(pilot.app.screen.query_one("#status", Static).content)
+
+
+# --- steering without the app
+
+
+def test_only_the_newest_place_is_drawn_and_late_pictures_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tinydiff_tui.jobs import live, steering
+    from tinydiff_tui.jobs.newest import Newest
+
+    monkeypatch.setattr(live, "LIVE_SECONDS", 0.0)  # as few evaluations as there are
+    mail: Newest[steering.Asked] = Newest()
+    places = [steering.Asked(embedded_model(), steering.Spot(x=0.1 * k), (2, 2), 0.3, 3) for k in range(4)]
+    steered = steering.steering(mail)
+    mail.put(places[0])
+    drawing = iter(steered)
+    assert next(drawing).options.steps == live.FEWEST
+    assert not steered.idle
+    for place in places[1:]:
+        mail.put(place)
+    later = next(drawing)
+    assert (later.asked, later.options.steps) == (places[3], live.FEWEST)
+    whole = next(drawing)
+    assert (whole.asked, whole.options.steps) == (places[3], 6)
+    assert steered.idle
+    mail.put(places[0])
+    assert not steered.idle
+
+
+def test_a_place_is_reached_again_by_its_way_alone() -> None:
+    from tinydiff_tui.jobs.steering import Spot, noises
+
+    shape = (1, 28, 28)
+    here = Spot(5).moved(0.3, -0.2)
+    turned = here.turned(4)
+    assert (noises(here, [(0.3, -0.2)], shape) == noises(turned, [(0.0, 0.0)], shape)).all()
+    assert turned.turned(4) == turned
+    assert not np.allclose(noises(turned, [(0.2, 0.0)], shape), noises(here.turned(0), [(0.2, 0.0)], shape))
+
+
+def test_a_path_has_no_jumps_and_does_not_join_two_planes() -> None:
+    from tinydiff_tui.jobs.steering import MOST_FRAMES, Spot, between
+
+    start = Spot()
+    leap = start.moved(0.4, 0.2)
+    path = between([start, leap, leap.turned(1)], 0.1)
+    assert [(round(spot.x, 3), round(spot.y, 3)) for spot in path] == [
+        (0.0, 0.0), (0.1, 0.05), (0.2, 0.1), (0.3, 0.15), (0.4, 0.2), (0.0, 0.0)
+    ]  # fmt: skip
+    assert len(between([start, start.moved(90.0, 0.0)], 0.1)) == MOST_FRAMES
+
+
+# --- steering
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_arrows_move_the_plane_and_rest_on_what_the_sampler_draws(tmp_path: Path, size: tuple[int, int]) -> None:
+    async with at_mode("play", tmp_path, size) as pilot:
+        steer = await rested(pilot)
+        from tinydiff_tui.jobs.sampling import model_of
+        from tinydiff_tui.jobs.steering import noises, options_of, pictures_from
+
+        before = steer.drawn
+        assert before is not None
+        await pilot.press("right", "right", "down", "left", "shift+up")
+        steer = await rested(pilot)
+        assert steer.spot is not None and steer.drawn is not None
+        assert (steer.spot.x, steer.spot.y) == pytest.approx((0.075, -0.225))
+        asked, model = steer.drawn.asked, model_of(embedded_model())
+        *_, x = pictures_from(
+            model, options_of(asked, model, len(asked.points())), noises(asked.spot, asked.points(), model.shape)
+        )
+        assert np.array_equal(steer.drawn.pictures, images.to_uint8(x))
+        assert not np.array_equal(steer.drawn.pictures, before.pictures)
+        assert np.array_equal(steer.query_one(PlaneGrid).images, steer.drawn.pictures)
+        assert len(steer.drawn.pictures) == np.prod(asked.shape) >= 4
+
+
+async def test_a_picture_stays_the_same_where_it_becomes_the_middle(tmp_path: Path) -> None:
+    async with at_mode("play", tmp_path, (120, 40)) as pilot:
+        steer = await rested(pilot)
+        await pilot.press("shift+right")
+        steer = await rested(pilot)
+        assert steer.drawn is not None
+        seen = steer.drawn.pictures[steer.drawn.asked.middle]
+        for key, directions in (("enter", 0), ("r", 1)):
+            await pilot.press(key)
+            steer = await rested(pilot)
+            assert steer.spot is not None and (steer.spot.x, steer.spot.y, steer.spot.directions) == (0, 0, directions)
+            drawn = steer.drawn
+            assert drawn is not None
+            assert np.abs(drawn.pictures[drawn.asked.middle].astype(int) - seen).max() <= 1
+        await pilot.press("u", "ctrl+z")
+        steer = await rested(pilot)
+        assert steer.spot is not None and steer.spot.x == pytest.approx(0.3) and steer.spot.turns == ()
+        await pilot.press("u")
+        assert "nothing to undo" in said(pilot)
+
+
+async def test_class_guidance_spacing_and_noise_have_keys_and_can_be_undone(tmp_path: Path) -> None:
+    async with at_mode("play", tmp_path, (120, 40)) as pilot:
+        steer = await rested(pilot)
+        began = (steer.spot, steer.label, steer.guidance)
+        assert steer.label == 3
+        await pilot.press("c", "c", "C", "g", "n", "plus", "minus", "minus")
+        steer = await rested(pilot)
+        assert (steer.label, steer.spacing) == (4, 0.2)
+        assert steer.guidance == 2.0
+        assert steer.spot is not None and steer.spot.seed == 1
+        assert "class 4 · guidance 2" in steer.query_one("#plane", PictureBox).title
+        await pilot.press("u", "u", "u", "u", "u")
+        assert (steer.spot, steer.label, steer.guidance) == began
+
+
+async def test_a_click_makes_a_picture_the_middle(tmp_path: Path) -> None:
+    async with at_mode("play", tmp_path, (120, 40)) as pilot:
+        steer = await rested(pilot)
+        grid = steer.query_one(PlaneGrid)
+        from tinydiff_tui.terminal.tiling import places
+
+        drawn = steer.drawn
+        assert drawn is not None
+        last = len(drawn.pictures) - 1
+        left, top = places(grid.tiling, grid.shown)[last]
+        await pilot.click(grid, offset=(left + 1, top + 1))
+        steer = await rested(pilot)
+        assert steer.spot is not None and (steer.spot.x, steer.spot.y) == pytest.approx(drawn.asked.points()[last])
+        await pilot.press("z")
+        assert grid.zoomed == drawn.asked.middle
+        await pilot.press("z")
+        assert grid.zoomed is None
+
+
+async def test_density_asks_for_more_pictures(tmp_path: Path) -> None:
+    async with at_mode("play", tmp_path, (120, 40)) as pilot:
+        steer = await rested(pilot)
+        usual = np.prod(steer.grid.shape)
+        await pilot.press("v")
+        steer = await rested(pilot)
+        assert steer.drawn is not None and len(steer.drawn.pictures) > usual
+        await pilot.press("V", "V")
+        steer = await rested(pilot)
+        assert steer.drawn is not None and len(steer.drawn.pictures) < usual
+
+
+async def test_the_path_becomes_a_gif_and_the_grid_a_png(tmp_path: Path) -> None:
+    async with at_mode("play", tmp_path) as pilot:
+        steer = await rested(pilot)
+        await pilot.press("W")
+        assert "move first" in said(pilot)
+        await pilot.press("right", "right", "shift+down")
+        steer = await rested(pilot)
+        await pilot.press("W")
+        await until(pilot, lambda: bool(list(tmp_path.glob("steered*.gif"))) and not pilot.app.jobs.running("play save"))  # type: ignore[attr-defined]
+        with Image.open(next(tmp_path.glob("steered*.gif"))) as film:
+            assert getattr(film, "n_frames", 1) == 7  # the start, two quarters, and four on the way of the leap
+        await pilot.press("w")
+        await until(pilot, lambda: bool(list(tmp_path.glob("steered*.png"))))
+        assert steer.drawn is not None
+        with Image.open(next(tmp_path.glob("steered*.png"))) as file:
+            saved = images.saved_picture(file)
+        assert saved is not None
+        assert np.array_equal(saved.picture, images.grid(steer.drawn.pictures, steer.drawn.asked.shape[0]))
+
+
+# --- racing
+
+
+async def raced(pilot: Pilot[Any], *keys: str) -> Race:
+    """Race with its lanes at the end, after some keys."""
+    screen = await opened(pilot)
+    race = screen.query_one(Race)
+    await pilot.press(*["right_square_bracket"] * list(PARTS).index("race"))
+    await until(pilot, lambda: bool(race.settings) and screen.part is race)
+    await pilot.press(*keys, "enter")
+    await until(pilot, lambda: race.standing is not None and not pilot.app.jobs.running("race"))  # type: ignore[attr-defined]
+    return race
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_lanes_have_keys_and_run_side_by_side(tmp_path: Path, size: tuple[int, int]) -> None:
+    async with at_mode("play", tmp_path, size) as pilot:
+        race = await raced(pilot, "minus", "minus", "down", "minus", "s", "d", "g", "S", "c", "n")
+        given = [(each.sampler, each.steps, each.guidance) for each in race.settings]
+        assert given == [("unipc", 4, -1.0), ("euler", 5, -1.0), ("ddim", 5, 2.0)]
+        standing = race.standing
+        assert standing is not None and [racer.done for racer in standing.racers] == [4, 5, 5]
+        assert {racer.options.seed for racer in standing.racers} == {1}
+        assert {racer.options.label for racer in standing.racers} == {0}
+        shown = [box.grid.images for box in race.query(PictureBox) if box.display]
+        assert len(shown) == 3
+        for racer, pictures in zip(standing.racers, shown, strict=True):
+            assert np.array_equal(pictures, racer.frames[-1][1].x)
+        assert "5/5 · finished" in race.query_one("#lane2", PictureBox).figures
+        assert "no distances" in said(pilot)
+        assert len({box.size for box in race.query(PictureBox) if box.display}) == 1
+
+
+async def test_the_slider_shows_every_lane_after_as_many_evaluations(tmp_path: Path) -> None:
+    async with at_mode("play", tmp_path) as pilot:
+        race = await raced(pilot, "minus", "minus", "minus", "down", "minus")
+        assert race.standing is not None
+        short, long = race.standing.racers
+        for keys, places in ((["home"], (0, 0)), (["right"] * 4, (3, 4)), (["left"], (3, 3)), (["end"], (3, 5)), (["x"], (3, 5))):
+            await pilot.press(*keys)
+            for racer, place, name in zip((short, long), places, ("#lane0", "#lane1"), strict=True):
+                view = racer.frames[place][1]
+                shown = race.query_one(name, PictureBox).grid.images
+                assert np.array_equal(shown, view.pictures("x0" if keys == ["x"] else "x"))
+        await pilot.press("space")
+        await until(pilot, lambda: race.player is None)
+        assert np.array_equal(race.query_one("#lane1", PictureBox).grid.images, long.frames[-1][1].x0)
+        await pilot.press("x", "W")
+        await until(pilot, lambda: bool(list(tmp_path.glob("race*.gif"))) and not pilot.app.jobs.running("play save"))  # type: ignore[attr-defined]
+        with Image.open(next(tmp_path.glob("race*.gif"))) as film:
+            assert getattr(film, "n_frames", 1) == 6
+        await pilot.press("w")
+        await until(pilot, lambda: bool(list(tmp_path.glob("race*.png"))))
+
+
+async def test_lanes_are_added_removed_and_brought_back(tmp_path: Path) -> None:
+    async with at_mode("play", tmp_path) as pilot:
+        race = await raced(
+            pilot, "minus", "minus", "minus", "minus", "minus", "down", "minus", "minus", "minus", "minus", "minus"
+        )
+        await pilot.press("backspace")
+        assert "at least 2" in said(pilot)
+        await pilot.press("d", "d", "d")
+        assert "at most 4" in said(pilot) and len(race.settings) == 4
+        assert race.standing is None  # of other lanes
+        await pilot.press("up", "up", "up", "delete", "backspace")
+        assert [each.sampler for each in race.settings] == ["ddim", "ddim"]
+        await pilot.press("u", "u", "u", "u")
+        assert [each.sampler for each in race.settings] == ["unipc", "ddim"]
+        await pilot.press("z")
+        assert [box.display and bool(box.size) for box in race.query(PictureBox)].count(True) == 1
+        await pilot.press("z", "k")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
+        await pilot.press("enter")
+        await until(pilot, lambda: race.settings[race.lane].checkpoint == embedded_model())

@@ -1,0 +1,85 @@
+"""Pictures that follow what a hand asks for: few evaluations while it moves, the sampler's own when it rests, nothing queued.
+
+Import it once torch is there.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from torch import Tensor
+
+from core import images
+from core.config import SampleConfig
+from tinydiff_tui.jobs.newest import Newest
+from tinydiff_tui.terminal.cells import Pixels
+
+FEWEST, FEW = 2, 6
+"""Evaluations of a picture while keys come."""
+LIVE_SECONDS = 0.03
+"""What such a picture may take; where it takes longer, fewer evaluations are spent."""
+REST_SECONDS = 0.08
+"""Without another key, before the sampler's own number of evaluations is spent."""
+
+Request = TypeVar("Request")
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a request is drawn: its resolved options, and x_t after each evaluation with those options or with fewer steps."""
+
+    options: SampleConfig
+    frames: Callable[[SampleConfig], Iterator[Tensor]]
+
+
+@dataclass(frozen=True)
+class Shown(Generic[Request]):
+    """The pictures uint8 (N, H, W, C) of a request, how they were drawn, and the seconds that took."""
+
+    asked: Request
+    pictures: Pixels
+    options: SampleConfig
+    seconds: float
+
+
+class Live(Generic[Request]):
+    """Iterate in a worker thread, which rests while `idle`: pictures of few evaluations for each request that is still the newest
+    when it is looked at, and of all of them when no other follows."""
+
+    def __init__(self, mail: Newest[Request], way: Callable[[Request], Way]) -> None:
+        self.mail = mail
+        self.way = way
+        self._resting = False
+        self._pace = 0.01  # seconds an evaluation takes, as it was last
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to draw."""
+        return self._resting and not self.mail.waits()
+
+    def __iter__(self) -> Iterator[Shown[Request]]:
+        while (asked := self.mail.take()) is not None:
+            self._resting = False
+            way = self.way(asked)
+            own = way.options
+            few = min(max(int(LIVE_SECONDS / self._pace), FEWEST), FEW)
+            if few < own.steps:
+                yield from self._drawn(asked, way, dataclasses.replace(own, steps=few))
+                if self.mail.waits(REST_SECONDS):
+                    continue
+            yield from self._drawn(asked, way, own, patient=few < own.steps)
+
+    def _drawn(self, asked: Request, way: Way, options: SampleConfig, *, patient: bool | None = None) -> Iterator[Shown[Request]]:
+        """The pictures, as an iterator of one. With all evaluations they are the last for this request; `patient`: those of few
+        are there already, so that they may be given up for a newer one."""
+        began = time.monotonic()
+        for x in way.frames(options):
+            if patient and self.mail.waits():
+                return
+            finished = x
+        seconds = time.monotonic() - began
+        self._pace = seconds / options.steps
+        self._resting = patient is not None
+        yield Shown(asked, images.to_uint8(finished), options, seconds)

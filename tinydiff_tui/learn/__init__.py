@@ -1,0 +1,1 @@
+"""One short Markdown file a lesson, for the Learn mode."""

@@ -1,0 +1,75 @@
+"""What the parts of Play share: they have the focus and so the keys, and know the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from textual.containers import Container
+
+from core.files import unused
+from core.runs.embedded import embedded_model
+from core.runs.folder import run_folder_of
+
+if TYPE_CHECKING:
+    from tinydiff_tui.app.app import TinydiffApp
+    from tinydiff_tui.jobs.sampling import ModelFacts
+    from tinydiff_tui.screens.play import PlayScreen
+
+GUIDANCES = (0.0, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
+
+
+class Part(Container, can_focus=True):
+    """Steer, Draw or Race. Subclasses give BINDINGS, compose, and what they do when the model is there."""
+
+    DEFAULT_CSS = "Part { height: 1fr; }"
+
+    if TYPE_CHECKING:
+        app: TinydiffApp  # Textual's own, by the type of ours
+
+    @property
+    def play(self) -> PlayScreen:
+        """The mode that this is a part of."""
+        return cast("PlayScreen", self.screen)
+
+    @property
+    def facts(self) -> ModelFacts | None:
+        """The model, once it is read."""
+        return self.play.facts
+
+    def model_read(self, facts: ModelFacts) -> None:
+        """This is the model from now on."""
+
+    def shown(self) -> None:
+        """This part came to the screen."""
+
+    def left(self) -> None:
+        """It left the screen."""
+
+    def explain_values(self) -> dict[str, str]:
+        """The current numbers, by the names that the explanation uses."""
+        return {}
+
+    @property
+    def in_sight(self) -> bool:
+        """Whether this is the part on the screen, in the mode on the screen."""
+        return self.play.is_current and self.play.part is self
+
+    def say(self, sentence: str) -> None:
+        """A sentence in the line of the mode."""
+        self.play.say(sentence)
+
+    def file(self, name: str, ending: str) -> Path | None:
+        """A new file beside the model's run, for the one that comes with the program in the working folder; None while another
+        one is being written."""
+        if self.facts is None or self.app.jobs.running("play save"):
+            return None
+        own = self.facts.path == embedded_model()
+        return unused(self.app.cwd if own else run_folder_of(self.facts.path), name, ending)
+
+
+def after(values: tuple[float, ...], value: float, step: int = 1) -> float:
+    """The next of rising values beyond this one, or before it; the last and the first have none."""
+    if step > 0:
+        return next((each for each in values if each > value + 1e-9), values[-1])
+    return next((each for each in reversed(values) if each < value - 1e-9), values[0])

@@ -22,6 +22,7 @@ GUIDANCE = 1.75
 INTERVALS = ("middle", "all")
 SPACINGS = ("trailing", "leading", "linspace")
 VARIANCES = ("small", "large", "learned")
+LOGS = ("tensorboard",)
 FLIPS = ("auto", "yes", "no")
 ON_NAN = ("stop", "rollback")
 REGIONS = ("centre", "left", "right", "top", "bottom")
@@ -140,6 +141,13 @@ class TrainConfig:
     keep_last: int = setting(0, "keep only the newest N epoch checkpoints; 0 keeps all", group="Saving", low=0)
     judge_seconds: float = setting(
         0.0, "every so many seconds have the data set's judge say how good samples are; 0 never", group="Saving", low=0.0
+    )
+    log: str = setting(
+        "",
+        "write the figures of metrics.jsonl for another program too",
+        group="Saving",
+        otherwise="none",
+        choices=LOGS,
     )
     on_nan: str = setting(
         "stop",

@@ -100,7 +100,7 @@ class TrainConfig:
     )
     flip: str = setting(
         "auto",
-        "mirror images left to right, every other one; auto where a mirrored image is one too: clothes, photos, colour folders",
+        "mirror every other image; auto does with clothes and colour photos",
         group="Data",
         choices=FLIPS,
     )

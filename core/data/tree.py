@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from core.data.packed import Archive
+from core.data.parquet import Rows, rows_of
 from core.errors import UserError
 from core.files import read_json
 
@@ -40,7 +41,7 @@ class Tree:
     left_out: tuple[str, ...]
     split: tuple[str, str] | None
     """The folders of training and testing, where those stand on top."""
-    archive: Archive | None = None
+    archive: Archive | Rows | None = None
     """What the pictures are packed in, where `root` is no folder."""
 
     def source(self, file: Found) -> "Path | IO[bytes]":
@@ -68,6 +69,8 @@ def find_pictures(root: Path) -> Tree:
     """
     if root.is_file() and zipfile.is_zipfile(root):
         return _in_archive(root)
+    if root.is_file() and root.suffix.lower() == ".parquet":
+        return _in_parquet(root)
     if not root.is_dir():
         raise UserError(f"there is no folder {root}; give one that holds images, as in folder:PATH")
     found: list[Found] = []
@@ -105,6 +108,16 @@ def _in_archive(path: Path) -> Tree:
             f"the archive {path} holds no images{f' (left out: {left_out[0]})' if left_out else ''}; give one that does"
         )
     return Tree(path, files, tuple(left_out), split, archive)
+
+
+def _in_parquet(path: Path) -> Tree:
+    """The pictures of a parquet file, as those of a folder with one for each class."""
+    changed = path.stat().st_mtime_ns
+    rows = rows_of(path.resolve(), changed)
+    files = tuple(sorted(Found(row, size, changed) for row, size in rows.sizes().items()))
+    if not files:
+        raise UserError(f"{path} holds no rows; give a file with pictures")
+    return Tree(path, files, (), None, rows)
 
 
 @lru_cache(maxsize=1)

@@ -1,9 +1,11 @@
-"""Pictures in a zip archive and in numpy's files: read where they lie, and every file that lies is one sentence."""
+"""Pictures in a zip archive, in numpy's files and in parquet: read where they lie, and every file that lies is one sentence."""
 
 import io
+import json
 import re
 import stat
 import struct
+import sys
 import warnings
 import zipfile
 from pathlib import Path
@@ -184,3 +186,67 @@ def test_an_archive_of_arrays_that_do_not_fit(tmp_path: Path, arrays: dict[str, 
     np.savez(tmp_path / "set.npz", **arrays)
     with pytest.raises(UserError, match=sentence):
         open_dataset(f"folder:{tmp_path / 'set.npz'}", "test")
+
+
+# --- parquet
+
+
+def parquet(path: Path, columns: dict[str, Any], names: list[str] | None = None) -> str:
+    """Write a parquet file with the columns, and Hugging Face's description of its classes; its name as a data set."""
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow.parquet import write_table
+
+    table = arrow.table(columns)
+    if names is not None:
+        told = {"info": {"features": {"label": {"names": names, "_type": "ClassLabel"}}}}
+        table = table.replace_schema_metadata({"huggingface": json.dumps(told)})
+    write_table(table, path)
+    return f"folder:{path}"
+
+
+def test_a_parquet_file_of_pictures_is_a_set(tmp_path: Path) -> None:
+    rows = [{"bytes": png(k), "path": None} for k in range(30)]
+    name = parquet(tmp_path / "set.parquet", {"image": rows, "label": [k % 2 for k in range(30)]}, ["../cat", "dog"])
+    require(name)
+    train, test = open_dataset(name), open_dataset(name, "test")
+    assert train.classes == ("_cat", "dog") and len(train) + len(test) == 30
+    assert all(int(image[0, 0, 0]) % 2 == label for image, label in zip(train.images, train.labels, strict=True))
+    bare = parquet(tmp_path / "bare.parquet", {"img": [png(k) for k in range(12)]})
+    assert open_dataset(bare).condition_classes == 0
+
+
+def test_rows_that_hold_no_picture_are_left_out(tmp_path: Path) -> None:
+    name = parquet(tmp_path / "set.parquet", {"image": [png(1), b"nothing", None, b""], "label": [0, 0, 1, None]})
+    data = open_dataset(name)
+    assert len(data) == 1 and len(data.skipped) == 3
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "text", "magic"])
+def test_a_parquet_file_that_lies_is_one_sentence(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "set.parquet"
+    parquet(path, {"image": [png(k) for k in range(9)]})
+    whole = path.read_bytes()
+    footer = len(whole) - 60
+    path.write_bytes(
+        {
+            "cut": whole[:-20], "flipped": whole[: footer - 100] + bytes(100) + whole[footer:], "text": b"hello",
+            "magic": b"PAR1" + b"\xff\xff\xff\x7f" + b"PAR1",
+        }[damage]
+    )  # fmt: skip
+    with pytest.raises(UserError) as caught:
+        open_dataset(f"folder:{path}")
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_parquet_file_without_pictures(tmp_path: Path) -> None:
+    name = parquet(tmp_path / "set.parquet", {"text": ["a"]})
+    with pytest.raises(UserError, match="it has no column image or img or images, only text"):
+        open_dataset(name)
+
+
+def test_without_the_package_parquet_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "set.parquet").write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(UserError, match=r"pyarrow, which reads parquet, is not installed; install it with pip"):
+        open_dataset(f"folder:{tmp_path / 'set.parquet'}")

@@ -18,14 +18,8 @@ from core.runs.folder import RunDir, read_run
 from tests.e2e.terminal import Terminal
 
 KEY_BARS = {
-    "1": "⏎ Add noise",
-    "2": "] Mark",
-    "3": "Start",
-    "4": "g Generate",
-    "5": "n New run",
-    "6": "r Directions",
-    "7": "Lesson",
-}
+    "1": "⏎ Add noise", "2": "] Mark", "3": "Start", "4": "g Generate", "5": "n New run", "6": "r Directions", "7": "⏎ Predict",
+}  # fmt: skip
 """Key of a mode -> what its line of keys holds."""
 MODES = dict(zip(KEY_BARS, ("data", "noise", "train", "sample", "runs", "play", "learn"), strict=True))
 ENTER, ESCAPE, TAB, CTRL_C, CTRL_S = "\r", "\x1b", "\t", "\x03", "\x13"

@@ -4,6 +4,7 @@ What is shown is made here from fixed numbers, with names relative to the workin
 machine measures or draws in its own way is replaced by fixed numbers before the picture is taken.
 """
 
+import dataclasses
 import json
 import time
 from collections.abc import Callable
@@ -160,6 +161,23 @@ def test_runs(snap_compare: Compare, size: tuple[int, int]) -> None:
         (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
     listed = when(lambda screen: len(screen.rows) == 2, "m", "down", "m")
     assert snap_compare(opened("runs"), terminal_size=size, run_before=listed)
+
+
+@every_size
+def test_learn(snap_compare: Compare, size: tuple[int, int]) -> None:
+    async def replace(pilot: Pilot[Any]) -> None:
+        app: Any = pilot.app
+        await when(lambda screen: screen.wanted is None and not screen.has_class("-empty"), "right", "enter")(pilot)
+        await until(pilot, lambda: app.screen.outcome is not None and len(app.screen.query("#text Markdown > *")) > 2)
+        screen = app.screen
+        grey = GREY.repeat(2 * 4, axis=0).reshape(2, 4, 28, 28, 1)
+        scene = dataclasses.replace(screen.outcome.scene, pictures=grey, curves=())
+        screen.outcome = dataclasses.replace(screen.outcome, scene=scene, said="so it is.")
+        screen._show_scene(scene)
+        screen._ask()
+        await pilot.pause()
+
+    assert snap_compare(opened("learn"), terminal_size=size, run_before=replace)
 
 
 @every_size

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -25,7 +26,6 @@ from tinydiff_tui.app.launch import run_app, summary_of, write_crash
 from tinydiff_tui.app.palette import BindingCommands, Palette
 from tinydiff_tui.app.settings import load_settings, save_settings
 from tinydiff_tui.app.themes import DARK, LIGHT, THEMES
-from tinydiff_tui.jobs import ideas
 from tinydiff_tui.jobs.jobs import Jobs
 from tinydiff_tui.jobs.messages import EngineLoaded, JobFinished
 from tinydiff_tui.jobs.signals import heeded
@@ -228,10 +228,15 @@ class TinydiffApp(App[None]):
     # --- a person's own files
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return bool(ideas.names()) if action == "read_again" else True
+        if action != "read_again":
+            return True
+        reader = sys.modules.get("core.extend.files")  # only who brings files waited for it
+        return reader is not None and bool(reader.files())
 
     def action_read_again(self) -> None:
         if self.engine_ready:
+            from tinydiff_tui.jobs import ideas
+
             self.jobs.start("ideas", ideas.reading, self)
 
     def on_job_finished(self, message: JobFinished) -> None:
@@ -241,6 +246,8 @@ class TinydiffApp(App[None]):
             self.notify(message.error, severity="error", timeout=15)
             return
         training = self.train_screen.config if self.train_screen is not None and self.jobs.running("train") else None
+        from tinydiff_tui.jobs import ideas
+
         said = ideas.taken(cast("tuple[OwnFile, ...]", message.snapshot), training)
         for mode in self.mode_screens():
             mode.names_changed()

@@ -1,7 +1,6 @@
 """A person's own files, read again while the app runs: in a worker thread, so that a slow one freezes nothing."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from core.config import TrainConfig
 from core.extend.files import OwnFile, files, read, take
@@ -23,11 +22,6 @@ def taken(read_again: tuple[OwnFile, ...], training: TrainConfig | None) -> str:
     names = " and ".join(file.path.name for file in read_again)
     kept = f"; {' and '.join(entry.name for entry in keep)} of the training here stay as they were" if keep else ""
     return f"{names} read again{kept}"
-
-
-def names() -> tuple[Path, ...]:
-    """Where the files lie."""
-    return tuple(file.path for file in files())
 
 
 def _forget() -> None:

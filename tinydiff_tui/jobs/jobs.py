@@ -13,7 +13,6 @@ from typing import Any
 from textual.message_pump import MessagePump
 
 from core.errors import OUT_OF_MEMORY, UserError, out_of_memory
-from core.extend.files import fault_of
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 
 POST_SECONDS = 0.1
@@ -74,12 +73,12 @@ class Job:
         except UserError as problem:
             error = str(problem)
         except Exception as problem:  # a bug in the engine ends the job, never the app
-            error = OUT_OF_MEMORY if out_of_memory(problem) else fault_of(problem) or _unexpected(problem)
+            error = OUT_OF_MEMORY if out_of_memory(problem) else _fault(problem)
         if item is not None:  # how it stands at the end, the last words of an error or a stop among it
             try:
                 snapshot = see(item)
             except Exception as problem:  # after an error what is left need not be whole
-                error = error or fault_of(problem) or _unexpected(problem)
+                error = error or _fault(problem)
         return error, snapshot
 
 
@@ -142,6 +141,12 @@ class Jobs:
         for job in jobs:
             if job.thread and job.thread is not threading.current_thread():
                 job.thread.join(seconds)
+
+
+def _fault(problem: Exception) -> str:
+    from core.extend.files import fault_of  # only now: the first paint does not wait for it
+
+    return fault_of(problem) or _unexpected(problem)
 
 
 def _unexpected(problem: Exception) -> str:

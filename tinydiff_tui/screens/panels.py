@@ -19,7 +19,6 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from core.extend.files import source_of as own_source
 from tinydiff_tui.screens.once import Once
 from tinydiff_tui.text import printable
 
@@ -183,6 +182,8 @@ def references(text: str) -> list[tuple[str, str]]:
 
 def source_of(module: str, name: str) -> str:
     """The source of a function, class or method; `module` is its path without .py."""
+    from core.extend.files import source_of as own_source
+
     if own := own_source(module, name):
         return own
     thing: object = importlib.import_module(module.replace("/", "."))

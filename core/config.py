@@ -22,6 +22,8 @@ GUIDANCE = 1.75
 INTERVALS = ("middle", "all")
 SPACINGS = ("trailing", "leading", "linspace")
 VARIANCES = ("small", "large", "learned")
+LOGS = ("tensorboard",)
+FLIPS = ("auto", "yes", "no")
 ON_NAN = ("stop", "rollback")
 REGIONS = ("centre", "left", "right", "top", "bottom")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -96,6 +98,12 @@ class TrainConfig:
     image_size: int = setting(
         0, "side in pixels for folder:PATH; 0 keeps the images' own, at most 64", group="Data", low=0, high=512
     )
+    flip: str = setting(
+        "auto",
+        "mirror every other image; auto does with clothes and colour photos",
+        group="Data",
+        choices=FLIPS,
+    )
     model: str = setting("fast", "network, and the recipe that suits it", group="Model", choices=NETWORKS)
     base_channels: int = setting(
         0, "channels of the U-Net's first level; 0 as the model has", group="Network", low=0, high=MOST_CHANNELS
@@ -133,6 +141,13 @@ class TrainConfig:
     keep_last: int = setting(0, "keep only the newest N epoch checkpoints; 0 keeps all", group="Saving", low=0)
     judge_seconds: float = setting(
         0.0, "every so many seconds have the data set's judge say how good samples are; 0 never", group="Saving", low=0.0
+    )
+    log: str = setting(
+        "",
+        "write the figures of metrics.jsonl for another program too",
+        group="Saving",
+        otherwise="none",
+        choices=LOGS,
     )
     on_nan: str = setting(
         "stop",
@@ -185,7 +200,8 @@ class TrainConfig:
         if not isinstance(values, dict) or not set(values) <= known:
             raise UserError("the stored configuration is not one of this program's; the file is damaged or foreign")
         try:
-            config = cls(**values)  # not `of`: today's recipe must not change what was trained with yesterday's
+            # Not `of`: today's recipe must not change what was trained with yesterday's, when nothing was mirrored.
+            config = cls(**{"flip": "no", **values})
             config._check()
             return config
         except TypeError as error:

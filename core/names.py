@@ -343,6 +343,16 @@ DATASETS: dict[str, Dataset] = _table(
         mirrored=True,
     ),
     Dataset(
+        name="kmnist",
+        help="Kuzushiji-MNIST, cursive Japanese letters",
+        code="core.data.public:open_idx",
+        source="Clanuwat et al. 2018",
+        shape=(28, 28, 1),
+        size=60_000,
+        marker="KMNIST/raw/train-images-idx3-ubyte",
+        download="KMNIST",
+    ),
+    Dataset(
         name="cifar10",
         help="CIFAR-10, small photographs",
         code="core.data.public:open_cifar",

@@ -49,6 +49,12 @@ class ImageSet:
         return self.images.shape[3]
 
     @property
+    def mirrored(self) -> bool:
+        """Whether a mirrored image is one too: as the table says of a set that has a name, and of pictures of one's own when
+        they have colour, since those without are drawings and letters more often than photos."""
+        return DATASETS[self.name].mirrored if self.name in DATASETS else self.channels == 3
+
+    @property
     def condition_classes(self) -> int:
         """Classes that a network can be told: one class says nothing, so it is none."""
         return len(self.classes) if len(self.classes) > 1 else 0
@@ -142,10 +148,16 @@ def folder_path(name: str) -> Path:
     return user_path(name.removeprefix("folder:"))
 
 
+def is_arrays(path: Path) -> bool:
+    """Whether a folder:PATH is a file of numpy's."""
+    return path.suffix.lower() in (".npy", ".npz") and path.is_file()
+
+
 def require(name: str, root: Path | None = None) -> None:
     """Raise UserError, with the ways out, when a data set cannot be opened as things stand."""
     if name.startswith("folder:"):
-        find_pictures(folder_path(name))
+        if not is_arrays(folder_path(name)):
+            find_pictures(folder_path(name))
         return
     info = describe(name, root)
     if info.status == "can be downloaded":
@@ -166,6 +178,10 @@ def open_dataset(name: str, split: str = "train", root: Path | None = None, imag
     """
     if split not in ("train", "test"):
         raise UserError(f"unknown split '{split}'; choose train or test")
+    if name.startswith("folder:") and is_arrays(folder_path(name)):
+        from core.data.arrays import open_arrays
+
+        return open_arrays(name, folder_path(name), split, image_size)
     if name.startswith("folder:"):
         from core.data.folder import open_folder
 

@@ -1,4 +1,4 @@
-"""folder:PATH as a data set: any tree of images, decoded once into a memory-mapped cache.
+"""folder:PATH as a data set: any tree of images, or a zip archive of one, decoded once into a memory-mapped cache.
 
 Each folder directly below PATH that holds images is a class (torchvision's ImageFolder convention); a flat folder is one class.
 """
@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from core.data.datasets import ImageSet
 from core.data.pixels import SIXTEEN_BITS, Span, has_colour, own_span, reduced, widest
-from core.data.tree import Tree, find_pictures
+from core.data.tree import Found, Tree, find_pictures
 from core.errors import UserError, printable
 from core.files import atomic_write, read_json, user_folder, write_json
 
@@ -127,30 +127,33 @@ def _forget_old(folder: Path) -> None:
 
 
 def _decode(tree: Tree, image_size: int) -> tuple[np.ndarray, dict[str, Any]]:
-    paths = [tree.root / file.path for file in tree.files]
+    def header_of(file: Found) -> Header:
+        return _header(tree.source(file), file.size)
+
     with _quietly(), ThreadPoolExecutor(_cores()) as pool:  # Pillow decodes without holding the interpreter's lock
-        headers = list(pool.map(_or_reason(_header), paths))
+        headers = list(pool.map(_or_reason(header_of), tree.files))
         whole = [header for header in headers if isinstance(header, Header)]
         sides = Counter(header.side for header in whole)
         side = image_size or min(sides.most_common(1)[0][0] if sides else MAX_COMMON_SIDE, MAX_COMMON_SIDE)
         mode = "RGB" if any(header.colour for header in whole) else "L"
         spans = _spans(whole)
-        pixels = np.zeros((len(paths), side, side, 3 if mode == "RGB" else 1), np.uint8)
+        pixels = np.zeros((len(tree.files), side, side, 3 if mode == "RGB" else 1), np.uint8)
 
         def read(place: int) -> str:
             """Why a file was left out; empty where it is in its place."""
             header = headers[place]
             if isinstance(header, Header):
-                pixels[place] = _read(paths[place], side, mode, spans)
+                pixels[place] = _read(tree.source(tree.files[place]), side, mode, spans)
                 return ""
             return header
 
-        reasons = list(pool.map(_or_reason(read), range(len(paths))))
+        reasons = list(pool.map(_or_reason(read), range(len(tree.files))))
     kept = [place for place, reason in enumerate(reasons) if not reason]
     skipped = [f"{file.path}: {reason}" for file, reason in zip(tree.files, reasons, strict=True) if reason]
     if not kept:
         raise UserError(
-            f"none of the {len(paths)} image files in {tree.root} can be read ({skipped[0]}); give a folder with readable images"
+            f"none of the {len(tree.files)} image files in {tree.root} can be read ({skipped[0]}); give a folder with readable "
+            "images"
         )
     files = [tree.files[place].path for place in kept]
     names = [tree.class_of(file) for file in files]
@@ -163,12 +166,12 @@ def _decode(tree: Tree, image_size: int) -> tuple[np.ndarray, dict[str, Any]]:
         "skipped": skipped,
         "transparent": any(header.transparent for header in whole),
     }
-    return pixels if len(kept) == len(paths) else pixels[kept], index
+    return pixels if len(kept) == len(tree.files) else pixels[kept], index
 
 
-def _header(file: Path) -> Header:
+def _header(file: Path | IO[bytes], size: int) -> Header:
     """What a file says of the set. Raises one of many errors when it cannot be read."""
-    if not file.stat().st_size:
+    if not size:
         raise ValueError("an empty file")
     with Image.open(file) as image:
         looked_through = image.mode in ("P", "PA", "I", "F")
@@ -187,7 +190,7 @@ def _spans(headers: Iterable[Header]) -> dict[str, Span]:
     return {mode: widest(spans) for mode, spans in known.items()}
 
 
-def _read(file: Path, side: int, mode: str, spans: dict[str, Span] | None = None) -> np.ndarray:
+def _read(file: Path | IO[bytes], side: int, mode: str, spans: dict[str, Span] | None = None) -> np.ndarray:
     """The image upright, cropped to its middle square and resized, (side, side, C). Raises one of many errors.
 
     `spans` are what `_spans` found; without them a picture of 32 bits is scaled by itself.

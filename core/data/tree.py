@@ -3,11 +3,14 @@
 import hashlib
 import os
 import stat
+import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
+from core.data.packed import Archive
+from core.data.parquet import Rows, rows_of
 from core.errors import UserError
 from core.files import read_json
 
@@ -38,11 +41,18 @@ class Tree:
     left_out: tuple[str, ...]
     split: tuple[str, str] | None
     """The folders of training and testing, where those stand on top."""
+    archive: Archive | Rows | None = None
+    """What the pictures are packed in, where `root` is no folder."""
+
+    def source(self, file: Found) -> "Path | IO[bytes]":
+        """What a picture is decoded from. Raises one of several errors for a packed one that is torn."""
+        return self.archive.open(file.path) if self.archive else self.root / file.path
 
     def class_of(self, path: Path) -> str:
         """The folder on top (or on top of its split) that a picture lies in; that of the whole set for one in none."""
         parts = path.parts[1:] if self.split else path.parts
-        return parts[0] if len(parts) > 1 else self.root.resolve().name
+        whole = self.root.resolve()
+        return parts[0] if len(parts) > 1 else whole.stem if self.archive else whole.name
 
     def in_test(self, path: Path) -> bool:
         """Whether a picture is held out: by its folder, else one in ten by its name alone, so that a new file moves no other."""
@@ -52,11 +62,15 @@ class Tree:
 
 
 def find_pictures(root: Path) -> Tree:
-    """Walk a folder. Raises UserError when it is not there, cannot be read, or holds no picture.
+    """Walk a folder, or look through a zip archive. Raises UserError when it is not there, cannot be read, or holds no picture.
 
     Hidden names, what systems leave behind and the folders of runs are no data. Links are followed; a folder that several paths
     lead to is read once, under the path without a link, so no loop is endless.
     """
+    if root.is_file() and zipfile.is_zipfile(root):
+        return _in_archive(root)
+    if root.is_file() and root.suffix.lower() == ".parquet":
+        return _in_parquet(root)
     if not root.is_dir():
         raise UserError(f"there is no folder {root}; give one that holds images, as in folder:PATH")
     found: list[Found] = []
@@ -73,6 +87,37 @@ def find_pictures(root: Path) -> Tree:
         what = f"left out: {left_out[0]}" if left_out else f"it {holding(root)}"
         raise UserError(f"the folder {root} holds no images ({what}); give one that does")
     return Tree(root, files, tuple(left_out), split)
+
+
+def _in_archive(path: Path) -> Tree:
+    """The pictures of a zip archive, as those of a folder of its own."""
+    archive, changed = Archive(path), path.stat().st_mtime_ns
+    found: list[Found] = []
+    left_out: list[str] = []
+    for member, info in archive.members.items():
+        hidden = any(part.startswith(".") or part.lower() in _JUNK for part in member.parts if part != "..")
+        if hidden or member.suffix.lower() not in suffixes():
+            continue
+        if fault := archive.fault(member):
+            left_out.append(f"{member}: {fault}")
+        else:
+            found.append(Found(member, info.file_size, changed))
+    files, split = _split(sorted(found), left_out)
+    if not files:
+        raise UserError(
+            f"the archive {path} holds no images{f' (left out: {left_out[0]})' if left_out else ''}; give one that does"
+        )
+    return Tree(path, files, tuple(left_out), split, archive)
+
+
+def _in_parquet(path: Path) -> Tree:
+    """The pictures of a parquet file, as those of a folder with one for each class."""
+    changed = path.stat().st_mtime_ns
+    rows = rows_of(path.resolve(), changed)
+    files = tuple(sorted(Found(row, size, changed) for row, size in rows.sizes().items()))
+    if not files:
+        raise UserError(f"{path} holds no rows; give a file with pictures")
+    return Tree(path, files, (), None, rows)
 
 
 @lru_cache(maxsize=1)

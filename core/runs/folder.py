@@ -28,7 +28,7 @@ LIVE = ("running", "paused")
 STATUSES = (*LIVE, "stopped", "finished", "diverged")
 MOST_SECONDS = 1e12
 """Of any time in a file, since 1970 or of training."""
-_FOLDERS = ("checkpoints", "samples", "control")
+_FOLDERS = ("checkpoints", "samples", "control", "tensorboard")
 _OWN = (
     "run.json", "metrics.jsonl", "verdicts.jsonl", "run_note.txt", "model_final.pt", "training_loss.png", "train.log", ".lock",
     *_FOLDERS,
@@ -49,6 +49,7 @@ class RunDir:
         self.last = self.path / "checkpoints" / "last.pt"
         self.final = self.path / "model_final.pt"
         self.loss_plot = self.path / "training_loss.png"
+        self.curves = self.path / "tensorboard"
 
     def samples(self, epoch: int) -> Path:
         return self.path / "samples" / f"epoch_{epoch:03d}.png"
@@ -199,7 +200,8 @@ class RunDir:
         """Delete what a run wrote here, and nothing else."""
         self.check_inside()
         files = (self.run_json, self.metrics, self.verdicts, self.note, self.last, self.final, self.loss_plot)
-        for file in [*files, *self.path.glob("samples/epoch_*.png"), *self.epoch_checkpoints()]:
+        drawn = (*self.path.glob("samples/epoch_*.png"), *self.path.glob("tensorboard/events.out.tfevents.*"))
+        for file in [*files, *drawn, *self.epoch_checkpoints()]:
             try:
                 file.unlink(missing_ok=True)
             except OSError as error:

@@ -72,6 +72,7 @@ _FREE_ON_RESUME = (
     "save_interval",
     "checkpoint_seconds",
     "judge_seconds",
+    "log",
     "output_dir",
     "data_dir",
     "device",

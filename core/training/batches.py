@@ -24,6 +24,7 @@ class Batches:
         self.images = data.images.to(device) if device.type == "cuda" else data.images
         self.labels = data.labels.to(device)
         self.steps_per_epoch = len(data) // config.batch_size
+        self.flips = config.flip == "yes" or (config.flip == "auto" and data.mirrored)
         self._epoch = -1
         self._order = torch.empty(0)
 
@@ -39,7 +40,11 @@ class Batches:
             self._epoch, self._order = epoch, shuffled.to(self.images.device)
         index = self.processes.share(self._order[position * config.batch_size :][: config.batch_size])
         generator = generator_for(self.device, config.seed, "step", step)
-        x0 = images.to_float(self.images[index].to(self.device)).contiguous(memory_format=torch.channels_last)
+        x0 = images.to_float(self.images[index].to(self.device))
+        if self.flips:  # by a generator of their own: with and without it, everything else is drawn alike
+            chosen = torch.rand(config.batch_size, generator=generator_for("cpu", config.seed, "flip", step)) < 0.5
+            x0 = torch.where(self.processes.share(chosen).to(self.device)[:, None, None, None], x0.flip(3), x0)
+        x0 = x0.contiguous(memory_format=torch.channels_last)
         if not self.conditional:
             return x0, None, generator
         labels = self.labels[index.to(self.device)]

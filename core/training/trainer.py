@@ -30,6 +30,7 @@ from core.network.unet import parameter_count
 from core.plots import save_loss_plot, thinned
 from core.runs import pace
 from core.runs.checkpoint import load_checkpoint, save_checkpoint
+from core.runs.curves import Curves, require_log
 from core.runs.folder import RunDir, now, read_run
 from core.runs.metrics import MetricsReader
 from core.runs.resume import load_or_offer, merge_for_resume, with_whole_paths
@@ -56,6 +57,8 @@ class Trainer:
     anything is written when something does not fit.
     """
 
+    _curves: Curves | None = None
+
     def __init__(
         self,
         config: TrainConfig,
@@ -65,6 +68,7 @@ class Trainer:
         checkpoint: Path | None = None,
         other_data: bool = False,
     ) -> None:
+        require_log(config.log)
         self.run = RunDir(config.output_dir)  # as it was named: what is said of it stays short
         config = with_whole_paths(config)
         if is_first():
@@ -94,8 +98,7 @@ class Trainer:
             moved = (before.dataset, before.data_dir) != (config.dataset, config.data_dir)
             self._compare_pictures(saved.get("fingerprint"), allowed=moved or other_data)
             self._refuse_passed(before)
-            if note := changed(config, saved.get("extend")):
-                self._notes.append(note)
+            self._notes += filter(None, [changed(config, saved.get("extend"))])
         self.stepper = Stepper(config, self.data, self.state, self.compute, self.processes)
         self.compute = self.stepper.compute
         self.total_steps = self._length()
@@ -267,6 +270,8 @@ class Trainer:
             if finished:
                 yield Finished(self.step, self.state.seconds, self.run.final)
         finally:
+            if self._curves is not None:
+                self._curves.close()
             lock.release()
             with contextlib.suppress(UserError):  # those who are gone need not be told
                 self._order(END)
@@ -286,6 +291,8 @@ class Trainer:
         if self.resumed_from != self.run.last:  # before run.json: a run can always be resumed
             save_checkpoint(self.run.last, self._content())
         self._write_status("running")
+        if self.config.log:
+            self._curves = Curves(self.run.curves, self.step)
 
     def _end(self, status: str, first: BaseException | None = None) -> None:
         """Leave the resume point, then the status; each is tried. The first error is the one that is told, the rest its notes."""
@@ -477,6 +484,9 @@ class Trainer:
         self._order(ROLL_BACK)
         self._restore(load_checkpoint(self.run.last), factor)
         self.run.truncate_metrics(self.step)
+        if self._curves is not None:
+            self._curves.close()
+            self._curves = Curves(self.run.curves, self.step)
         self._lately = deque((line for line in self._lately if line[0] <= self.step), pace.LINES)
         return RolledBack(self.step, self.config.lr * factor, reason)
 
@@ -588,6 +598,8 @@ class Trainer:
         self._figures = {}
         self.state.tally.zero_()  # only now: what could not be written goes into the next line
         self._lately.append((self.step, seconds))
+        if self._curves is not None:
+            self._curves.add(entry)
 
     def _content(self) -> dict[str, Any]:
         """What a checkpoint of this moment holds. Raises Diverged rather than let it hold what is no number."""

@@ -41,6 +41,12 @@ def values(field: "dataclasses.Field[Any]") -> st.SearchStrategy[Any]:
         return PATHS if field.name == "output_dir" else st.just("") | PATHS
     if field.name == "budget":
         return st.sampled_from(["", "1s", "90s", "5m", "1h30m", "0h0m1s", "9999h"])
+    if field.name in ("channel_multipliers", "attention"):
+        return (
+            st.sampled_from(["", "1", "1,2", "2,1,8"])
+            if field.name == "channel_multipliers"
+            else st.sampled_from(["", "1", "none"])
+        )
     if field.metadata["choices"]:
         return st.sampled_from(list(field.metadata["choices"]))
     if isinstance(field.default, bool):

@@ -1,5 +1,6 @@
 """Training: reproducible, stoppable anywhere, resumed to the bit, and clear about what it refuses."""
 
+import dataclasses
 import json
 import math
 import subprocess
@@ -21,7 +22,7 @@ from core.data.datasets import open_dataset
 from core.diffusion.generate import generate
 from core.errors import Diverged, UserError
 from core.network.unet import tiny
-from core.runs.checkpoint import load_model
+from core.runs.checkpoint import load_checkpoint, load_model
 from core.runs.folder import RunDir, read_run
 from core.runs.resume import merge_for_resume
 from core.training.batches import lr_fraction
@@ -489,3 +490,33 @@ def test_training_reads_the_set_once_an_epoch(tiny_config: Config, tmp_path: Pat
         assert torch.allclose(((epoch + 1) * 127.5).sum((1, 2, 3)).sort().values, whole, rtol=1e-4)
     assert not torch.equal(*epochs)
     assert same_tensors(Batches(config, data, torch.device("cpu")).at(9)[0], batches.at(9)[0])
+
+
+def test_flips_mirror_every_other_image_and_change_nothing_else(tiny_config: Callable[..., Any], tmp_path: Path) -> None:
+    from core.data.datasets import ImageSet
+    from core.training.batches import Batches
+
+    pictures = torch.randint(256, (64, 8, 8, 1), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    data = ImageSet("folder:x", pictures, torch.arange(64) % 2, ("a", "b"))
+    batches = {
+        flip: Batches(tiny_config(tmp_path, flip=flip, conditional=True), data, torch.device("cpu"))
+        for flip in ("no", "yes", "auto")
+    }
+    (plain, labels, noise), (flipped, same, noise_too) = batches["no"].at(5), batches["yes"].at(5)
+    turned = [torch.equal(a, b.flip(2)) for a, b in zip(plain, flipped, strict=True)]
+    kept = [torch.equal(a, b) for a, b in zip(plain, flipped, strict=True)]
+    assert all(a != b for a, b in zip(turned, kept, strict=True)) and 0 < sum(turned) < len(turned)
+    assert labels is not None and same is not None and torch.equal(labels, same)
+    assert torch.equal(torch.rand(9, generator=noise), torch.rand(9, generator=noise_too))
+    assert torch.equal(batches["yes"].at(5)[0], flipped), "a step is a function of its number"
+    assert not batches["auto"].flips, "without colour they are letters as likely as photos"
+    colour = dataclasses.replace(data, images=pictures.expand(-1, -1, -1, 3))
+    assert Batches(tiny_config(tmp_path), colour, torch.device("cpu")).flips
+    for name, mirrored in (("glyphs", False), ("mnist", False), ("fashion_mnist", True), ("cifar10", True)):
+        assert dataclasses.replace(data, name=name).mirrored == mirrored
+
+
+def test_a_run_of_before_there_were_flips_goes_on_without(tiny_run: Path) -> None:
+    saved = load_checkpoint(tiny_run / "model_final.pt")["config"]
+    del saved["flip"]
+    assert TrainConfig.from_dict(saved).flip == "no"

@@ -25,6 +25,7 @@ from tinydiff_tui.jobs.plan import Plan
 from tinydiff_tui.screens.panels import Explain
 from tinydiff_tui.widgets.chart import Chart
 from tinydiff_tui.widgets.dashboard import Dashboard, Standing
+from tinydiff_tui.widgets.film import PictureBox
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 from tinydiff_tui.widgets.plan_box import PlanBox
 from tinydiff_tui.widgets.train_form import TrainForm
@@ -177,6 +178,24 @@ def test_learn(snap_compare: Compare, size: tuple[int, int]) -> None:
         await pilot.pause()
 
     assert snap_compare(opened("learn"), terminal_size=size, run_before=replace)
+
+
+@every_size
+@pytest.mark.parametrize("part", ["steer", "draw", "race"])
+def test_play(snap_compare: Compare, size: tuple[int, int], part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def replace(pilot: Pilot[Any]) -> None:
+        app: Any = pilot.app
+        await when(lambda screen: screen.facts is not None)(pilot)
+        app.screen.action_show_part(part)
+        await until(pilot, lambda: not app.jobs.running("steer"))
+        for box in app.screen.part.query(PictureBox):
+            count = len(box.grid.images) or 4
+            box.show(GREY.repeat(count, axis=0), [str(k) for k in range(count)])
+            box.figures = "0.12 s" if box.figures else ""
+        await at_rest(pilot)
+
+    monkeypatch.setattr("tinydiff_tui.screens.play_part.Part.in_sight", False)  # what a machine draws is its own
+    assert snap_compare(opened("play"), terminal_size=size, run_before=replace)
 
 
 def test_explanation(snap_compare: Compare) -> None:

@@ -50,6 +50,6 @@ def train_flags(config: TrainConfig) -> list[str]:
         flag = name.replace("_", "-")
         if isinstance(value, bool):
             flags.append(f"--{flag}" if value else f"--no-{flag}")
-        elif value != "":  # which no field but the two that are empty by default can be
+        elif value != "":  # which no field but those that are empty by default can be
             flags.append(f"--{flag}={value}")
     return flags

@@ -19,7 +19,7 @@ class FieldRow(Horizontal):
 
     DEFAULT_CSS = """
     FieldRow { height: auto; }
-    FieldRow Label { width: 21; padding: 0 0 0 2; color: $foreground; }
+    FieldRow Label { width: 22; padding: 0 0 0 2; color: $foreground; }
     FieldRow Select, FieldRow Input { width: 17; }
     FieldRow .help { width: 1fr; height: auto; padding: 0 0 0 1; color: $axis; }
     FieldRow.-given Label { text-style: bold; }

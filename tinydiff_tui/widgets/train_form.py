@@ -126,7 +126,12 @@ class TrainForm(Box):
             defaults = TrainConfig.of(**{name: value for name, value in given.items() if name in ("model", "objective")})
             own = NETWORKS[defaults.model].shape
             words = {name: f"{own.get(name, 'its own')}" for name in SHAPE}
-            words |= {"data_dir": str(default_data_dir()), "budget": "none", "image_size": "as they are"} | self.resolved
+            words |= {
+                "data_dir": str(default_data_dir()),
+                "budget": "none",
+                "log": "none",
+                "image_size": "as they are",
+            } | self.resolved
             for row in self.rows():
                 row.offer(getattr(defaults, row.field.name), words)
                 row.set_class(row.field.name in given, "-given")

@@ -1,7 +1,8 @@
 """Screenshots of every mode, from the real app on a real run: python docs/screenshots.py FOLDER
 
-FOLDER holds at least one finished run that `tinydiff-tui train` made. Writes docs/{data,noise,train,sample,runs}.svg, and
-docs/denoising.gif, the way of the samples out of noise as Sample saves it.
+FOLDER holds at least one finished run that `tinydiff-tui train` made. Writes
+docs/{data,noise,train,sample,runs,steer,race,learn}.svg, and docs/denoising.gif, the way of the samples out of noise as Sample
+saves it.
 """
 
 import asyncio
@@ -17,10 +18,13 @@ os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONIOENCO
 from textual.pilot import Pilot
 
 from tinydiff_tui.app.app import TinydiffApp
+from tinydiff_tui.screens.play_race import Race
 from tinydiff_tui.widgets.train_form import TrainForm
 
 if TYPE_CHECKING:
     from tinydiff_tui.screens.data import DataScreen
+    from tinydiff_tui.screens.learn import LearnScreen
+    from tinydiff_tui.screens.play import PlayScreen
     from tinydiff_tui.screens.runs import RunsScreen
     from tinydiff_tui.screens.sample import SampleScreen
 
@@ -62,6 +66,10 @@ async def main(folder: Path) -> None:
         await pilot.press("m", "down", "m", "down", "m", "g")
         await until(pilot, lambda: not app.jobs.running("same noises"))
         shoot(app, "runs")
+        await play(pilot, app)
+        await pilot.press("7")
+        await learn(pilot, app)
+        shoot(app, "learn")
     with tempfile.TemporaryDirectory() as empty:
         app = TinydiffApp(cwd=Path(empty))
         async with app.run_test(size=SIZE) as pilot:
@@ -79,6 +87,28 @@ async def draw(pilot: Pilot[None], app: TinydiffApp) -> None:
     await until(pilot, lambda: app.engine_ready and cast("SampleScreen", app.screen).facts is not None)
     await pilot.press("g")
     await until(pilot, lambda: cast("SampleScreen", app.screen).drawn is not None and not app.jobs.running("sample"))
+
+
+async def learn(pilot: Pilot[None], app: TinydiffApp) -> None:
+    """Predict and run the lesson on what the network predicts."""
+    screen = cast("LearnScreen", app.screen)
+    screen.action_open_lesson(3)
+    await until(pilot, lambda: screen.wanted is None)
+    await pilot.press("right", "right", "enter")
+    await until(pilot, lambda: screen.outcome is not None)
+
+
+async def play(pilot: Pilot[None], app: TinydiffApp) -> None:
+    """Steer a little, then race the lanes that stand there."""
+    await pilot.press("6")
+    screen = cast("PlayScreen", app.screen)
+    await until(pilot, lambda: screen.facts is not None)
+    await pilot.press(*["right"] * 6, *["down"] * 4)
+    await pilot.pause(3)
+    shoot(app, "steer")
+    await pilot.press("right_square_bracket", "right_square_bracket", "d", "s", "enter")
+    await until(pilot, lambda: screen.query_one(Race).standing is not None and not app.jobs.running("race"))
+    shoot(app, "race")
 
 
 async def start_training(pilot: Pilot[None], folder: Path) -> None:

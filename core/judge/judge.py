@@ -185,5 +185,10 @@ def introduce(network: Classifier, train: ImageSet, test: ImageSet) -> Judge:
 
 def _some_of(data: ImageSet) -> tuple[Tensor, Tensor]:
     """(images, labels) in random order, MOST_REFERENCES at most: the first few of a set need not be like the rest."""
-    chosen = torch.randperm(len(data), generator=generator_for("cpu", "judge"))[:MOST_REFERENCES]
+    chosen = chosen_of(len(data))
     return data.images[chosen], data.labels[chosen]
+
+
+def chosen_of(count: int) -> Tensor:
+    """Which of `count` images of a split a judge looks at, int64, in the order of its features."""
+    return torch.randperm(count, generator=generator_for("cpu", "judge"))[:MOST_REFERENCES]

@@ -65,11 +65,10 @@ def prepare_judge(
             f"{dataset} has no judge: one is trained on the labels of a named data set; evaluate a model of one of those"
         )
     require(dataset, root)
+    if ready := kept_judge(dataset, root, device):
+        yield ready
+        return
     files = cache_files(dataset, root)
-    for file in files:
-        if cached := _read(file, dataset, torch.device(device)):
-            yield Ready(cached, file)
-            return
     path = files[0]
     if path.is_fifo() or path.is_socket():  # to write there would be to wait
         path.unlink()
@@ -81,6 +80,14 @@ def prepare_judge(
     yield from _fitted(learner, half_of(path))
     judge = introduce(learner.averaged, train, test)
     yield Ready(judge, _keep(judge, files))
+
+
+def kept_judge(dataset: str, root: Path | None = None, device: torch.device | str = "cpu") -> Ready | None:
+    """The judge of a named data set from its file; None where none was trained. Raises UserError for an unknown name."""
+    for file in cache_files(dataset, root):
+        if cached := _read(file, dataset, torch.device(device)):
+            return Ready(cached, file)
+    return None
 
 
 def _learner(train: ImageSet, device: torch.device, half: Path) -> Learner:

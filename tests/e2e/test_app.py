@@ -17,9 +17,11 @@ import pytest
 from core.runs.folder import RunDir, read_run
 from tests.e2e.terminal import Terminal
 
-KEY_BARS = {"1": "⏎ Add noise", "2": "] Mark", "3": "Start", "4": "g Generate", "5": "n New run", "6": "r Directions"}
+KEY_BARS = {
+    "1": "⏎ Add noise", "2": "] Mark", "3": "Start", "4": "g Generate", "5": "n New run", "6": "r Directions", "7": "⏎ Predict",
+}  # fmt: skip
 """Key of a mode -> what its line of keys holds."""
-MODES = dict(zip(KEY_BARS, ("data", "noise", "train", "sample", "runs", "play"), strict=True))
+MODES = dict(zip(KEY_BARS, ("data", "noise", "train", "sample", "runs", "play", "learn"), strict=True))
 ENTER, ESCAPE, TAB, CTRL_C, CTRL_S = "\r", "\x1b", "\t", "\x03", "\x13"
 BLOCKS = re.compile("[▀▄▌▐▖▗▘▝▚▞▙▛▜▟█]")
 FORMULA = re.compile(r"(\d\.\d{5})[^\d\n]+(\d\.\d{5})")
@@ -346,3 +348,31 @@ def test_an_unreadable_run_stands_among_the_good_ones(start: Start, tmp_path: Pa
         app.send("q")
         assert app.end() == 0 and app.restored
     assert read_run(tmp_path / "good").status == "finished"
+
+
+def test_play_by_hand(start: Start, tmp_path: Path) -> None:
+    right, down = "\x1b[C", "\x1b[B"
+    with start() as app:
+        app.until(KEY_BARS["1"])
+        app.send("6")
+        app.until(lambda: re.search(r"unipc · 6 evaluations", app.text))
+        check(app, "6")
+        assert blocks(app) > 50
+        app.send(right, down, right)
+        app.until("+0.15")
+        app.send("W")
+        app.until(lambda: list(tmp_path.glob("steered*.gif")))
+        app.send("]")
+        app.until("60% of the way to noise")
+        app.send("p", *[right] * 6, *[down] * 4)
+        app.until(lambda: re.search(r"6 evaluations · \d+ ms", app.text) and "drawing" in app.text)
+        app.send("x")
+        app.until("x_t · evaluation 3")
+        app.until(lambda: app.text.count("finished") >= 2)
+        app.send("]", "-", "\r")
+        app.until(lambda: app.text.count("finished") >= 2 and "5/5" in app.text and "6/6" in app.text)
+        app.send("\x1b[D", "w")
+        app.until(lambda: list(tmp_path.glob("race*.png")))
+        assert app.outside == "", app.text
+        app.send("q")
+        assert app.end() == 0 and app.restored

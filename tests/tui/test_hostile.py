@@ -28,7 +28,7 @@ from tinydiff_tui.terminal.cells import Pixels
 from tinydiff_tui.widgets.axes import Curve, Frame, draw
 from tinydiff_tui.widgets.box import Box
 from tinydiff_tui.widgets.chart import Chart
-from tinydiff_tui.widgets.key_bar import MODES
+from tinydiff_tui.widgets.key_bar import MODES, NUMBERS
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 
 EVIL = "[/]\x1b]0;owned\x07\x1b[6n[b]\u202e"
@@ -65,7 +65,7 @@ async def answers(pilot: Pilot[Any]) -> None:
     await pilot.press("question_mark")
     await until(pilot, lambda: isinstance(app.screen, Help))
     await pilot.press("escape")
-    for key, mode in zip("12345", MODES, strict=True):
+    for key, mode in zip(NUMBERS, MODES, strict=True):
         app.screen.set_focus(None)
         await pilot.press(key)
         await until(pilot, lambda mode=mode: app.current_mode == mode)  # type: ignore[misc]

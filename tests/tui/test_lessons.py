@@ -80,11 +80,10 @@ def test_schedules() -> None:
 
 
 def network(x_t: torch.Tensor, t: int, labels: torch.Tensor | None = None) -> torch.Tensor:
-    """x_0 by the embedded model asked as it was trained: its output is the velocity epsilon - x_0, and
-    x_t = (1 - s) x_0 + s epsilon."""
-    s = (t + 1) / 1000
+    """x_0 by the embedded model asked as it was trained, for the velocity epsilon - x_0 at x_t = (1 - s) x_0 + s epsilon."""
+    s, unet = (t + 1) / 1000, the_model().network
     with torch.inference_mode():
-        velocity: torch.Tensor = the_model().network(x_t, torch.full((len(x_t),), t), labels).float()
+        velocity: torch.Tensor = unet(x_t, torch.full((len(x_t),), t), labels).float()
     return (x_t - s * velocity).clamp(-1, 1)
 
 
@@ -113,25 +112,26 @@ def test_prediction() -> None:
 
 @pytest.mark.usefixtures("small", "small_glyphs")
 def test_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the lines of metrics that the run itself writes, each the mean of ten steps."""
-    from core.runs.metrics import MetricsReader
+    """From the losses of the steps as the trainer tells them."""
+    from core.training.events import Step
     from core.training.trainer import Trainer
 
     tiny = {"model": "tiny", "epochs": 20, "batch_size": 16, "precision": "fp32", "device": "cpu", "timesteps": 100}
     monkeypatch.setattr(experiments, "TRAINED", tiny)
-    read: list[float] = []
+    losses: list[float] = []
     run = Trainer.__iter__
 
-    def kept(self: Trainer) -> Iterator[object]:
-        yield from run(self)
-        read.extend(entry["loss"] for entry in MetricsReader(self.run).read())
+    def told(self: Trainer) -> Iterator[object]:
+        for event in run(self):
+            if isinstance(event, Step):
+                losses.append(float(event.loss))
+            yield event
 
-    monkeypatch.setattr(Trainer, "__iter__", kept)
+    monkeypatch.setattr(Trainer, "__iter__", told)
     found = outcome("training", 0)
-    assert len(read) == 12  # of 120 steps
-    half, end = found.figures["half"], found.figures["end"]
-    assert end == pytest.approx((2 * read[-1] + 0 * read[-2]) / 2, rel=0.25)
-    assert min(read[4:8]) * 0.8 < half < max(read[4:8]) * 1.2
+    assert len(losses) == 120
+    half, end = sum(losses[54:66]) / 12, sum(losses[-12:]) / 12
+    assert (found.figures["half"], found.figures["end"]) == pytest.approx((half, end), rel=1e-5)
     fall = 1 - end / half
     assert found.right == int(np.abs(np.array([0.5, 0.25, 0.05]) - fall).argmin())
     assert found.scene.rows[-1][0] == "step 120"
@@ -140,7 +140,7 @@ def test_training(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("small")
 def test_sampling() -> None:
     """Euler's steps written out on the straight path, without a sampler of the engine; guided as the default is."""
-    options = SampleConfig().resolve(the_model().config, 10)
+    options, unet = SampleConfig().resolve(the_model().config, 10), the_model().network
     labels, none = torch.arange(10), torch.full((10,), 10)
     x = noises(4, 10)
     predicted = []
@@ -149,7 +149,7 @@ def test_sampling() -> None:
         s, s_next = (t + 1) / 1000, (following + 1) / 1000
         with torch.inference_mode():
             steps = torch.full((10,), t)
-            v, free = (the_model().network(x, steps, asked).float() for asked in (labels, none))
+            v, free = (unet(x, steps, asked).float() for asked in (labels, none))
         if 0.25 <= s / max(1 - s, 1e-12) <= 10:
             v = free + options.guidance_scale * (v - free)
         x0 = (x - s * v).clamp(-1, 1)
@@ -161,7 +161,7 @@ def test_sampling() -> None:
     assert found.figures["needed"] == needed
     assert found.right == min(range(4), key=lambda k: abs((4, 8, 12, 16)[k] - needed))
     curve = next(line for line in found.scene.curves if line.name == "x̂₀")
-    assert curve.y[:-1] == pytest.approx(np.array(left[:]) / left[0], abs=1e-3)
+    assert curve.y[:-1] == pytest.approx(np.array(left) / left[0], abs=1e-3)
 
 
 @pytest.mark.usefixtures("small")

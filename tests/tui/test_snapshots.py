@@ -4,6 +4,7 @@ What is shown is made here from fixed numbers, with names relative to the workin
 machine measures or draws in its own way is replaced by fixed numbers before the picture is taken.
 """
 
+import dataclasses
 import json
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from tinydiff_tui.jobs.plan import Plan
 from tinydiff_tui.screens.panels import Explain
 from tinydiff_tui.widgets.chart import Chart
 from tinydiff_tui.widgets.dashboard import Dashboard, Standing
+from tinydiff_tui.widgets.film import PictureBox
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 from tinydiff_tui.widgets.plan_box import PlanBox
 from tinydiff_tui.widgets.train_form import TrainForm
@@ -159,6 +161,41 @@ def test_runs(snap_compare: Compare, size: tuple[int, int]) -> None:
         (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
     listed = when(lambda screen: len(screen.rows) == 2, "m", "down", "m")
     assert snap_compare(opened("runs"), terminal_size=size, run_before=listed)
+
+
+@every_size
+def test_learn(snap_compare: Compare, size: tuple[int, int]) -> None:
+    async def replace(pilot: Pilot[Any]) -> None:
+        app: Any = pilot.app
+        await when(lambda screen: screen.wanted is None and not screen.has_class("-empty"), "right", "enter")(pilot)
+        await until(pilot, lambda: app.screen.outcome is not None and len(app.screen.query("#text Markdown > *")) > 2)
+        screen = app.screen
+        grey = GREY.repeat(2 * 4, axis=0).reshape(2, 4, 28, 28, 1)
+        scene = dataclasses.replace(screen.outcome.scene, pictures=grey, curves=())
+        screen.outcome = dataclasses.replace(screen.outcome, scene=scene, said="so it is.")
+        screen._show_scene(scene)
+        screen._ask()
+        await pilot.pause()
+
+    assert snap_compare(opened("learn"), terminal_size=size, run_before=replace)
+
+
+@every_size
+@pytest.mark.parametrize("part", ["steer", "draw", "race"])
+def test_play(snap_compare: Compare, size: tuple[int, int], part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def replace(pilot: Pilot[Any]) -> None:
+        app: Any = pilot.app
+        await when(lambda screen: screen.facts is not None)(pilot)
+        app.screen.action_show_part(part)
+        await until(pilot, lambda: not app.jobs.running("steer"))
+        for box in app.screen.part.query(PictureBox):
+            count = len(box.grid.images) or 4
+            box.show(GREY.repeat(count, axis=0), [str(k) for k in range(count)])
+            box.figures = "0.12 s" if box.figures else ""
+        await at_rest(pilot)
+
+    monkeypatch.setattr("tinydiff_tui.screens.play_part.Part.in_sight", False)  # what a machine draws is its own
+    assert snap_compare(opened("play"), terminal_size=size, run_before=replace)
 
 
 def test_explanation(snap_compare: Compare) -> None:

@@ -48,6 +48,7 @@ KEYS = {
     "class": Key("c", "Class"),
     "guidance": Key("g", "Guidance"),
     "present": Key("p", "Present"),
+    "nearest": Key("i", "Nearest real"),
 }
 """What may be done in more than one mode, by its name."""
 

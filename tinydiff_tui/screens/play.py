@@ -16,6 +16,8 @@ from tinydiff_tui.screens.play_draw import Draw
 from tinydiff_tui.screens.play_part import Part
 from tinydiff_tui.screens.play_race import Race
 from tinydiff_tui.screens.play_steer import Steer
+from tinydiff_tui.text import for_app
+from tinydiff_tui.widgets.film import PictureBox
 from tinydiff_tui.widgets.key_bar import TabBar
 
 if TYPE_CHECKING:
@@ -102,13 +104,17 @@ class PlayScreen(ModeScreen):
             from tinydiff_tui.jobs.sampling import read_facts
 
             self.app.jobs.start("play model", lambda: read_facts(path), self)
-            self.say(f"reading {self.name_of(path)} …")
+            for name in ("#plane", "#canvas"):
+                self.query_one(name, PictureBox).say(f"reading {self.name_of(path)} …")
 
     def _was_read(self, error: str | None, facts: "ModelFacts | None") -> None:
         if self.path is not None and facts is not None and facts.path != self.path:
             self._choose(self.path)  # another one was chosen meanwhile
             return
-        self.say(error or "")
+        if error:
+            self.say(error)
+            for name in ("#plane", "#canvas"):
+                self.query_one(name, PictureBox).say(for_app(error))
         if facts is not None:
             self.facts = facts
             for part in self.query(Part):
@@ -149,4 +155,7 @@ class PlayScreen(ModeScreen):
             self.part.shown()
 
     def explain_values(self) -> dict[str, str]:
-        return {"model": self.name_of(self.path) if self.path is not None else "…"} | self.part.explain_values()
+        values = {"model": self.name_of(self.path) if self.path is not None else "…"}
+        for part in self.query(Part):
+            values |= part.explain_values()
+        return values

@@ -421,7 +421,7 @@ class Draw(Part):
             self.say(f"writing {path} …")
 
     def explain_values(self) -> dict[str, str]:
-        return {"part": "Draw", "strength": f"{self.strength:.0%}", "at": str(self.at)}
+        return {"strength": f"{self.strength:.0%}"}
 
 
 def _film(views: tuple[View, ...], planned: int, present: int) -> Film:

@@ -164,7 +164,8 @@ class Race(Part):
     def action_sampler(self, step: int) -> None:
         if self.settings:
             names, here = list(SAMPLERS), self.settings[self.lane]
-            name = names[(names.index(here.sampler) + step) % len(names)]
+            at = names.index(here.sampler) if here.sampler in names else 0  # a file of one's own may have lost it
+            name = names[(at + step) % len(names)]
             self._set(sampler=name, steps=max(here.steps, SAMPLERS[name].least))
 
     def action_spend(self, step: int) -> None:
@@ -395,7 +396,7 @@ class Race(Part):
         self.say(f"writing {path} …")
 
     def explain_values(self) -> dict[str, str]:
-        return {"part": "Race", "lanes": ", ".join(f"{each.sampler} with {each.steps}" for each in self.settings)}
+        return {"lanes": ", ".join(f"{each.sampler} with {each.steps}" for each in self.settings) or "…"}
 
 
 def _done(racer: Racer) -> bool:

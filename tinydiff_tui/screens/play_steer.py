@@ -93,6 +93,9 @@ class Steer(Part):
 
     # --- the model
 
+    def on_resize(self) -> None:
+        self._ask()
+
     def model_read(self, facts: ModelFacts) -> None:
         from tinydiff_tui.jobs.steering import Spot
 
@@ -105,7 +108,7 @@ class Steer(Part):
         self._ask()
 
     def shown(self) -> None:
-        self._ask()
+        self.call_after_refresh(self._ask)  # how many pictures have room is known by then
 
     def left(self) -> None:
         self.app.jobs.stop("steer")
@@ -288,7 +291,4 @@ class Steer(Part):
         self.say(f"writing {path} …")
 
     def explain_values(self) -> dict[str, str]:
-        values = {"part": "Steer", "spacing": f"{self.spacing:g}"}
-        if self.drawn is not None:
-            values |= {"sampler": self.drawn.options.sampler, "steps": str(self.drawn.options.steps)}
-        return values
+        return {"spacing": f"{self.spacing:g}"}

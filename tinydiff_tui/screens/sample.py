@@ -56,6 +56,7 @@ class SampleScreen(ModelScreen):
         key("save", "save_png", "Save what is shown as a PNG beside the checkpoint's run", label="PNG"),
         key("save_motion", "save_gif", "Save all frames as a GIF beside the checkpoint's run"),
         key("judge", "judge", "Have the data set's judge say in figures how good this model's images are"),
+        key("nearest", "nearest", "The training images that the picture under the cursor is nearest to: is it a copy?"),
         key("fields", "options", "Show or fold the options; tab goes through them, escape leaves them", label="Options"),
         key("leave", "leave_field", "Leave the options, so that the keys of modes work"),
     ]
@@ -205,6 +206,13 @@ class SampleScreen(ModelScreen):
         if options is not None:
             path, wanted = options
             self.app.push_screen(Verdict(path, dataclasses.replace(wanted, num_images=max(IMAGES, wanted.num_images))))
+
+    def action_nearest(self) -> None:
+        view, facts = self.trajectory.view, self.facts
+        if view is not None and facts is not None and facts.path == self.drawn_from:
+            from tinydiff_tui.screens.nearest import Nearest
+
+            self.app.push_screen(Nearest(view.x0, self.trajectory.cursor, facts.config))
 
     def action_cancel(self) -> None:
         self.app.jobs.stop("sample")

@@ -24,6 +24,7 @@ RIGHT = (
     "? help  e explain  ctrl+o jump  t theme  ctrl+p palette  q quit ",
     "? help  e explain  ctrl+o jump  q quit ",
     "? help  e explain  q quit ",
+    "? help  q quit ",
     "? help ",
 )
 """The keys that always work: as many as fit."""

@@ -17,6 +17,7 @@ from core.files import open_plain
 _MOST_BYTES = 1 << 32
 _MOST_HEADER = 10_000
 _MOST_SIDE = 512
+_LANCZOS = Image.Resampling.LANCZOS
 _IMAGES = ("{0}_images", "x_{0}", "images", "x", "data", "arr_0")
 _LABELS = ("{0}_labels", "y_{0}", "labels", "y", "targets", "arr_1")
 
@@ -88,11 +89,16 @@ def _pictures(given: np.ndarray | None, image_size: int) -> np.ndarray:
     if images.dtype != np.uint8:
         raise ValueError(f"its images are {given.dtype}; they are uint8, or floats from 0 to 1")
     height, width = images.shape[1:3]
-    if height != width or not 1 <= height <= _MOST_SIDE:
-        raise ValueError(f"its images are {width}x{height}; they are as high as wide, of at most {_MOST_SIDE} pixels a side")
-    if image_size in (0, height):
+    if not 1 <= min(height, width) <= max(height, width) <= _MOST_SIDE:
+        raise ValueError(f"its images are {width}x{height}; they have at most {_MOST_SIDE} pixels a side")
+    if image_size == 0 or height == width == image_size:
         return images  # type: ignore[no-any-return]
-    small = [Image.fromarray(picture.squeeze()).resize((image_size, image_size), Image.Resampling.LANCZOS) for picture in images]
+    short = min(height, width)  # what is asked for is a square: of their middle
+    top, left = (height - short) // 2, (width - short) // 2
+    squares = images[:, top : top + short, left : left + short]
+    small = [
+        Image.fromarray(each.squeeze(-1) if each.shape[2] == 1 else each).resize((image_size,) * 2, _LANCZOS) for each in squares
+    ]
     return np.stack([np.asarray(picture) for picture in small]).reshape(len(images), image_size, image_size, -1)
 
 

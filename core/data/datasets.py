@@ -41,8 +41,14 @@ class ImageSet:
         return self.images.shape[0]
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of an image."""
+        return self.images.shape[1], self.images.shape[2]
+
+    @property
     def side(self) -> int:
-        return self.images.shape[1]
+        """The shorter of them."""
+        return min(self.size)
 
     @property
     def channels(self) -> int:
@@ -80,7 +86,7 @@ class ImageSet:
         kind = "training" if self.split == "train" else "test"
         named = ", ".join(map(_short, self.classes[:_NAMED])) + (", …" if len(self.classes) > _NAMED else "")
         classes = f"{len(self.classes):,} classes ({named})" if self.condition_classes else "no classes"
-        line = f"{self.name}: {len(self):,} {kind} images of {self.side}x{self.side}x{self.channels}, {classes}"
+        line = f"{self.name}: {len(self):,} {kind} images of {self.size[0]}x{self.size[1]}x{self.channels}, {classes}"
         line = "; ".join([line, *self.notes])
         return printable(f"{line}; {len(self.skipped):,} left out ({self.skipped[0]})" if self.skipped else line)
 

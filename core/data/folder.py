@@ -9,7 +9,7 @@ import shutil
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -30,7 +30,8 @@ KEPT = 8
 MEMORY = 128 << 20
 """Bytes of pictures that are decoded at a time; a larger one is decoded alone."""
 _GAP = 3  # a picture is decoded at this many times its final side or more: from there on resampling is as good as from the whole
-_DECODING = 3  # one more when the same files come to give other pixels
+_LONGEST = 4  # times the shorter side that the longer one may be, or the pictures are cut to squares
+_DECODING = 4  # one more when the same files come to give other pixels
 
 
 T = TypeVar("T")
@@ -38,9 +39,10 @@ R = TypeVar("R")
 
 
 class Header(NamedTuple):
-    """What one file says of the set: its short side, colour, transparency, and the extremes of 32-bit values by their mode."""
+    """What one file says of the set: its width and height upright, colour, transparency, and the extremes of 32-bit values by
+    their mode."""
 
-    side: int
+    size: tuple[int, int]
     colour: bool
     transparent: bool
     spans: dict[str, Span]
@@ -104,7 +106,7 @@ def _load(cache: Path, files: int) -> tuple[np.ndarray, dict[str, Any]]:
     known, count = len(index["classes"]), len(index["labels"])
     texts = [*index["classes"], *index["skipped"]]
     flags = [*index["test"], index["transparent"]]
-    fits = pixels.dtype == np.uint8 and pixels.ndim == 4 and pixels.shape[1] == pixels.shape[2] > 0 and pixels.shape[3] in (1, 3)
+    fits = pixels.dtype == np.uint8 and pixels.ndim == 4 and min(pixels.shape[1:3]) > 0 and pixels.shape[3] in (1, 3)
     if not fits or not 0 < count == len(pixels) == len(index["test"]) <= files:
         raise ValueError("the pixels and the index do not belong together")
     if not all(type(label) is int and 0 <= label < known for label in index["labels"]):
@@ -133,17 +135,16 @@ def _decode(tree: Tree, image_size: int) -> tuple[np.ndarray, dict[str, Any]]:
     with _quietly(), ThreadPoolExecutor(_cores()) as pool:  # Pillow decodes without holding the interpreter's lock
         headers = list(pool.map(_or_reason(header_of), tree.files))
         whole = [header for header in headers if isinstance(header, Header)]
-        sides = Counter(header.side for header in whole)
-        side = image_size or min(sides.most_common(1)[0][0] if sides else MAX_COMMON_SIDE, MAX_COMMON_SIDE)
+        width, height = _common_size([header.size for header in whole], image_size)
         mode = "RGB" if any(header.colour for header in whole) else "L"
         spans = _spans(whole)
-        pixels = np.zeros((len(tree.files), side, side, 3 if mode == "RGB" else 1), np.uint8)
+        pixels = np.zeros((len(tree.files), height, width, 3 if mode == "RGB" else 1), np.uint8)
 
         def read(place: int) -> str:
             """Why a file was left out; empty where it is in its place."""
             header = headers[place]
             if isinstance(header, Header):
-                pixels[place] = _read(tree.source(tree.files[place]), side, mode, spans)
+                pixels[place] = _read(tree.source(tree.files[place]), (width, height), mode, spans)
                 return ""
             return header
 
@@ -169,16 +170,30 @@ def _decode(tree: Tree, image_size: int) -> tuple[np.ndarray, dict[str, Any]]:
     return pixels if len(kept) == len(tree.files) else pixels[kept], index
 
 
-def _header(file: Path | IO[bytes], size: int) -> Header:
+def _header(file: Path | IO[bytes], length: int) -> Header:
     """What a file says of the set. Raises one of many errors when it cannot be read."""
-    if not size:
+    if not length:
         raise ValueError("an empty file")
     with Image.open(file) as image:
         looked_through = image.mode in ("P", "PA", "I", "F")
         with _memory.taken(_bytes(image) if looked_through else 0), closing(image):
             span = own_span(image)
             spans = {} if span is None else {image.mode: span}
-            return Header(max(1, min(image.size)), has_colour(image), image.has_transparency_data, spans)
+            size = (max(1, image.width), max(1, image.height))
+            return Header(size[::-1] if _is_turned(image) else size, has_colour(image), image.has_transparency_data, spans)
+
+
+def _common_size(sizes: Sequence[tuple[int, int]], asked: int) -> tuple[int, int]:
+    """(width, height) of a set of pictures: a square of the side asked for, else that of all where it is one, else a square of
+    the commonest short side. A side that nobody asked for is at most MAX_COMMON_SIDE, the shorter one of an oblong."""
+    if asked or not sizes:
+        return (asked or MAX_COMMON_SIDE,) * 2
+    width, height = sizes[0]
+    short = min(width, height)
+    if len(set(sizes)) == 1 and max(width, height) <= _LONGEST * short:
+        scale = min(1.0, MAX_COMMON_SIDE / short)
+        return round(width * scale), round(height * scale)
+    return (min(Counter(min(size) for size in sizes).most_common(1)[0][0], MAX_COMMON_SIDE),) * 2
 
 
 def _spans(headers: Iterable[Header]) -> dict[str, Span]:
@@ -190,26 +205,29 @@ def _spans(headers: Iterable[Header]) -> dict[str, Span]:
     return {mode: widest(spans) for mode, spans in known.items()}
 
 
-def _read(file: Path | IO[bytes], side: int, mode: str, spans: dict[str, Span] | None = None) -> np.ndarray:
-    """The image upright, cropped to its middle square and resized, (side, side, C). Raises one of many errors.
+def _read(file: Path | IO[bytes], size: tuple[int, int], mode: str, spans: dict[str, Span] | None = None) -> np.ndarray:
+    """The image upright, cropped in its middle to the shape of `size` (width, height) and resized to it, (height, width, C).
+
+    Raises one of many errors.
 
     `spans` are what `_spans` found; without them a picture of 32 bits is scaled by itself.
     """
     with Image.open(file) as image:
         progressive = 6 * image.width * image.height if image.info.get("progressive") else 0  # its coefficients are kept whole
-        drafted = image.draft(image.mode, (_GAP * side, _GAP * side))
+        across, down = size[::-1] if _is_turned(image) else size
+        drafted = image.draft(image.mode, (_GAP * across, _GAP * down))
         width, height = drafted[1][2:] if drafted else image.size  # exact, where the size is rounded up
         with _memory.taken(_bytes(image) + progressive), closing(image):  # which frees it before another is decoded
             image.load()
             own = own_span(image)
             span = SIXTEEN_BITS if own is None else (spans or {}).get(image.mode) or widest([own])
-            factor = max(1, min(image.size) // (_GAP * side))
+            factor = max(1, min(image.width // (_GAP * across), image.height // (_GAP * down)))
             small = reduced(image, mode, span, factor)
-            short = min(width, height)
-            left, top = (width - short) / 2, (height - short) / 2
-            box = (left / factor, top / factor, (left + short) / factor, (top + short) / factor)
-            square = _upright(small.resize((side, side), Image.Resampling.LANCZOS, box), image)
-    return np.asarray(square).reshape(side, side, -1)
+            scale = min(width / across, height / down)
+            left, top = (width - across * scale) / 2, (height - down * scale) / 2
+            box = (left / factor, top / factor, (left + across * scale) / factor, (top + down * scale) / factor)
+            upright = _upright(small.resize((across, down), Image.Resampling.LANCZOS, box), image)
+    return np.asarray(upright).reshape(size[1], size[0], -1)
 
 
 _TURNS = (
@@ -217,6 +235,14 @@ _TURNS = (
     Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90,
 )  # fmt: skip
 """What undoes the orientations 2 to 8 of EXIF."""
+
+
+def _is_turned(image: Image.Image) -> bool:
+    """Whether width and height change places when a picture is put upright."""
+    try:
+        return image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    except Exception:  # as in `_upright`
+        return False
 
 
 def _upright(picture: Image.Image, original: Image.Image) -> Image.Image:

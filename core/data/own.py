@@ -23,9 +23,9 @@ def opened_split(given: Any, split: str) -> "tuple[Tensor, Tensor, tuple[str, ..
             "channels)"
         )
     count, height, width, channels = images.shape
-    if not count or not 1 <= height <= MOST_SIDE or height != width or channels not in (1, 3):
+    if not count or not 1 <= min(height, width) <= max(height, width) <= MOST_SIDE or channels not in (1, 3):
         raise UserError(
-            f"gives images of shape {images.shape} for '{split}'; they are one or more, as high as wide, of at most {MOST_SIDE} "
+            f"gives images of shape {images.shape} for '{split}'; they are one or more, of at most {MOST_SIDE} "
             "pixels a side, in 1 or 3 channels"
         )
     if isinstance(names, str) or not isinstance(names, (list, tuple)) or not names or not all(isinstance(n, str) for n in names):

@@ -21,8 +21,7 @@ class Model:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of one image."""
-        c = self.network.config
-        return c.channels, c.image_size, c.image_size
+        return self.network.config.channels, *self.network.config.size
 
     @property
     def label_count(self) -> int:

@@ -50,7 +50,7 @@ def check_network(make: Callable[..., "OwnNetwork"]) -> None:
 
     for classes in (0, _CLASSES):
         with seeded(0):
-            network = make(_SIDE, 1, classes)
+            network = make((_SIDE, _SIDE), 1, classes)
             odd = [
                 f"'{name.removeprefix('own.')}' in {value.dtype}"
                 for name, value in network.state_dict().items()

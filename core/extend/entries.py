@@ -79,7 +79,7 @@ def network(name: str, *, help: str = "", source: str = "", recipe: Mapping[str,
 
             _check_recipe(recipe or {})
 
-            def made(image_size: int, channels: int, classes: int = 0, learn_variance: bool = False) -> OwnNetwork:
+            def made(image_size: tuple[int, int], channels: int, classes: int = 0, learn_variance: bool = False) -> OwnNetwork:
                 return OwnNetwork(name, function, image_size, channels, classes)
 
             check_network(made)

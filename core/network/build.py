@@ -9,14 +9,14 @@ from core.network.own import AnyNetwork
 from core.network.unet import UNet, parameter_count, shape_of
 
 
-def build(config: TrainConfig, image_size: int, channels: int, classes: int) -> AnyNetwork:
-    """For pictures of this side and `classes` to tell apart. Raises UserError for one that is too large to be kept, before memory
-    is taken for it, and for pictures that are too small."""
+def build(config: TrainConfig, size: tuple[int, int], channels: int, classes: int) -> AnyNetwork:
+    """For pictures of this height and width, and `classes` to tell apart. Raises UserError for one that is too large to be kept,
+    before memory is taken for it, and for pictures that are too small."""
     if not config.shape:
-        network: AnyNetwork = NETWORKS[config.model].load()(image_size, channels, classes)
+        network: AnyNetwork = NETWORKS[config.model].load()(size, channels, classes)
         _refuse_large(network)
         return network
-    shape = shape_of(config, image_size, channels, classes, config.learn_variance)
+    shape = shape_of(config, size, channels, classes, config.learn_variance)
     with torch.device("meta"):
         _refuse_large(UNet(shape))
     return UNet(shape)

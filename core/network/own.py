@@ -18,6 +18,12 @@ class OwnShape:
     image_size: int
     channels: int
     classes: int
+    width: int = 0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        return self.image_size, self.width or self.image_size
 
 
 class OwnNetwork(nn.Module):
@@ -25,12 +31,17 @@ class OwnNetwork(nn.Module):
     index `classes` where it knows classes. Raises UserError for an output that is not like x."""
 
     def __init__(
-        self, name: str, make: Callable[[tuple[int, int], int, int], nn.Module], image_size: int, channels: int, classes: int
+        self,
+        name: str,
+        make: Callable[[tuple[int, int], int, int], nn.Module],
+        size: tuple[int, int],
+        channels: int,
+        classes: int,
     ) -> None:
         super().__init__()
-        self.config = OwnShape(name, image_size, channels, classes)
+        self.config = OwnShape(name, size[0], channels, classes, size[1] if size[1] != size[0] else 0)
         self.null_label = classes
-        own = make((image_size, image_size), channels, classes)
+        own = make(size, channels, classes)
         if not isinstance(own, nn.Module):
             raise UserError(f"network '{name}' is made as a {type(own).__name__}; its function returns a torch module")
         self.own = own

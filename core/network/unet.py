@@ -17,7 +17,8 @@ from core.network.norms import NORMS, activated
 class UNetConfig:
     """Shape of a network.
 
-    `patch` folds patch x patch pixels into channels before the first level (pixel unshuffle); `norm` is one of NORMS.
+    `image_size` is the height of the images, and their width where `width` is 0. `patch` folds patch x patch pixels into channels
+    before the first level (pixel unshuffle); `norm` is one of NORMS.
     """
 
     image_size: int = 28
@@ -32,6 +33,12 @@ class UNetConfig:
     classes: int = 0
     learn_variance: bool = False
     dropout: float = 0.0
+    width: int = 0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        return self.image_size, self.width or self.image_size
 
     @property
     def factor(self) -> int:
@@ -133,9 +140,9 @@ class UNet(nn.Module):
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
-        if config.image_size < config.factor:
+        if min(config.size) < config.factor:
             raise UserError(
-                f"images of side {config.image_size} are too small for this network, whose {len(config.multipliers)} levels "
+                f"images of side {min(config.size)} are too small for this network, whose {len(config.multipliers)} levels "
                 f"need at least {config.factor} pixels; use larger images or another --model"
             )
         self.config = config
@@ -232,14 +239,15 @@ _FIXED: dict[str, dict[str, Any]] = {
 
 
 def _shape(name: str, image_size: int, channels: int, classes: int, learn_variance: bool) -> UNetConfig:
-    return shape_of(TrainConfig(model=name), image_size, channels, classes, learn_variance)
+    return shape_of(TrainConfig(model=name), (image_size, image_size), channels, classes, learn_variance)
 
 
-def shape_of(config: TrainConfig, image_size: int, channels: int, classes: int, learn_variance: bool) -> UNetConfig:
+def shape_of(config: TrainConfig, size: tuple[int, int], channels: int, classes: int, learn_variance: bool) -> UNetConfig:
     """The U-Net of a training for such pictures."""
     own = config.shape
     return UNetConfig(
-        image_size=image_size,
+        image_size=size[0],
+        width=size[1] if size[1] != size[0] else 0,
         channels=channels,
         base=own["base_channels"],
         multipliers=own["channel_multipliers"],

@@ -165,10 +165,10 @@ def _network(shape: dict[str, Any], config: TrainConfig, classes: int) -> AnyNet
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in shape.items()}
         with torch.device("meta"):
             network = UNet(UNetConfig(**fields))
-            side, t = shape["image_size"], torch.zeros(1, dtype=torch.int64)
+            size, t = network.config.size, torch.zeros(1, dtype=torch.int64)
             if parameter_count(network) > MOST_PARAMETERS:
                 raise ValueError("larger than any network of ours")
-            network(torch.zeros(1, shape["channels"], side, side), t, t if shape["classes"] else None)
+            network(torch.zeros(1, shape["channels"], *size), t, t if shape["classes"] else None)
     except (ValueError, RuntimeError, ArithmeticError, UserError) as error:
         raise ValueError("the shape of its network makes no sense") from error
     return network
@@ -176,20 +176,32 @@ def _network(shape: dict[str, Any], config: TrainConfig, classes: int) -> AnyNet
 
 def _own_network(shape: dict[str, Any], config: TrainConfig, classes: int) -> OwnNetwork:
     """A network of a file that was read; what the checkpoint says of it is as far as we know it. Raises ValueError."""
-    if shape.keys() != {field.name for field in dataclasses.fields(OwnShape)} or shape["own"] != config.model:
+    if (shape | {"width": 0}).keys() != {field.name for field in dataclasses.fields(OwnShape)} or shape["own"] != config.model:
         raise ValueError("its network is another one")
     for name in ("image_size", "channels", "classes"):
         if type(shape[name]) is not int or not _SIZES[name][0] <= shape[name] <= _SIZES[name][1]:
             raise ValueError(f"{name} is outside its range")
     _check_pictures(shape, config, classes)
     with seeded(0):
-        network: OwnNetwork = NETWORKS[config.model].load()(shape["image_size"], shape["channels"], shape["classes"])
+        network: OwnNetwork = NETWORKS[config.model].load()(_size(shape), shape["channels"], shape["classes"])
     return network
+
+
+def _size(shape: dict[str, Any]) -> tuple[int, int]:
+    """Height and width of the pictures of a network."""
+    return shape["image_size"], shape.get("width", 0) or shape["image_size"]
+
+
+def config_of(content: dict[str, Any]) -> TrainConfig:
+    """The config of a checkpoint. One of square pictures of a folder asks for squares: once all were cut to them unasked."""
+    config = TrainConfig.from_dict(content["config"])
+    square = "width" not in content["network"] and config.dataset.startswith("folder:") and not config.image_size
+    return dataclasses.replace(config, image_size=content["network"]["image_size"]) if square else config
 
 
 def _check_shape(shape: dict[str, Any], config: TrainConfig, classes: int) -> None:
     """Raise ValueError unless every field of a network's shape has its type and range, and fits the run that it is of."""
-    if (shape | {"dropout": 0.0}).keys() != {field.name for field in dataclasses.fields(UNetConfig)}:
+    if (shape | {"dropout": 0.0, "width": 0}).keys() != {field.name for field in dataclasses.fields(UNetConfig)}:
         raise ValueError("other fields")
     if type(shape.get("dropout", 0.0)) is not float or not 0 <= shape.get("dropout", 0.0) <= 0.9:
         raise ValueError("dropout is outside its range")
@@ -214,9 +226,12 @@ def _check_pictures(shape: dict[str, Any], config: TrainConfig, classes: int) ->
     """Raise ValueError unless a network is for the pictures and classes of the run that it is of."""
     if shape["classes"] not in ((0, classes) if config.conditional else (0,)):
         raise ValueError("other classes than the run's")
+    if type(shape.get("width", 0)) is not int or not 0 <= shape.get("width", 0) <= _SIZES["image_size"][1]:
+        raise ValueError("width is outside its range")
     named = DATASETS.get(config.dataset)
-    side, channels = (named.shape[0], (named.shape[2],)) if named else (config.image_size or shape["image_size"], (1, 3))
-    if shape["image_size"] != side or shape["channels"] not in channels:
+    asked = (config.image_size, config.image_size) if config.image_size else _size(shape)
+    size, channels = (named.shape[:2], (named.shape[2],)) if named else (asked, (1, 3))
+    if _size(shape) != size or shape["channels"] not in channels:
         raise ValueError("images of another shape than the run's")
 
 
@@ -339,7 +354,7 @@ def load_model(path: Path, *, device: torch.device | str = "cpu") -> Model:
     """The model of a checkpoint with its averaged weights, in evaluation mode. Raises UserError."""
     path = Path(path)
     content = load_checkpoint(path)
-    config = TrainConfig.from_dict(content["config"])
+    config = config_of(content)
     if (note := changed(config, content.get("extend"))) and note not in notices:
         notices.append(note)
     network = _network(content["network"], config, len(content["classes"]))
@@ -360,6 +375,7 @@ def is_whole(value: object) -> bool:
 def describe_network(network: AnyNetwork) -> dict[str, Any]:
     """The shape of a network as plain values, for the checkpoint."""
     shape = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(network.config).items()}
-    if not shape.get("dropout", True):  # as checkpoints told it before there was any
-        del shape["dropout"]
+    for name in ("dropout", "width"):  # as checkpoints told it before there was any
+        if not shape.get(name, True):
+            del shape[name]
     return shape

@@ -35,7 +35,7 @@ class TrainState:
     def __init__(self, config: TrainConfig, data: ImageSet, device: torch.device) -> None:
         classes = data.condition_classes if config.conditional else 0
         with seeded(config.seed):
-            network = build(config, data.side, data.channels, classes)
+            network = build(config, data.size, data.channels, classes)
         self.classes = data.classes
         self.fingerprint = data.fingerprint
         self.own_files = needed(config)  # as they were read now, whatever is made of them later

@@ -5,6 +5,7 @@ for event in Trainer(TrainConfig.of(dataset="mnist")):
 """
 
 import contextlib
+import dataclasses
 import math
 import platform
 import threading
@@ -21,7 +22,7 @@ from core import images
 from core.compute.device import choose_compute
 from core.compute.distributed import BEAT_SECONDS, END, ROLL_BACK, WAIT, check_share, is_first, join
 from core.config import SampleConfig, TrainConfig, check_batch
-from core.data.datasets import data_root, open_dataset
+from core.data.datasets import ImageSet, data_root, open_dataset
 from core.diffusion.generate import classes_drawn, generate
 from core.diffusion.model import Model
 from core.errors import Diverged, UserError
@@ -29,7 +30,7 @@ from core.extend.needs import changed
 from core.network.unet import parameter_count
 from core.plots import save_loss_plot, thinned
 from core.runs import pace
-from core.runs.checkpoint import load_checkpoint, save_checkpoint
+from core.runs.checkpoint import config_of, load_checkpoint, save_checkpoint
 from core.runs.curves import Curves, require_log
 from core.runs.folder import RunDir, now, read_run
 from core.runs.metrics import MetricsReader
@@ -83,9 +84,8 @@ class Trainer:
             saved = self.processes.tell(load_or_offer(self.resumed_from, self.run) if self.processes.first else {})
             before = TrainConfig.from_dict(saved["config"])
             config = merge_for_resume(config, before)
+        config, self.data = _opened(config, saved)
         self.config = config
-        root = data_root(config.data_dir)
-        self.data = open_dataset(config.dataset, "train", root, config.image_size)
         check_batch(config.batch_size, config.dataset, len(self.data))
         check_share(config.batch_size)
         self.state = TrainState(config, self.data, self.compute.device)
@@ -224,9 +224,10 @@ class Trainer:
     @property
     def title(self) -> str:
         """What is trained on what; `compute` says where."""
+        height, width = self.data.size
         return (
             f"{self.config.model} ({parameter_count(self.state.network) / 1e6:.2f}M parameters, {self.config.objective}) on "
-            f"{self.config.dataset} ({len(self.data):,} images {self.data.side}x{self.data.side}x{self.data.channels})"
+            f"{self.config.dataset} ({len(self.data):,} images {height}x{width}x{self.data.channels})"
         )
 
     # --- the run
@@ -630,6 +631,15 @@ class Trainer:
                 "ended": now() if status != "running" else None,
             }
         )
+
+
+def _opened(config: TrainConfig, saved: dict[str, Any] | None) -> tuple[TrainConfig, ImageSet]:
+    """The data set to train on. A run of squares that were cut before there was anything else goes on with them."""
+    data = open_dataset(config.dataset, "train", data_root(config.data_dir), config.image_size)
+    if saved and data.size[0] != data.size[1] and "width" not in saved["network"]:
+        config = dataclasses.replace(config, image_size=config_of(saved).image_size)
+        data = open_dataset(config.dataset, "train", data_root(config.data_dir), config.image_size)
+    return config, data
 
 
 def _number(value: object) -> float:

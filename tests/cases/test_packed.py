@@ -142,7 +142,6 @@ ARRAYS: dict[str, tuple[bytes | Any, str]] = {
     "empty": (b"", "cannot be read as pictures"),
     "no images": (np.zeros((0, 4, 4), np.uint8), r"its images have the shape \(0, 4, 4\)"),
     "flat": (np.zeros(9, np.uint8), r"its images have the shape \(9,\)"),
-    "oblong": (np.zeros((3, 4, 6), np.uint8), "its images are 6x4; they are as high as wide"),
     "whole numbers": (np.zeros((3, 4, 4), np.int64), "its images are int64; they are uint8, or floats from 0 to 1"),
     "bright": (np.full((3, 4, 4), 7.0), "its images are float64; they are uint8"),
     "nan": (np.full((3, 4, 4), np.nan), "its images are float64; they are uint8"),

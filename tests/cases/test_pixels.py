@@ -211,7 +211,7 @@ def test_pictures_stand_upright(tmp_path: Path, orientation: int, large: bool) -
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "a.jpg", exif=exif, quality=95)
-    seen = _read(tmp_path / "a.jpg", 16, "L")[..., 0].astype(int)
+    seen = _read(tmp_path / "a.jpg", (16, 16), "L")[..., 0].astype(int)
     assert np.abs(np.array([seen[3, 3], seen[3, 12], seen[12, 3], seen[12, 12]]) - [255, 128, 0, 0]).max() < 12
 
 
@@ -222,7 +222,25 @@ def test_a_drafted_photo_is_the_whole_one_made_small(tmp_path: Path) -> None:
         photo.save(tmp_path / name, quality=95)
     square = photo.crop((250, 0, 1750, 1500)).resize((32, 32), Image.Resampling.LANCZOS)
     for name in ("a.jpg", "a.png"):
-        assert np.abs(_read(tmp_path / name, 32, "RGB").astype(int) - np.asarray(square)).mean() < 1.5
+        assert np.abs(_read(tmp_path / name, (32, 32), "RGB").astype(int) - np.asarray(square)).mean() < 1.5
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_an_oblong_photo_is_whole_and_upright(tmp_path: Path, orientation: int) -> None:
+    upright = np.zeros((96, 128), np.uint8)
+    upright[:48, :64], upright[48:, 64:] = 255, 128
+    stored = np.rot90(upright, {3: 2, 6: 1, 8: -1}.get(orientation, 0))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name in ("a.jpg", "b.jpg"):
+        Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / name, exif=exif, quality=95)
+    data = open_dataset(f"folder:{tmp_path}")
+    assert data.size == (64, 85) and "64x85x1" in data.describe()
+    corners = data.images[0, [5, 5, 58, 58], [5, 80, 5, 80], 0].int().numpy()
+    assert np.abs(corners - [255, 0, 0, 128]).max() < 12
+    assert open_dataset(f"folder:{tmp_path}", image_size=24).size == (24, 24), "squares where they are asked for"
+    Image.new("L", (40, 128)).save(tmp_path / "c.png")
+    assert len(set(open_dataset(f"folder:{tmp_path}").size)) == 1, "pictures of several shapes are cut to squares"
 
 
 @pytest.mark.slow

@@ -265,20 +265,23 @@ def test_one_colour_image_makes_the_folder_colour(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "image_size", "side"),
-    [((20, 20), 0, 20), ((200, 100), 0, 64), ((20, 31), 0, 20), ((20, 20), 28, 28), ((300, 300), 96, 96)],
-)
-def test_the_side_of_a_folder(tmp_path: Path, size: tuple[int, int], image_size: int, side: int) -> None:
+    ("size", "image_size", "shape"),
+    [
+        ((20, 20), 0, (20, 20)), ((200, 100), 0, (64, 128)), ((20, 31), 0, (31, 20)), ((20, 20), 28, (28, 28)),
+        ((300, 300), 96, (96, 96)), ((200, 100), 32, (32, 32)), ((500, 100), 0, (64, 64)),
+    ],
+)  # fmt: skip
+def test_the_side_of_a_folder(tmp_path: Path, size: tuple[int, int], image_size: int, shape: tuple[int, int]) -> None:
     picture(tmp_path / "a.png", size=size)
     data = open_dataset(f"folder:{tmp_path}", image_size=image_size)
-    assert data.images.shape == (1, side, side, 3)
+    assert data.images.shape == (1, *shape, 3)
 
 
 def test_the_middle_of_a_wide_image_is_taken(tmp_path: Path) -> None:
     image = np.zeros((10, 30), np.uint8)
     image[:, 10:20] = 255
     Image.fromarray(image).save(tmp_path / "a.png")
-    assert (open_dataset(f"folder:{tmp_path}").images == 255).all()
+    assert (open_dataset(f"folder:{tmp_path}", image_size=10).images == 255).all()
 
 
 def test_files_that_cannot_be_read_are_skipped_and_named(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tests.core.compare import same_tensors
 
 
 def made(**fields: Any) -> UNet:
-    network = build(TrainConfig.of(**fields), 28, 1, 10)
+    network = build(TrainConfig.of(**fields), (28, 28), 1, 10)
     assert isinstance(network, UNet)
     return network
 

@@ -1,6 +1,7 @@
 """`tinydiff-tui visualize`: a table of pictures, one row an image, one column a timestep."""
 
 import argparse
+import math
 
 from core.config import TrainConfig
 from core.data.datasets import default_dataset, require
@@ -34,9 +35,11 @@ def run(options: argparse.Namespace) -> int:
 
     data = open_dataset(config.dataset, "train", root, config.image_size)
     count = min(options.num_images, len(data))
-    most = images.MOST_PIXELS // (len(MARKS) * (data.side + images.GAP) ** 2)
+    most = images.MOST_PIXELS // (len(MARKS) * math.prod(side + images.GAP for side in data.size))
     if count > most:
-        raise UserError(f"{count} images of side {data.side} are too large a picture; use --num-images {most} or fewer")
+        raise UserError(
+            f"{count} images of {data.size[0]}x{data.size[1]} are too large a picture; use --num-images {most} or fewer"
+        )
     x0 = images.to_float(data.images[:count])
     noise = SampleNoise(config.seed, 0, count, tuple(x0.shape[1:]), x0.device)()
     # The marks of the brief on a schedule of 1000 steps, at the same places on any other.

@@ -92,7 +92,7 @@ def _known(config: TrainConfig) -> Plan:
     require(config.dataset, root)
     if config.dataset.startswith("folder:"):
         data = open_dataset(config.dataset, "train", root, config.image_size)
-        shape, images, classes = (data.side, data.side, data.channels), len(data), len(data.classes)
+        shape, images, classes = (*data.size, data.channels), len(data), len(data.classes)
     else:
         info = describe(config.dataset, root)
         shape, images, classes = info.shape, info.size, info.classes

@@ -71,11 +71,11 @@ def train_tiny(app: Terminal) -> None:
     app.send("3")
     app.until("Recipe")
     check(app, "3")
-    app.send(*[TAB] * 6, ENTER)  # the lines of two groups among them
+    app.send(*[TAB] * 7, ENTER)  # the lines of two groups among them
     app.until("Dismiss menu")
     app.send("tiny", ENTER)
     app.until(lambda: re.search(r"model +tiny", app.text))
-    app.send(*[TAB] * 9, "32")
+    app.send(*[TAB] * 10, "32")  # those of two more
     app.until(lambda: re.search(r"batch size +32 ", app.text))
     app.send(CTRL_S)
     app.until(lambda: LOSS.search(app.text))

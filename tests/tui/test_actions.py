@@ -102,7 +102,7 @@ async def test_actions_of_the_app(tmp_path: Path) -> None:
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
         await drive("toggle_theme", lambda: app.theme)
         await drive("toggle_theme", lambda: app.theme)
-        assert drive.done | {"ask_quit"} == {b.action for b in type(app).BINDINGS if isinstance(b, Binding)}
+        assert drive.done | {"ask_quit", "read_again"} == {b.action for b in type(app).BINDINGS if isinstance(b, Binding)}
 
 
 async def test_actions_of_data(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from core.judge.judge import Judge
 
 COLUMNS, ROWS = 120, 40
-PLACE = re.compile(rb"([+-]\d\.\d\d) [+-]\d\.\d\d rad")
+PLACE = re.compile(rb"([+-]\d+\.\d\d) [+-]\d+\.\d\d rad")
 RIGHT = b"\x1b[C"
 REPEAT = 1 / 60
 """Seconds between two keys that are held: twice as fast as the goal, so that pictures have to be dropped."""

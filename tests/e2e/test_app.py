@@ -363,7 +363,7 @@ def test_play_by_hand(start: Start, tmp_path: Path) -> None:
         app.send("W")
         app.until(lambda: list(tmp_path.glob("steered*.gif")))
         app.send("]")
-        app.until("60% of the way to noise")
+        app.until("60% to noise")
         app.send("p", *[right] * 6, *[down] * 4)
         app.until(lambda: re.search(r"6 evaluations · \d+ ms", app.text) and "drawing" in app.text)
         app.send("x")

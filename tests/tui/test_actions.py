@@ -17,6 +17,7 @@ from tests.tui.modes import ENDLESS, at_mode, fill, start, until
 from tinydiff_tui.app.palette import BindingCommands
 from tinydiff_tui.screens.base import ModeScreen
 from tinydiff_tui.screens.data import DataScreen
+from tinydiff_tui.screens.nearest import Nearest
 from tinydiff_tui.screens.noise import NoiseScreen
 from tinydiff_tui.screens.note import Note
 from tinydiff_tui.screens.panels import Ask, key_groups
@@ -168,6 +169,9 @@ async def test_actions_of_sample(tmp_path: Path, tiny_run: Path) -> None:
         await drive("save_png", lambda: len(list(tmp_path.glob("outputs/*sampled*.png"))))
         await until(drive.pilot, lambda: not drive.app.jobs.running("save"))
         await drive("save_gif", lambda: len(list(tmp_path.glob("outputs/*sampled*.gif"))))
+        await drive("nearest", lambda: isinstance(drive.app.screen, Nearest))
+        await drive.pilot.press("escape")
+        await until(drive.pilot, lambda: drive.app.screen is screen)
         await drive("judge", lambda: isinstance(drive.app.screen, Verdict))
 
 

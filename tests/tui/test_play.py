@@ -405,7 +405,7 @@ async def test_filling_keeps_what_was_not_erased(tmp_path: Path, small_glyphs: N
         assert erased.sum() == 4 * 14
         assert (shown.pictures[:, ~erased] == image[~erased]).all()
         assert shown.pictures[:, erased].any()
-        assert "filling what was erased" in draw.query_one("#finished", PictureBox).title
+        assert "what was erased" in draw.query_one("#finished", PictureBox).title
 
 
 async def test_strength_class_guidance_and_noises_have_keys(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from tinydiff_tui.screens.panels import Explain
 from tinydiff_tui.widgets.chart import Chart
 from tinydiff_tui.widgets.dashboard import Dashboard, Standing
 from tinydiff_tui.widgets.film import PictureBox
+from tinydiff_tui.widgets.key_bar import KeyBar
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 from tinydiff_tui.widgets.plan_box import PlanBox
 from tinydiff_tui.widgets.train_form import TrainForm
@@ -201,7 +202,9 @@ def test_play(snap_compare: Compare, size: tuple[int, int], part: str, monkeypat
 def test_explanation(snap_compare: Compare) -> None:
     async def explain(pilot: Pilot[Any]) -> None:
         app: Any = pilot.app
-        await when(lambda screen: screen.list is not None and not app.jobs.running("runs"), "e")(pilot)
+        await when(lambda screen: screen.list is not None and not app.jobs.running("runs"))(pilot)
+        app.screen.query_one(KeyBar).display = False  # below the panel it may still be that of before the list was read
+        await pilot.press("e")
         await until(pilot, lambda: isinstance(app.screen, Explain) and len(app.screen.query("Markdown > *")) > 3)
         await until(pilot, lambda: app.screen.query_one(OptionList).has_focus)
         await at_rest(pilot)

@@ -265,7 +265,7 @@ class LearnScreen(ModeScreen):
         self.set_class(not scene.curves, "-flat")
         self.query_one(Sheet).show(scene.pictures, [Label(name, colour) for name, colour in scene.rows], scene.headings)
         box = self.query_one("#pictures", Box)
-        box.title, box.figures = self.lesson.title, scene.progress or f"noises {self.seed}"
+        box.title, box.figures = self.lesson.title, scene.progress if self.running else f"noises {self.seed}"
         if scene.curves:
             curves = [Curve(line.x, line.y, line.colour, line.name) for line in scene.curves]
             self.query_one(Chart).show(curves, Frame(scene.unit))

@@ -354,7 +354,7 @@ class Draw(Part):
             self.canvas.draw(self._painted_x_t(self.on_way), self.cursor, np.zeros_like(self.on_way.erased))
         name = printable(self.facts.classes[self.label]) if 0 <= self.label < len(self.facts.classes) else ""
         wanted = f"class {name} · " if name else ""
-        how = "filling what was erased" if self.inpaint else f"{self.strength:.0%} of the way to noise"
+        how = "what was erased" if self.inpaint else f"{self.strength:.0%} to noise"
         self.query_one("#finished", PictureBox).title = f"finished · {wanted}{how}"
 
     def _painted_x_t(self, paint: Sketch) -> Pixels:

@@ -74,10 +74,10 @@ class FieldRow(Horizontal):
         return value
 
     def write(self, value: Any) -> None:
-        """Fill in a value; None leaves the default."""
+        """Fill in a value; None leaves the default, and so does an empty choice."""
         control = self.control
         if isinstance(control, Select):
-            control.value = Select.NULL if value is None else value
+            control.value = Select.NULL if value in (None, "") else value
         else:
             short = f"{value:g}" if isinstance(value, float) else str(value)
             control.value = "" if value is None else short if short == str(value) or float(short) == value else str(value)

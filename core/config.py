@@ -95,9 +95,7 @@ class TrainConfig:
         choices=DATASETS,
     )
     data_dir: str = setting("", "folder of the data sets", group="Data", otherwise="TINYDIFF_DATA_DIR, or the user's data folder")
-    image_size: int = setting(
-        0, "side in pixels for folder:PATH; 0 keeps the images' own, at most 64", group="Data", low=0, high=512
-    )
+    image_size: int = setting(0, "side in pixels for folder:PATH; 0 keeps their own, at most 64", group="Data", low=0, high=512)
     flip: str = setting(
         "auto",
         "mirror every other image; auto does with clothes and colour photos",

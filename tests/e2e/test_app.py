@@ -357,7 +357,7 @@ def test_play_by_hand(start: Start, tmp_path: Path) -> None:
         app.send("6")
         app.until(lambda: re.search(r"unipc · 6 evaluations", app.text))
         check(app, "6")
-        assert blocks(app) > 50
+        app.until(lambda: blocks(app) > 50)
         app.send(right, down, right)
         app.until("+0.15")
         app.send("W")

@@ -300,7 +300,7 @@ def test_a_picture_of_too_many_images_is_refused_before_it_is_made(
     monkeypatch.setattr(images, "MOST_PIXELS", 8 * 30 * 30 * 5)
     path = tmp_path / "v.png"
     assert cli.run(["visualize", "--dataset", "glyphs", "--num-images", "6", "--save-path", str(path)]) == 2
-    assert "6 images of side 28 are too large a picture; use --num-images 5 or fewer" in capsys.readouterr().err
+    assert "6 images of 28x28 are too large a picture; use --num-images 5 or fewer" in capsys.readouterr().err
     assert cli.run(["visualize", "--dataset", "glyphs", "--num-images", "5", "--save-path", str(path)]) == 0 and path.exists()
 
 

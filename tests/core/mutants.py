@@ -213,7 +213,7 @@ def lies(good: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield good | {"network": good["network"] | change}
     yield good | {"network": {k: v for k, v in good["network"].items() if k != "patch"}}
     for change in (
-        {"time_dim": 33}, {"base": 65}, {"channels": 3}, {"channels": 2}, {"classes": 10}, {"learn_variance": True},
+        {"time_dim": 33}, {"channels": 3}, {"channels": 2}, {"classes": 10}, {"learn_variance": True},
         {"time_dim": 1},
     ):  # fmt: skip
         yield of_shape(good, **change)

@@ -151,7 +151,7 @@ class PlayScreen(ModeScreen):
             self.say("")
             self.query_one(ContentSwitcher).current = name
             self.query_one(TabBar).mark(name)
-            self.part.focus()
+            self.set_focus(self.part)  # at once: the next key is its
             self.part.shown()
 
     def explain_values(self) -> dict[str, str]:

@@ -230,8 +230,9 @@ class TinydiffApp(App[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action != "read_again":
             return True
-        reader = sys.modules.get("core.extend.files")  # only who brings files waited for it
-        return reader is not None and bool(reader.files())
+        # Only who brings files waited for this module; another thread may be importing it just now.
+        files = getattr(sys.modules.get("core.extend.files"), "files", tuple)
+        return bool(files())
 
     def action_read_again(self) -> None:
         if self.engine_ready:

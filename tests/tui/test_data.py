@@ -229,7 +229,7 @@ async def test_until_a_set_is_there_the_boxes_are_hatched(tmp_path: Path) -> Non
         assert empty.region and not app.screen.query_one("#images").region
         assert "╱" in "".join(strip.text for strip in app.screen._compositor.render_strips())
         app.screen.query_one(SetList).focus()
-        await pilot.press(*["up"] * 4, "enter")
+        await pilot.press(*["up"] * 5, "enter")
         await until(pilot, lambda: isinstance(app.screen, DataScreen) and app.screen.opened is not None)
         assert app.screen.query_one("#images").region and not empty.region
 

@@ -7,6 +7,7 @@ those of a person's own file. Free of torch: an entry says where its code is, an
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Any, TypeVar
 
 from core.errors import UserError
@@ -41,6 +42,19 @@ class Entry:
         """Where the code stands, as in core/diffusion/samplers.py: ddim."""
         module, _, attribute = self.code.partition(":")
         return f"{module.replace('.', '/')}.py: {attribute}"
+
+
+@dataclass(frozen=True)
+class OwnFile:
+    """A person's own file that was read: where it lies, a digest of its text, and what it registered, by kind."""
+
+    path: Path
+    digest: str
+    entries: tuple[tuple[str, Entry], ...]
+
+
+OWN_FILES: dict[Path, OwnFile] = {}
+"""Those whose entries stand in the table, by their paths."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

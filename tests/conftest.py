@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from core.names import DATASETS
+from core.names import DATASETS, OWN_FILES
 
 TINY: dict[str, Any] = {
     "dataset": "glyphs",
@@ -61,10 +61,10 @@ def few_glyphs(patch: pytest.MonkeyPatch, train: int, test: int = 2000) -> None:
 @pytest.fixture
 def own_names() -> Iterator[None]:
     """What a test reads of a person's own files leaves the table again."""
-    from core.extend import entries, files
+    from core.extend import entries
 
     yield
-    files._files.clear()
+    OWN_FILES.clear()
     for table in entries.TABLES.values():
         for name in [name for name, entry in table.items() if entry.origin]:
             del table[name]

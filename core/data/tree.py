@@ -3,16 +3,17 @@
 import hashlib
 import os
 import stat
-import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
-from core.data.packed import Archive
-from core.data.parquet import Rows, rows_of
 from core.errors import UserError
 from core.files import read_json
+
+if TYPE_CHECKING:
+    from core.data.packed import Archive
+    from core.data.parquet import Rows
 
 _JUNK = {"__macosx", "@eadir", "$recycle.bin", "lost+found", "thumbs.db"}
 """Left behind by systems and servers, some of it with thumbnails of the pictures beside it."""
@@ -41,7 +42,7 @@ class Tree:
     left_out: tuple[str, ...]
     split: tuple[str, str] | None
     """The folders of training and testing, where those stand on top."""
-    archive: Archive | Rows | None = None
+    archive: "Archive | Rows | None" = None
     """What the pictures are packed in, where `root` is no folder."""
 
     def source(self, file: Found) -> "Path | IO[bytes]":
@@ -67,10 +68,13 @@ def find_pictures(root: Path) -> Tree:
     Hidden names, what systems leave behind and the folders of runs are no data. Links are followed; a folder that several paths
     lead to is read once, under the path without a link, so no loop is endless.
     """
-    if root.is_file() and zipfile.is_zipfile(root):
-        return _in_archive(root)
-    if root.is_file() and root.suffix.lower() == ".parquet":
-        return _in_parquet(root)
+    if root.is_file():
+        from zipfile import is_zipfile  # what reads packed pictures is not imported for those of a folder, nor at the start
+
+        if is_zipfile(root):
+            return _in_archive(root)
+        if root.suffix.lower() == ".parquet":
+            return _in_parquet(root)
     if not root.is_dir():
         raise UserError(f"there is no folder {root}; give one that holds images, as in folder:PATH")
     found: list[Found] = []
@@ -91,6 +95,8 @@ def find_pictures(root: Path) -> Tree:
 
 def _in_archive(path: Path) -> Tree:
     """The pictures of a zip archive, as those of a folder of its own."""
+    from core.data.packed import Archive
+
     archive, changed = Archive(path), path.stat().st_mtime_ns
     found: list[Found] = []
     left_out: list[str] = []
@@ -112,6 +118,8 @@ def _in_archive(path: Path) -> Tree:
 
 def _in_parquet(path: Path) -> Tree:
     """The pictures of a parquet file, as those of a folder with one for each class."""
+    from core.data.parquet import rows_of
+
     changed = path.stat().st_mtime_ns
     rows = rows_of(path.resolve(), changed)
     files = tuple(sorted(Found(row, size, changed) for row, size in rows.sizes().items()))

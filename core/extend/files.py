@@ -9,32 +9,19 @@ import time
 import traceback
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 from core.errors import UserError
 from core.extend.entries import READING, TABLES, Reading
 from core.files import notices, read_bytes, reason, shell_word, user_path
-from core.names import Entry
+from core.names import OWN_FILES, Entry, OwnFile
 
 FLAG = "--extend"
 VARIABLE = "TINYDIFF_EXTEND"
 _SLOW = 1.0  # seconds to read a file, beside what is checked and torch
 _MOST_BYTES = 1 << 20
 _ENDLESS = 100  # characters of what a file printed
-
-
-@dataclass(frozen=True)
-class OwnFile:
-    """A file that was read: where it lies, a digest of its text, and what it registered, by kind."""
-
-    path: Path
-    digest: str
-    entries: tuple[tuple[str, Entry], ...]
-
-
-_files: dict[Path, OwnFile] = {}
 
 
 def asked(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -61,7 +48,7 @@ def load(names: Iterable[str]) -> None:
     """Read files and put what they register into the table; one that was read already is not read again. Raises UserError."""
     for name in names:
         path = Path(os.path.realpath(user_path(name)))
-        if path not in _files:
+        if path not in OWN_FILES:
             take(read(path))
 
 
@@ -105,29 +92,29 @@ def read(path: Path) -> OwnFile:
 def take(file: OwnFile, keep: Iterable[Entry] = ()) -> None:
     """Put the entries of a file into the table, in place of those that it had before; those to `keep` stay as they are."""
     kept = [entry for entry in keep if entry.origin == str(file.path)]
-    before = _files.get(file.path)
+    before = OWN_FILES.get(file.path)
     for kind, entry in before.entries if before else ():
         if entry not in kept:
             TABLES[kind].pop(entry.name, None)
     for kind, entry in file.entries:
         if entry.name not in [stays.name for stays in kept if type(stays) is type(entry)]:
             TABLES[kind][entry.name] = entry
-    _files[file.path] = file
+    OWN_FILES[file.path] = file
 
 
 def files() -> tuple[OwnFile, ...]:
     """Those that were read."""
-    return tuple(_files.values())
+    return tuple(OWN_FILES.values())
 
 
 def flags() -> list[str]:
     """The flags that give another process the same files."""
-    return [f"{FLAG}={path}" for path in _files]
+    return [f"{FLAG}={path}" for path in OWN_FILES]
 
 
 def words() -> str:
     """The same in a command to be pasted, with a space in front; empty without files."""
-    return "".join(f" {FLAG} {shell_word(path)}" for path in _files)
+    return "".join(f" {FLAG} {shell_word(path)}" for path in OWN_FILES)
 
 
 def source_of(stem: str, name: str) -> str:
@@ -138,7 +125,7 @@ def source_of(stem: str, name: str) -> str:
 
 def fault_of(error: BaseException) -> str:
     """Where in a person's own file an error comes from, as a sentence; empty when none of theirs is to blame."""
-    return f"{_fault(error, list(_files))}; mend the file" if _line_of(error, list(_files)) else ""
+    return f"{_fault(error, list(OWN_FILES))}; mend the file" if _line_of(error, list(OWN_FILES)) else ""
 
 
 def _fault(error: BaseException, paths: Sequence[Path]) -> str:

@@ -16,7 +16,7 @@ from core.diffusion.schedule import NoiseSchedule
 from core.errors import UserError
 from core.extend import files, needs, schedule
 from core.files import take_notices
-from core.names import DATASETS, NETWORKS, SAMPLERS, SCHEDULES
+from core.names import DATASETS, NETWORKS, OWN_FILES, SAMPLERS, SCHEDULES
 from core.runs.checkpoint import export_safetensors, load_checkpoint, load_model
 from core.runs.folder import RunDir, read_run
 from core.training.trainer import Trainer
@@ -32,7 +32,7 @@ def forget() -> None:
     """As in a program that was started without the flag."""
     for file in files.files():
         files.take(replace(file, entries=()))
-    files._files.clear()
+    OWN_FILES.clear()
 
 
 @pytest.fixture

@@ -149,7 +149,7 @@ from pathlib import Path
 from tinydiff_tui.app.app import TinydiffApp
 
 def ready(app):  # right after the first paint, in place of loading the engine
-    late = ("torch", "numpy", "rich.progress", "filelock", "argparse", "core.config")
+    late = ("torch", "numpy", "rich.progress", "filelock", "argparse", "core.config", "core.extend", "zipfile")
     app.exit(return_code=sum(name in sys.modules for name in late))
 
 TinydiffApp.on_ready = ready

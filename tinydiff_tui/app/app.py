@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -22,6 +21,7 @@ from textual.theme import ThemeProvider
 from core.data.datasets import default_dataset
 from core.errors import UserError
 from core.files import take_notices, working_folder, write_failure
+from core.names import OWN_FILES, OwnFile
 from tinydiff_tui.app.launch import run_app, summary_of, write_crash
 from tinydiff_tui.app.palette import BindingCommands, Palette
 from tinydiff_tui.app.settings import load_settings, save_settings
@@ -39,7 +39,6 @@ from tinydiff_tui.widgets.key_bar import ModeBar
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 
 if TYPE_CHECKING:
-    from core.extend.files import OwnFile
     from tinydiff_tui.screens.runs import RunsScreen
     from tinydiff_tui.screens.sample import SampleScreen
     from tinydiff_tui.screens.train import TrainScreen
@@ -228,11 +227,7 @@ class TinydiffApp(App[None]):
     # --- a person's own files
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action != "read_again":
-            return True
-        # Only who brings files waited for this module; another thread may be importing it just now.
-        files = getattr(sys.modules.get("core.extend.files"), "files", tuple)
-        return bool(files())
+        return bool(OWN_FILES) if action == "read_again" else True
 
     def action_read_again(self) -> None:
         if self.engine_ready:

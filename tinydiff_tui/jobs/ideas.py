@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 
 from core.config import TrainConfig
-from core.extend.files import OwnFile, files, read, take
+from core.extend.files import read, take
 from core.extend.needs import own_entries
+from core.names import OWN_FILES, OwnFile
 
 
 def reading() -> Iterator[tuple[OwnFile, ...]]:
     """Run every file again, as an iterator of one; the table stays as it is. Raises UserError."""
-    yield tuple(read(file.path) for file in files())
+    yield tuple(map(read, OWN_FILES))
 
 
 def taken(read_again: tuple[OwnFile, ...], training: TrainConfig | None) -> str:

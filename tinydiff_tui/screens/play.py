@@ -95,6 +95,8 @@ class PlayScreen(ModeScreen):
                 self.say(message.error)
             elif self.path is None:
                 self._choose(self.found[0][1])
+        elif message.name == "play save":
+            self.say(message.error or f"saved {message.snapshot}")
         elif message.name == "play model":
             self._was_read(message.error, cast("ModelFacts | None", message.snapshot))
 

@@ -14,18 +14,15 @@ from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 from tinydiff_tui.jobs.newest import Newest
 from tinydiff_tui.jobs.sketch import Sketch
 from tinydiff_tui.screens.keys import key
-from tinydiff_tui.screens.play_part import GUIDANCES, Part, after
+from tinydiff_tui.screens.play_part import Part, after
 from tinydiff_tui.terminal.deferred import np
-from tinydiff_tui.text import printable
 from tinydiff_tui.widgets.canvas import Canvas
 from tinydiff_tui.widgets.film import Film, FilmStrip, PictureBox
 from tinydiff_tui.widgets.pixel_grid import PixelGrid, SampleGrid
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tinydiff_tui.jobs.finishing import Branched, Branching, Finish, Leave
-    from tinydiff_tui.jobs.live import Live, Shown
+    from tinydiff_tui.jobs.finishing import Branched, Finish, Leave
+    from tinydiff_tui.jobs.live import Shown
     from tinydiff_tui.jobs.sampling import ModelFacts, View
     from tinydiff_tui.terminal.cells import Pixels
 
@@ -158,18 +155,10 @@ class Draw(Part):
         self._work()
 
     def _work(self) -> None:
-        """See that somebody looks at what was asked for."""
         from tinydiff_tui.jobs.finishing import Branching, finishing
 
-        for name, mail in (("draw", self.mail), ("branch", self.leave_mail)):
-            job = self.app.jobs.get(name)
-            if job is not None:
-                job.wake()
-            elif mail.waits():
-                self._start(name, finishing(self.mail) if name == "draw" else Branching(self.leave_mail))
-
-    def _start(self, name: str, live: Live[Finish] | Branching) -> None:
-        self.app.jobs.start(name, lambda: iter(live), self, rests=lambda: live.idle, pace=0)
+        self.work("draw", self.mail, lambda: finishing(self.mail))
+        self.work("branch", self.leave_mail, lambda: Branching(self.leave_mail))
 
     def on_job_update(self, message: JobUpdate) -> None:
         if message.name == "draw":
@@ -178,9 +167,7 @@ class Draw(Part):
             self._take_branches(cast("Branched", message.snapshot))
 
     def on_job_finished(self, message: JobFinished) -> None:
-        if message.name == "play save":
-            self.say(message.error or f"saved {message.snapshot}")
-        elif message.error:
+        if message.error:
             self.say(message.error)
         elif message.name == "draw picture":
             self._replace(Sketch.of(cast("Pixels", message.snapshot)))
@@ -298,19 +285,14 @@ class Draw(Part):
         self._ask()
 
     def action_label(self, step: int) -> None:
-        if self.facts is None or not self.facts.labels:
-            self.say("this model knows no classes")
-            return
-        self.label = (self.label + step) % self.facts.labels
-        self._ask()
+        if labels := self.labels("this model knows no classes"):
+            self.label = (self.label + step) % labels
+            self._ask()
 
     def action_guidance(self) -> None:
-        if self.facts is None or not self.facts.labels:
-            self.say("this model knows no classes, so there is nothing to guide it to")
-            return
-        own = self.facts.resolved(SampleConfig()).guidance_scale if self.guidance < 0 else self.guidance
-        self.guidance = after(GUIDANCES, own) if own < GUIDANCES[-1] else GUIDANCES[0]
-        self._ask()
+        if (guidance := self.more_guidance(self.guidance)) != self.guidance:
+            self.guidance = guidance
+            self._ask()
 
     def action_new(self) -> None:
         self.seed += 1
@@ -352,7 +334,7 @@ class Draw(Part):
         else:
             box.title = f"x_t · evaluation {self.at}"
             self.canvas.draw(self._painted_x_t(self.on_way), self.cursor, np.zeros_like(self.on_way.erased))
-        name = printable(self.facts.classes[self.label]) if 0 <= self.label < len(self.facts.classes) else ""
+        name = self.class_name(self.label)
         wanted = f"class {name} · " if name else ""
         how = "what was erased" if self.inpaint else f"{self.strength:.0%} to noise"
         self.query_one("#finished", PictureBox).title = f"finished · {wanted}{how}"
@@ -398,17 +380,14 @@ class Draw(Part):
         path = self.file("drawn", ".png")
         if path is None or self.sketch is None:
             return
+        from tinydiff_tui.jobs.sampling import save_picture
+
         pictures = self.sketch.pixels[None]
         if self.on_way is not None and self.branched is not None:
             pictures = np.concatenate([self.branched.untouched[-1].x, self.branched.painted[-1].x])
         elif self.shown_here is not None:
             pictures = np.concatenate([pictures, self.shown_here.pictures])
-        self._save(path, pictures)
-
-    def _save(self, path: Path, pictures: Pixels) -> None:
-        from tinydiff_tui.jobs.sampling import save_picture
-
-        self.app.jobs.start("play save", lambda: save_picture(path, pictures, len(pictures)), self)
+        self.save(lambda: save_picture(path, pictures, len(pictures)))
 
     def action_save_gif(self) -> None:
         path, branched = self.file("branches", ".gif"), self.branched
@@ -417,7 +396,7 @@ class Draw(Part):
         elif path is not None:
             from tinydiff_tui.jobs.finishing import save_branches
 
-            self.app.jobs.start("play save", lambda: save_branches(path, branched), self)
+            self.save(lambda: save_branches(path, branched))
             self.say(f"writing {path} …")
 
     def explain_values(self) -> dict[str, str]:

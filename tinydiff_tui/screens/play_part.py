@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from textual.containers import Container
 
+from core.config import SampleConfig
 from core.files import unused
 from core.runs.embedded import embedded_model
 from core.runs.folder import run_folder_of
+from tinydiff_tui.jobs.newest import Newest
+from tinydiff_tui.text import printable
 
 if TYPE_CHECKING:
     from tinydiff_tui.app.app import TinydiffApp
@@ -17,6 +21,15 @@ if TYPE_CHECKING:
     from tinydiff_tui.screens.play import PlayScreen
 
 GUIDANCES = (0.0, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
+
+
+class Worker(Protocol):
+    """What draws in a thread, and rests while there is nothing to draw."""
+
+    @property
+    def idle(self) -> bool: ...
+
+    def __iter__(self) -> Iterator[object]: ...
 
 
 class Part(Container, can_focus=True):
@@ -59,6 +72,33 @@ class Part(Container, can_focus=True):
         """A sentence in the line of the mode."""
         self.play.say(sentence)
 
+    def work(self, name: str, mail: Newest[Any], make: Callable[[], Worker]) -> None:
+        """See that the job of this name looks at what was asked for."""
+        job = self.app.jobs.get(name)
+        if job is not None:
+            job.wake()
+        elif mail.waits():
+            worker = make()
+            self.app.jobs.start(name, lambda: iter(worker), self, rests=lambda: worker.idle, pace=0)
+
+    def class_name(self, label: int) -> str:
+        """The name of one of the model's classes; empty for none of them."""
+        return printable(self.facts.classes[label]) if self.facts is not None and 0 <= label < len(self.facts.classes) else ""
+
+    def labels(self, lacking: str) -> int:
+        """How many classes the model can be told; where there are none, the line of the mode says what is lacking."""
+        count = self.facts.labels if self.facts is not None else 0
+        if not count:
+            self.say(lacking)
+        return count
+
+    def more_guidance(self, given: float) -> float:
+        """The guidance after this one (-1: the model's own), after the most none; the same, and a sentence, without classes."""
+        if not self.labels("this model knows no classes, so there is nothing to guide it to") or self.facts is None:
+            return given
+        own = self.facts.resolved(SampleConfig()).guidance_scale if given < 0 else given
+        return after(GUIDANCES, own) if own < GUIDANCES[-1] else GUIDANCES[0]
+
     def file(self, name: str, ending: str) -> Path | None:
         """A new file beside the model's run, for the one that comes with the program in the working folder; None while another
         one is being written."""
@@ -66,6 +106,10 @@ class Part(Container, can_focus=True):
             return None
         own = self.facts.path == embedded_model()
         return unused(self.app.cwd if own else run_folder_of(self.facts.path), name, ending)
+
+    def save(self, write: Callable[[], Iterator[Path]]) -> None:
+        """Write a file in a worker thread; the mode says where it lies."""
+        self.app.jobs.start("play save", write, self.play)
 
 
 def after(values: tuple[float, ...], value: float, step: int = 1) -> float:

@@ -19,7 +19,7 @@ from core.errors import UserError
 from core.names import SAMPLERS
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 from tinydiff_tui.screens.keys import key
-from tinydiff_tui.screens.play_part import GUIDANCES, Part, after
+from tinydiff_tui.screens.play_part import Part, after
 from tinydiff_tui.terminal.deferred import np
 from tinydiff_tui.text import cut, number
 from tinydiff_tui.widgets.film import PictureBox
@@ -174,14 +174,10 @@ class Race(Part):
             self._set(steps=max(int(after(EVALUATIONS, here.steps, step)), SAMPLERS[here.sampler].least))
 
     def action_guidance(self) -> None:
-        if self.facts is None or not self.settings:
-            return
-        if not self.facts.labels:
-            self.say("this model knows no classes, so there is nothing to guide it to")
-            return
-        own = self.settings[self.lane].guidance
-        own = self.facts.resolved(SampleConfig()).guidance_scale if own < 0 else own
-        self._set(guidance=after(GUIDANCES, own) if own < GUIDANCES[-1] else GUIDANCES[0])
+        if self.settings:
+            here = self.settings[self.lane].guidance
+            if (guidance := self.more_guidance(here)) != here:
+                self._set(guidance=guidance)
 
     def action_checkpoint(self) -> None:
         if self.settings:
@@ -255,9 +251,6 @@ class Race(Part):
             self._take(cast("Standing", message.snapshot))
 
     def on_job_finished(self, message: JobFinished) -> None:
-        if message.name == "play save":
-            self.say(message.error or f"saved {message.snapshot}")
-            return
         standing = cast("Standing | None", message.snapshot)
         if standing is not None and self.standing is not None:
             self._take(standing)
@@ -392,7 +385,7 @@ class Race(Part):
         from tinydiff_tui.jobs.racing import save_race
 
         standing, kind = self.standing, self.kind
-        self.app.jobs.start("play save", lambda: save_race(path, standing, kind), self)
+        self.save(lambda: save_race(path, standing, kind))
         self.say(f"writing {path} …")
 
     def explain_values(self) -> dict[str, str]:

@@ -13,8 +13,7 @@ from textual.containers import Horizontal, Vertical
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 from tinydiff_tui.jobs.newest import Newest
 from tinydiff_tui.screens.keys import key
-from tinydiff_tui.screens.play_part import GUIDANCES, Part, after
-from tinydiff_tui.text import printable
+from tinydiff_tui.screens.play_part import Part, after
 from tinydiff_tui.widgets.film import Film, FilmStrip, PictureBox
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 from tinydiff_tui.widgets.plane_grid import PlaneGrid
@@ -126,24 +125,16 @@ class Steer(Part):
         self._work()
 
     def _work(self) -> None:
-        """See that somebody looks at what was asked for."""
-        job = self.app.jobs.get("steer")
-        if job is not None:
-            job.wake()
-        elif self.mail.waits():
-            from tinydiff_tui.jobs.steering import steering
+        from tinydiff_tui.jobs.steering import steering
 
-            live = steering(self.mail)
-            self.app.jobs.start("steer", lambda: iter(live), self, rests=lambda: live.idle, pace=0)
+        self.work("steer", self.mail, lambda: steering(self.mail))
 
     def on_job_update(self, message: JobUpdate) -> None:
         if message.name == "steer":
             self._take(cast("Steered", message.snapshot))
 
     def on_job_finished(self, message: JobFinished) -> None:
-        if message.name == "play save":
-            self.say(message.error or f"saved {message.snapshot}")
-        elif message.error:
+        if message.error:
             self.say(message.error)
         elif self.in_sight:
             self._work()  # it was stopped as the mode was left, and is here again
@@ -199,21 +190,16 @@ class Steer(Part):
             self._go(Spot(self.spot.seed + 1))
 
     def action_label(self, step: int) -> None:
-        if self.facts is None or not self.facts.labels:
-            self.say("this model knows no classes")
-            return
-        self._remember()
-        self.label = (self.label + step) % self.facts.labels
-        self._ask()
+        if labels := self.labels("this model knows no classes"):
+            self._remember()
+            self.label = (self.label + step) % labels
+            self._ask()
 
     def action_guidance(self) -> None:
-        if self.facts is None or not self.facts.labels:
-            self.say("this model knows no classes, so there is nothing to guide it to")
-            return
-        self._remember()
-        own = self.drawn.options.guidance_scale if self.drawn is not None and self.guidance < 0 else self.guidance
-        self.guidance = after(GUIDANCES, own) if own < GUIDANCES[-1] else GUIDANCES[0]
-        self._ask()
+        if (guidance := self.more_guidance(self.guidance)) != self.guidance:
+            self._remember()
+            self.guidance = guidance
+            self._ask()
 
     def _remember(self) -> None:
         if self.spot is not None:
@@ -247,8 +233,9 @@ class Steer(Part):
             self.grid.zoomed = asked.middle
         columns = asked.points()[: asked.shape[0]]
         box.show(drawn.pictures, headings=[f"{x:+.2f}" for x, _ in columns], cursor=asked.middle)
-        name = printable(self.facts.classes[self.label]) if 0 <= self.label < len(self.facts.classes) else ""
-        guided = f" · class {name} · guidance {drawn.options.guidance_scale:g}" if self.facts.labels else ""
+        guided = (
+            f" · class {self.class_name(self.label)} · guidance {drawn.options.guidance_scale:g}" if self.facts.labels else ""
+        )
         box.title = f"Steer · {self.play.name_of(asked.path)}{guided}"
         evaluations = f"{drawn.options.sampler} · {drawn.options.steps} evaluations · {1000 * drawn.seconds:.0f} ms"
         box.figures = f"{evaluations} · {asked.spacing:g} rad apart · directions {asked.spot.directions}"
@@ -275,7 +262,7 @@ class Steer(Part):
         pictures, columns, middle = self.drawn.pictures, self.drawn.asked.shape[0], self.drawn.asked.middle
         if self.grid.zoomed is not None:
             pictures, columns = pictures[middle : middle + 1], 1
-        self.app.jobs.start("play save", lambda: save_picture(path, pictures, columns), self)
+        self.save(lambda: save_picture(path, pictures, columns))
 
     def action_save_gif(self) -> None:
         path = self.file("steered", ".gif")
@@ -287,7 +274,7 @@ class Steer(Part):
         if len(spots) < 2:
             self.say("move first: the path has one picture")
             return
-        self.app.jobs.start("play save", lambda: save_path(path, asked, spots), self)
+        self.save(lambda: save_path(path, asked, spots))
         self.say(f"writing {path} …")
 
     def explain_values(self) -> dict[str, str]:

@@ -19,6 +19,8 @@ from core.names import DATASETS
 if TYPE_CHECKING:  # names and places are asked for before torch is there
     from torch import Tensor
 
+    from core.config import TrainConfig
+
 _NAMED, _MOST_LETTERS = 5, 24  # classes by name in one line, and letters of each
 _HASHED = 1 << 28  # bytes of pixels that a fingerprint looks at, evenly spread over a larger set
 
@@ -175,6 +177,11 @@ def require(name: str, root: Path | None = None) -> None:
             f"'tinydiff-tui datasets --download {name}', put its files (as they are, or packed) into {info.where} by hand, or "
             "use --dataset glyphs, which needs no file"
         )
+
+
+def open_split(config: "TrainConfig", split: str, data_dir: str = "") -> ImageSet:
+    """A split of the data set of a training, from `data_dir` where that is given. Raises UserError."""
+    return open_dataset(config.dataset, split, data_root(data_dir, config.data_dir), config.image_size)
 
 
 def open_dataset(name: str, split: str = "train", root: Path | None = None, image_size: int = 0) -> ImageSet:

@@ -83,7 +83,12 @@ def prepare_judge(
 
 
 def kept_judge(dataset: str, root: Path | None = None, device: torch.device | str = "cpu") -> Ready | None:
-    """The judge of a named data set from its file; None where none was trained. Raises UserError for an unknown name."""
+    """The judge of a data set from its file; None where none was trained, as for pictures that have no name in the table.
+
+    Raises UserError for an unknown name.
+    """
+    if dataset.startswith("folder:"):
+        return None
     for file in cache_files(dataset, root):
         if cached := _read(file, dataset, torch.device(device)):
             return Ready(cached, file)

@@ -11,7 +11,7 @@ from core import images
 from core.compute.device import Compute
 from core.compute.seeds import generator_for
 from core.config import SampleConfig, TrainConfig
-from core.data.datasets import ImageSet, data_root, open_dataset
+from core.data.datasets import ImageSet, open_split
 from core.diffusion.generate import classes_drawn, generate
 from core.diffusion.model import Model
 from core.diffusion.process import Diffusion
@@ -128,8 +128,7 @@ class Aside:
 
     def _opened(self) -> HeldOutLoss:
         config, self._nothing_held_out = self.config, True
-        root = data_root(config.data_dir)
-        test = open_dataset(config.dataset, "test", root, config.image_size)
+        test = open_split(config, "test")
         if test.fingerprint == self.data.fingerprint:
             raise UserError(f"all pictures of {config.dataset} are trained on")
         self._nothing_held_out = False

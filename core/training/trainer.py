@@ -22,7 +22,7 @@ from core import images
 from core.compute.device import choose_compute
 from core.compute.distributed import BEAT_SECONDS, END, ROLL_BACK, WAIT, check_share, is_first, join
 from core.config import SampleConfig, TrainConfig, check_batch
-from core.data.datasets import ImageSet, data_root, open_dataset
+from core.data.datasets import ImageSet, open_split
 from core.diffusion.generate import classes_drawn, generate
 from core.diffusion.model import Model
 from core.errors import Diverged, UserError
@@ -635,10 +635,10 @@ class Trainer:
 
 def _opened(config: TrainConfig, saved: dict[str, Any] | None) -> tuple[TrainConfig, ImageSet]:
     """The data set to train on. A run of squares that were cut before there was anything else goes on with them."""
-    data = open_dataset(config.dataset, "train", data_root(config.data_dir), config.image_size)
+    data = open_split(config, "train")
     if saved and data.size[0] != data.size[1] and "width" not in saved["network"]:
         config = dataclasses.replace(config, image_size=config_of(saved).image_size)
-        data = open_dataset(config.dataset, "train", data_root(config.data_dir), config.image_size)
+        data = open_split(config, "train")
     return config, data
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from core import images
 from core.compute.seeds import SampleNoise
 from core.config import SampleConfig
-from core.data.datasets import data_root, open_dataset
+from core.data.datasets import open_split
 from core.diffusion.branch import branches, painted
 from core.diffusion.generate import timesteps_for, told, walk
 from core.diffusion.model import Model
@@ -146,7 +146,7 @@ def _view(frame: Frame) -> View:
 def picture_to_start(path: Path, index: int, data_dir: Path | None) -> Iterator[Pixels]:
     """Image `index` of the test split of a model's data set, uint8 (H, W, C), as an iterator of one. Raises UserError."""
     config = model_of(path).config
-    data = open_dataset(config.dataset, "test", data_root(str(data_dir or ""), config.data_dir), config.image_size)
+    data = open_split(config, "test", str(data_dir or ""))
     if not len(data):
         raise UserError(f"{config.dataset} has no test images")
     yield data.images[index % len(data)].numpy()

@@ -146,11 +146,7 @@ class Jobs:
 def _fault(problem: Exception) -> str:
     from core.extend.files import fault_of  # only now: the first paint does not wait for it
 
-    return fault_of(problem) or _unexpected(problem)
-
-
-def _unexpected(problem: Exception) -> str:
-    return f"unexpected {type(problem).__name__}: {problem}"
+    return fault_of(problem) or f"unexpected {type(problem).__name__}: {problem}"
 
 
 def _closable(items: Iterator[Any]) -> Any:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from core.compute.device import Compute
 from core.config import SampleConfig
-from core.data.datasets import ImageSet, data_root, open_dataset
+from core.data.datasets import ImageSet, data_root, open_split
 from core.diffusion.generate import Source, generate, source_pictures
 from core.diffusion.model import Model
 from core.errors import UserError
@@ -67,17 +67,11 @@ def judging(
     yield Stage(f"{ready.judge.name} ({ready.path}) looks at them")
     report = ready.judge.report(pictures)
     _keep(checkpoint, model, options, report, time.monotonic() - started)
-    training = opened(model, data_dir, "train")
-    copies = yield from searched(pictures, training, opened(model, data_dir, "test"), compute)
+    training = open_split(model.config, "train", data_dir)
+    copies = yield from searched(pictures, training, open_split(model.config, "test", data_dir), compute)
     if sheet is not None and copies is not None:
         save_pairs(sheet, copies, pictures, training)
     yield dataclasses.replace(report, copies=copies)
-
-
-def opened(model: Model, data_dir: str, split: str) -> ImageSet:
-    """A split of the data set that a model was trained on. Raises UserError."""
-    config = model.config
-    return open_dataset(config.dataset, split, data_root(data_dir, config.data_dir), config.image_size)
 
 
 def searched(pictures: Pixels, training: ImageSet, held_out: ImageSet, compute: Compute) -> Generator[Stage, None, Copies | None]:

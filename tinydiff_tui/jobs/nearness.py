@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from core.config import TrainConfig
-from core.data.datasets import data_root, open_dataset
+from core.data.datasets import data_root, open_split
 from core.judge.copies import nearest
 from core.judge.judge import chosen_of
 from core.judge.store import kept_judge
@@ -44,8 +44,7 @@ def looking(picture: Pixels, config: TrainConfig, data_dir: Path | None) -> Iter
 
     Raises UserError where the data set is not there.
     """
-    root = data_root(str(data_dir or ""), config.data_dir)
-    training = open_dataset(config.dataset, "train", root, config.image_size)
+    training = open_split(config, "train", str(data_dir or ""))
     (near,) = nearest(picture[None], training.images, NEAREST, compute().device)
 
     def kin(measure: str, distances: list[float], numbers: list[int]) -> Kin:
@@ -54,7 +53,8 @@ def looking(picture: Pixels, config: TrainConfig, data_dir: Path | None) -> Iter
 
     found = [kin("pixels", near.distance[0].tolist(), near.index[0].tolist())]
     yield Nearness(picture, config.dataset, len(training), tuple(found))
-    if config.dataset.startswith("folder:") or (ready := kept_judge(config.dataset, root, compute().device)) is None:
+    ready = kept_judge(config.dataset, data_root(str(data_dir or ""), config.data_dir), compute().device)
+    if ready is None:
         return
     (near,) = nearest(ready.judge.features(picture[None]), ready.judge.train, NEAREST)
     numbers = chosen_of(len(training))[near.index[0]]

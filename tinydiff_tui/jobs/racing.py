@@ -17,7 +17,7 @@ from core.data.datasets import data_root
 from core.diffusion.generate import BATCH, BatchFrame, classes_drawn, generate
 from core.diffusion.model import Model
 from core.errors import UserError
-from core.judge.store import Ready, cache_files, prepare_judge
+from core.judge.store import kept_judge
 from core.runs.checkpoint import load_model
 from tinydiff_tui.jobs.judging import drawn as drawn_to_judge
 from tinydiff_tui.jobs.sampling import View
@@ -157,7 +157,8 @@ class Racing:
         """The judge's distance of each lane, where there is a judge of its data set already."""
         for place, racer in enumerate(racers):
             model = self._models[racer.lane.checkpoint]
-            ready = known_judge(model, self.data_dir, self.compute)
+            root = data_root(str(self.data_dir or ""), model.config.data_dir)
+            ready = kept_judge(model.config.dataset, root, self.compute.device)
             if ready is None:
                 continue
             options = dataclasses.replace(racer.options, num_images=JUDGED)
@@ -178,20 +179,6 @@ class _Kept:
 
     def __iter__(self) -> Iterator[object]:
         self.pictures = yield from self._items
-
-
-def known_judge(model: Model, data_dir: Path | None, compute: Compute) -> Ready | None:
-    """The judge of a model's data set, if one was trained before."""
-    dataset = model.config.dataset
-    root = data_root(str(data_dir or ""), model.config.data_dir)
-    if dataset.startswith("folder:") or not any(file.is_file() for file in cache_files(dataset, root)):
-        return None
-    try:
-        with closing(prepare_judge(dataset, root, compute.device)) as events:
-            first = next(events)
-    except UserError:  # the data set is gone
-        return None
-    return first if isinstance(first, Ready) else None
 
 
 def save_race(path: Path, standing: Standing, kind: str = "x") -> Iterator[Path]:

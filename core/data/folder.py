@@ -224,8 +224,9 @@ def _read(file: Path | IO[bytes], size: tuple[int, int], mode: str, spans: dict[
             factor = max(1, min(image.width // (_GAP * across), image.height // (_GAP * down)))
             small = reduced(image, mode, span, factor)
             scale = min(width / across, height / down)
-            left, top = (width - across * scale) / 2, (height - down * scale) / 2
-            box = (left / factor, top / factor, (left + across * scale) / factor, (top + down * scale) / factor)
+            wide, high = min(width, across * scale), min(height, down * scale)  # which rounding may put outside by a hair
+            left, top = (width - wide) / 2, (height - high) / 2
+            box = (left / factor, top / factor, (left + wide) / factor, (top + high) / factor)
             upright = _upright(small.resize((across, down), Image.Resampling.LANCZOS, box), image)
     return np.asarray(upright).reshape(size[1], size[0], -1)
 

@@ -110,8 +110,12 @@ class Terminal:
     def read(self, seconds: float) -> bool:
         """Take what the program wrote, waiting at most this long for it; False when there was nothing."""
         chunk = self.take(seconds)
-        self.stream.feed(self._without_strings(chunk))
+        self.feed(chunk)
         return bool(chunk)
+
+    def feed(self, chunk: bytes) -> None:
+        """Put on the screen what was taken."""
+        self.stream.feed(self._without_strings(chunk))
 
     def _without_strings(self, chunk: bytes) -> bytes:
         """The bytes for the screen; what may be the beginning of a string waits for the rest."""

@@ -14,6 +14,7 @@ import pytest
 from core.data.datasets import open_dataset
 from tests.e2e.kitty import PLACEHOLDER, pictures, shown, tiles
 from tests.e2e.terminal import Terminal
+from tinydiff_tui.terminal.answers import ASK_NAME
 
 YES, NO, ATTRIBUTES = b"\x1b_Gi=31;OK\x1b\\", b"\x1b_Gi=31;ENOTSUPPORTED:no 4 2 q\x1b\\", b"\x1b[?62;4;22c"
 PAUSE = None
@@ -32,15 +33,22 @@ def asked(app: Terminal) -> bool:
     return any(b"a=q" in string for string in app.strings)
 
 
+def named(app: Terminal) -> bool:
+    """Whether the terminal was asked for its name: what comes before is no answer."""
+    return ASK_NAME.encode() in app.received
+
+
 def answer(app: Terminal, *parts: bytes | None) -> None:
-    """Send an answer, waiting where it has a pause."""
+    """Send an answer, waiting where it has a pause; what is shown meanwhile is decoded after it, which would stretch the pauses."""
+    shown = []
     for part in parts:
         if part is None:
-            begun = time.monotonic()
-            while time.monotonic() < begun + 0.15:
-                app.read(0.05)
+            end = time.monotonic() + 0.15
+            while (left := end - time.monotonic()) > 0:
+                shown.append(app.take(left))
         else:
             os.write(app.controller, part)
+    app.feed(b"".join(shown))
 
 
 def pixels(app: Terminal) -> list[np.ndarray]:
@@ -152,6 +160,7 @@ def test_what_is_not_known_to_show_placeholders_gets_none(tmp_path: Path) -> Non
     """Konsole says yes to pictures, and prints the placeholders."""
     with started(tmp_path, TERM="xterm-256color", KONSOLE_VERSION="240800") as app:
         app.until("1–")
+        app.until(lambda: named(app))
         answer(app, b"\x1bP>|Konsole 24.08.1\x1b\\" + ATTRIBUTES, PAUSE, YES)
         app.settle()
         assert not asked(app) and PLACEHOLDER not in app.text
@@ -164,6 +173,7 @@ def test_what_is_not_known_to_show_placeholders_gets_none(tmp_path: Path) -> Non
 def test_a_name_that_only_the_terminal_says_is_enough(tmp_path: Path) -> None:
     with started(tmp_path, TERM="xterm-256color") as app:
         app.until("1–")
+        app.until(lambda: named(app))
         answer(app, b"\x1bP>|ghostty 1.2.0\x1b\\" + ATTRIBUTES)
         app.until(lambda: asked(app))
         answer(app, YES + ATTRIBUTES)

@@ -1,4 +1,4 @@
-"""What every test of the app shares: the terminal that it is shown on."""
+"""What every test of the app shares: the terminal that it is shown on, and that nobody has set it up before."""
 
 import pytest
 
@@ -16,3 +16,9 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     for name, value in TERMINAL.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(autouse=True)
+def own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What one test has the app remember, as the density of pictures, is not there in the next."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))

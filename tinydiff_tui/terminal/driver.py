@@ -94,6 +94,7 @@ class ScreenDriver(LinuxDriver):
         """Read until the app ends, or the line does: then the app ends too."""
         parser, decode, answers = LineParser(), getincrementaldecoder("utf-8")("replace").decode, self.answers
         while not self.exit_event.is_set():
+            begun = time.monotonic()  # until when nothing came, however late this thread has its turn after the waiting
             try:
                 ready, _, _ = select.select([self.fileno], [], [], TICK_SECONDS)
                 data = os.read(self.fileno, 4096) if ready else b""
@@ -102,10 +103,10 @@ class ScreenDriver(LinuxDriver):
             if ready and not data:  # closed
                 self._app.call_later(self._app.exit, return_code=128 + signal.SIGHUP)
                 return
-            if text := answers.take(decode(data), time.monotonic()):
+            if text := answers.take(decode(data), time.monotonic() if ready else begun):
                 for message in parser.feed(text):
                     self.process_message(message)
             while answers.heard:
                 self._app.call_later(self._hear, answers.heard.pop(0))
-            for message in parser.tick():
+            for message in () if ready else parser.tick():
                 self.process_message(message)

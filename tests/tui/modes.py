@@ -32,6 +32,7 @@ async def until(pilot: Pilot[Any], condition: Callable[[], bool]) -> None:
     end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end, "waited in vain"
+        assert pilot.app._exception is None, "the app has stopped"
         await asyncio.sleep(0.01)
     await pilot.pause()
 

@@ -114,6 +114,21 @@ async def test_pages_turn_and_wrap(tmp_path: Path) -> None:
         assert (gallery.first, gallery.index) == (0, 1)
 
 
+async def test_a_page_turned_before_another_class_is_laid_out(tmp_path: Path) -> None:
+    """Where the page begins is that of what was shown before."""
+    async with at_mode("data", tmp_path) as pilot:
+        screen = await ready(pilot)
+        gallery = screen.browser.gallery
+        await pilot.press("end")
+        gallery.display = False  # and so not laid out
+        await pilot.pause()
+        screen.browser.choose_class(1)
+        gallery.turn(1)
+        assert screen.opened is not None and gallery.index in screen.opened.of_class(1)
+        gallery.turn(-1)
+        assert gallery.index == screen.opened.of_class(1)[0]
+
+
 async def test_classes_filter(tmp_path: Path) -> None:
     async with at_mode("data", tmp_path, (120, 40)) as pilot:
         screen = await ready(pilot)

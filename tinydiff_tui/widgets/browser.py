@@ -161,7 +161,7 @@ class Browser(Horizontal):
     def picture_clicked(self, event: PixelGrid.Pointed) -> None:
         if event.grid is self.gallery:
             self.gallery.point(event.index)
-        elif event.grid.id == "every" and self.opened is not None:
+        elif event.grid.id == "every" and self.opened is not None and event.index < len(self.every):
             index = self.every[event.index]
             self.choose_class(int(self.opened.labels[index]), index)
 

@@ -42,7 +42,7 @@ class Gallery(PixelGrid, can_focus=True):
     @property
     def at(self) -> int:
         """The place of the cursor among the chosen."""
-        return self.cursor or 0
+        return max(min(self.cursor or 0, self.count - 1), 0)
 
     @property
     def index(self) -> int | None:
@@ -50,10 +50,9 @@ class Gallery(PixelGrid, can_focus=True):
 
     def turn(self, pages: int) -> None:
         """The page before or after, which go round; the cursor keeps its place there."""
-        if size := self.tiling.room:
-            number = -(-self.count // size)
-            first = (self.first // size + pages) % max(number, 1) * size
-            self.point(min(first + self.at - self.first, self.count - 1))
+        if (size := self.tiling.room) and self.count:
+            page, place = divmod(self.at, size)  # not by `first`, which is that of another set or size until it is laid out
+            self.point(min((page + pages) % -(-self.count // size) * size + place, self.count - 1))
 
     def caption(self, place: int) -> str:
         """Class and index of a picture, in the room under it but for the mark of the cursor."""

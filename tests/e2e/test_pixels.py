@@ -39,7 +39,7 @@ def named(app: Terminal) -> bool:
 
 
 def answer(app: Terminal, *parts: bytes | None) -> None:
-    """Send an answer, waiting where it has a pause; what is shown meanwhile is decoded after it, which would stretch the pauses."""
+    """Send an answer, waiting where it has a pause; what is shown meanwhile is decoded after it, not to stretch them."""
     shown = []
     for part in parts:
         if part is None:

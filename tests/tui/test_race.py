@@ -83,6 +83,15 @@ def test_the_command_writes_a_sheet_and_a_table(tmp_path: Path, capsys: pytest.C
     assert "unipc" in table and "no distances" in table and str(tmp_path / "race.png") in table
 
 
+def test_where_nothing_was_trained_the_model_of_the_program_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["race", "--steps", "1,2", "--num-images", "2", "--plain", *ALONE]) == 0
+    assert "comes with the program" in capsys.readouterr().out
+    assert saved(tmp_path / "race.png").size
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

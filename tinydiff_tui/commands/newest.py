@@ -8,7 +8,7 @@ from core.compute.distributed import is_first
 from core.errors import UserError
 from core.files import require_checkpoint, user_path
 from core.runs.embedded import embedded_model
-from core.runs.folder import LIVE, RunInfo, find_runs
+from core.runs.folder import LIVE, RunInfo, find_runs, run_folder_of
 from tinydiff_tui.commands.output import say
 
 Tell = Callable[[str], None]
@@ -49,3 +49,8 @@ def checkpoint_of(options: argparse.Namespace, tell: Tell = say, *, embedded: bo
         checkpoint = run.checkpoint
     require_checkpoint(checkpoint)
     return checkpoint
+
+
+def pictures_folder(checkpoint: Path) -> Path:
+    """Where images go: beside the run, and beside no model of the program's own."""
+    return Path() if checkpoint == embedded_model() else run_folder_of(checkpoint)

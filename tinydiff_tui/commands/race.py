@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from core.config import SampleConfig
 from core.errors import UserError
 from core.files import require_checkpoint, user_path
+from core.runs.embedded import embedded_model
 from core.runs.folder import run_folder_of
 from tinydiff_tui.commands.flags import RACED
-from tinydiff_tui.commands.newest import checkpoint_of
+from tinydiff_tui.commands.newest import checkpoint_of, pictures_folder
 from tinydiff_tui.commands.options import check_compute, chosen_compute, given, output_path
 from tinydiff_tui.commands.output import can_show, remark, say, say_json, show
 from tinydiff_tui.commands.progress import make_progress
@@ -29,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     checkpoints = _checkpoints(options)
     lanes = _lanes(options, checkpoints)
     check_compute(options)
-    output = output_path(options.output or run_folder_of(checkpoints[0]) / "race.png", checkpoints[0])
+    output = output_path(options.output or pictures_folder(checkpoints[0]) / "race.png", checkpoints[0])
 
     from tinydiff_tui.jobs.racing import Racing, Standing, save_race
 
@@ -60,9 +61,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _checkpoints(options: argparse.Namespace) -> list[Path]:
-    """Those that were named, each once, or the newest run's."""
+    """Those that were named, each once, or the newest run's; the program's own where nothing was trained."""
     if options.checkpoint is None:
-        return [checkpoint_of(options, remark if options.json else say)]
+        return [checkpoint_of(options, remark if options.json else say, embedded=True)]
     found = [user_path(name) for name in dict.fromkeys(options.checkpoint)]
     for path in found:
         require_checkpoint(path)
@@ -86,8 +87,13 @@ def _lanes(options: argparse.Namespace, checkpoints: list[Path]) -> "list[Lane]"
         )
     from tinydiff_tui.jobs.racing import Lane  # imports torch, which a mistake need not wait for
 
-    names = {path: run_folder_of(path).name + (f" · {path.stem}" if len(checkpoints) > 1 else "") for path in checkpoints}
-    return [Lane(path, names[path], config) for path, config in lanes]
+    return [Lane(path, _name_of(path, alone=len(checkpoints) == 1), config) for path, config in lanes]
+
+
+def _name_of(checkpoint: Path, *, alone: bool) -> str:
+    if checkpoint == embedded_model():
+        return checkpoint.stem
+    return run_folder_of(checkpoint).name + ("" if alone else f" · {checkpoint.stem}")
 
 
 def _document(standing: "Standing", output: Path) -> dict[str, Any]:

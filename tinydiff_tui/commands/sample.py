@@ -11,9 +11,7 @@ from core.compute.distributed import PATIENCE_SECONDS, join
 from core.config import SampleConfig
 from core.errors import UserError
 from core.files import is_plain, require_folder, unused
-from core.runs.embedded import embedded_model
-from core.runs.folder import run_folder_of
-from tinydiff_tui.commands.newest import checkpoint_of
+from tinydiff_tui.commands.newest import checkpoint_of, pictures_folder
 from tinydiff_tui.commands.options import check_compute, chosen_compute, given, output_path
 from tinydiff_tui.commands.output import can_show, say
 from tinydiff_tui.commands.progress import make_progress
@@ -30,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     checkpoint = checkpoint_of(options, embedded=True)
     wanted = SampleConfig.asked(**given(options, SampleConfig))
     check_compute(options)
-    output = output_path(options.output or _folder_of(checkpoint) / "generated_samples.png", checkpoint)
+    output = output_path(options.output or pictures_folder(checkpoint) / "generated_samples.png", checkpoint)
     if options.show_intermediate:
         _require_steps_folder(output)
 
@@ -89,11 +87,6 @@ def run(options: argparse.Namespace) -> int:
     for line in lines:
         say(line)
     return 0
-
-
-def _folder_of(checkpoint: Path) -> Path:
-    """Where images go: beside the run, and beside no model of the program's own."""
-    return Path() if checkpoint == embedded_model() else run_folder_of(checkpoint)
 
 
 def _require_steps_folder(output: Path) -> None:

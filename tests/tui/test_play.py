@@ -1,5 +1,6 @@
 """Play: steering, drawing and racing, by the keys that a person has and by what the engine draws without them."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,20 @@ async def test_a_part_that_was_not_there_when_the_model_came_draws_when_it_is_sh
         assert steer.spot is not None and steer.spot.x > 0
 
 
+async def test_another_model_draws_from_where_one_stands(tmp_path: Path, tiny_run: Path) -> None:
+    shutil.copytree(tiny_run, tmp_path / "outputs")
+    async with at_mode("play", tmp_path) as pilot:
+        screen = await opened(pilot)
+        steer = screen.query_one(Steer)
+        await pilot.press("right", "M")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
+        await pilot.press("end", "enter")
+        await until(pilot, lambda: screen.facts is not None and screen.facts.path == embedded_model())
+        await rested(pilot)
+        assert steer.drawn is not None and steer.drawn.asked.path == embedded_model()
+        assert steer.spot is not None and steer.spot.x > 0
+
+
 async def test_density_asks_for_more_pictures(tmp_path: Path) -> None:
     async with at_mode("play", tmp_path, (120, 40)) as pilot:
         steer = await rested(pilot)
@@ -301,6 +316,40 @@ async def test_lanes_are_added_removed_and_brought_back(tmp_path: Path) -> None:
         await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
         await pilot.press("enter")
         await until(pilot, lambda: race.settings[race.lane].checkpoint == embedded_model())
+
+
+async def test_a_lane_can_have_another_checkpoint(tmp_path: Path, tiny_run: Path) -> None:
+    shutil.copytree(tiny_run, tmp_path / "outputs")
+    async with at_mode("play", tmp_path) as pilot:
+        screen = await opened(pilot)
+        assert screen.path is not None and screen.path.is_relative_to(tmp_path)
+        race = screen.query_one(Race)
+        await pilot.press("left_square_bracket", "down", "k")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
+        await pilot.press("end", "enter")
+        await until(pilot, lambda: race.settings[1].checkpoint == embedded_model())
+        await pilot.press("up", *["minus"] * 8, "down", *["minus"] * 8, "enter")
+        await until(pilot, lambda: race.standing is not None and not pilot.app.jobs.running("race"))  # type: ignore[attr-defined]
+        assert race.standing is not None
+        assert [racer.lane.checkpoint for racer in race.standing.racers] == [screen.path, embedded_model()]
+        assert not np.array_equal(*(racer.frames[-1][1].x for racer in race.standing.racers))
+
+
+async def test_a_race_stops_and_keeps_what_is_there(tmp_path: Path) -> None:
+    async with at_mode("play", tmp_path) as pilot:
+        screen = await opened(pilot)
+        race = screen.query_one(Race)
+        await pilot.press("left_square_bracket")
+        await until(pilot, lambda: bool(race.settings))
+        await pilot.press(*["plus"] * 14, "down", *["plus"] * 14, "enter")
+        await until(pilot, lambda: race.standing is not None and race.standing.racers[0].done > 0)
+        await pilot.press("X")
+        await until(pilot, lambda: not pilot.app.jobs.running("race"))  # type: ignore[attr-defined]
+        assert race.standing is not None
+        first = race.standing.racers[0]
+        assert 0 < first.done < 100 == first.evaluations
+        await pilot.press("end")
+        assert np.array_equal(race.query_one("#lane0", PictureBox).grid.images, first.frames[-1][1].x)
 
 
 # --- drawing

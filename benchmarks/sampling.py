@@ -47,7 +47,7 @@ def figures(judge: Judge, images: Pixels, labels: int) -> dict[str, float]:
         "floor": scores.floor.distance,
         "precision": samples.precision,
         "recall": samples.recall,
-        "sure": samples.sure,
+        "sure": float("nan") if samples.sure is None else samples.sure,
         "asked": min(float((read[asked == label] == label).mean()) for label in range(labels)) if labels else float("nan"),
     }
 

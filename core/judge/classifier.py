@@ -1,4 +1,9 @@
-"""The network of the judge and its training: a small classifier of the data set's own classes."""
+"""The network of the judge and its training: a small classifier of the data set's own classes, or of quarter turns without them.
+
+Where a set has fewer than two classes the network is told to say by which of four quarter turns a picture was turned (RotNet,
+Gidaris et al. 2018, "Unsupervised Representation Learning by Predicting Image Rotations", arXiv:1803.07728). Who can say it has
+found out what stands where in these pictures, without a label; and network, training and features are the same ones.
+"""
 
 import copy
 import math
@@ -13,12 +18,13 @@ from torch import Tensor, nn
 from core.compute.seeds import generator_for, seeded
 from core.data.datasets import ImageSet
 from core.images import to_float
-from core.names import DATASETS
 from core.network.muon import muon_and_adamw
 
 FEATURES = 128
 BATCH, IMAGES_SEEN = 128, 240_000
 PEAK_LR, WEIGHT_DECAY, WARMUP, AVERAGE = 5e-3, 0.01, 50, 0.99
+TURNS = 4
+"""Quarter turns that a judge without classes tells apart: by 0, 90, 180 and 270 degrees."""
 
 
 class Classifier(nn.Module):
@@ -76,7 +82,7 @@ class Learner:
     def __init__(self, data: ImageSet, device: torch.device) -> None:
         self.data = data
         self.device = device
-        self.network = _on(device, new_classifier(data.channels, len(data.classes)))
+        self.network = _on(device, new_classifier(data.channels, data.condition_classes or TURNS))
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.step = 0
         self.batch = min(BATCH, len(data))
@@ -95,10 +101,14 @@ class Learner:
         if len(self._order) < self.batch:
             self._order = torch.randperm(len(data), generator=self._generator)
         index, self._order = self._order[: self.batch], self._order[self.batch :]
-        mirror = data.name in DATASETS and DATASETS[data.name].mirrored
-        x = bent(to_float(data.images[index]), self._generator, mirror=mirror)
+        x, labels = to_float(data.images[index]), data.labels[index]
+        if data.condition_classes:
+            x = bent(x, self._generator, mirror=data.mirrored)
+        else:  # bent after the turn, which would show in the bend else
+            x, labels = turned(x, self._generator, mirror=data.mirrored)
+            x = bent(x, self._generator)
         logits = self.network(x.to(self.device).contiguous(memory_format=torch.channels_last))
-        F.cross_entropy(logits, data.labels[index].to(self.device)).backward()
+        F.cross_entropy(logits, labels.to(self.device)).backward()
         warmup = max(1, min(WARMUP, self.total // 10))
         for optimizer in self._optimizers.values():
             for group in optimizer.param_groups:
@@ -196,3 +206,30 @@ def bent(x: Tensor, generator: torch.Generator, *, mirror: bool = False) -> Tens
         across[:, :2] *= within(1).sign()[:, None]
     grid = F.affine_grid(torch.stack([across, down], 1), list(x.shape), align_corners=False)
     return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+
+
+def turned(x: Tensor, generator: torch.Generator, *, mirror: bool = False) -> tuple[Tensor, Tensor]:
+    """Squares (N, C, S, S) out of images (N, C, H, W), S their shorter side, each turned by some quarters: these are int64 (N,).
+
+    Of an oblong the square lies anywhere along it: turned whole, its shape would give the turn away. Half are mirrored first,
+    where images may be; mirrored after the turn, one by 90 degrees would look like one by 270.
+    """
+    side = min(x.shape[2:])
+    top, left = (int(torch.randint(length - side + 1, (), generator=generator)) for length in x.shape[2:])
+    squares = x[:, :, top : top + side, left : left + side].clone()
+    if mirror:
+        chosen = torch.rand(len(x), generator=generator) < 0.5
+        squares[chosen] = squares[chosen].flip(3)
+    quarters = torch.randint(TURNS, (len(x),), generator=generator)
+    for number in range(1, TURNS):
+        squares[quarters == number] = squares[quarters == number].rot90(number, (2, 3))
+    return squares, quarters
+
+
+def turned_all_ways(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The middle squares of images (N, C, H, W), each turned by 0 to 3 quarters, (4 N, C, S, S); and these, int64 (4 N,)."""
+    side = min(x.shape[2:])
+    top, left = ((length - side) // 2 for length in x.shape[2:])
+    squares = x[:, :, top : top + side, left : left + side]
+    quarters = torch.arange(TURNS, device=x.device).repeat_interleave(len(x))
+    return torch.cat([squares.rot90(number, (2, 3)) for number in range(TURNS)]), quarters

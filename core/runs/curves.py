@@ -8,7 +8,7 @@ from typing import Any
 from core.errors import UserError
 
 PACKAGE = "tensorboard"
-_FIGURES = ("loss", "held_out", "distance", "grad_norm", "lr")
+_FIGURES = ("loss", "held_out", "distance", "floor", "grad_norm", "lr")
 
 
 def require_log(log: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from core.config import LARGEST
-from core.errors import UserError
+from core.errors import UserError, printable
 from core.files import open_plain, write_failure
 
 if TYPE_CHECKING:
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 MOST_LINE = 1 << 20
 """Bytes of a line of metrics.jsonl; ours take about 200."""
-_NUMBERS = ("loss", "grad_norm", "lr", "seconds", "held_out", "distance")
-"""Of a line; the last two stand in few of them."""
+MOST_NAME = 300
+"""Letters of a judge's name."""
+_NUMBERS = ("loss", "grad_norm", "lr", "seconds", "held_out", "distance", "floor")
+"""Of a line; the last three stand in few of them."""
 _MOST_LOSS = 3.4e38  # what float32 holds
 
 
@@ -47,8 +49,8 @@ class MetricsReader:
     """Reads the metrics.jsonl of a run, and later on from where it was left.
 
     What it gives can be drawn and computed with: steps rise from entry to entry, "step", "epoch" and "images" are whole numbers
-    up to LARGEST, every other number is finite and one that float32 holds. Whatever else stands in a line is left out, and so is
-    a line without a step and a loss.
+    up to LARGEST, every other number is finite and one that float32 holds, and "judge" is a name that can be printed. Whatever
+    else stands in a line is left out, and so is a line without a step and a loss.
     """
 
     def __init__(self, run: "RunDir") -> None:
@@ -103,6 +105,8 @@ def whole_entry(line: bytes) -> dict[str, Any] | None:
 def _clean(entry: dict[str, Any]) -> dict[str, Any]:
     clean = {name: entry[name] for name in ("step", "epoch", "images") if is_count(entry.get(name))}
     clean |= {name: float(entry[name]) for name in _NUMBERS if is_number(entry.get(name))}
+    if isinstance(judge := entry.get("judge"), str) and len(judge) <= MOST_NAME:
+        clean["judge"] = printable(judge)
     for name in ("quartiles", "held_out_quartiles"):
         quartiles = entry.get(name)
         if isinstance(quartiles, list) and len(quartiles) == 4:

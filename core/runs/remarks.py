@@ -11,11 +11,11 @@ from typing import Any
 from core.errors import UserError, printable
 from core.files import atomic_write, read_bytes, write_failure
 from core.runs.folder import RunDir, run_folder_of
-from core.runs.metrics import append_line, is_count, is_number
+from core.runs.metrics import MOST_NAME, append_line, is_count, is_number
 
 MOST_NOTE = 200
 """Characters of a note."""
-_MOST_TEXT, _MOST_BYTES = 300, 4 << 20  # of a name in a verdict, and of a file
+_MOST_BYTES = 4 << 20  # of a file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ def _verdict(line: bytes) -> Verdict | None:
 
 def _fits(kind: object, value: object) -> bool:
     if kind is str:
-        return isinstance(value, str) and len(value) <= _MOST_TEXT
+        return isinstance(value, str) and len(value) <= MOST_NAME
     return is_count(value) if kind is int else is_number(value) and value >= 0  # type: ignore[operator]
 
 

@@ -178,9 +178,10 @@ class Trainer:
         """End the iteration after the present step, with a checkpoint."""
         self._stop_asked.set()
 
-    def note_distance(self, distance: float) -> None:
-        """Put what the data set's judge says of the averaged weights into the next line of metrics. For the thread that pulls."""
-        self._figures["distance"] = round(distance, 4)
+    def note_distance(self, distance: float, floor: float, judge: str) -> None:
+        """Put what the data set's judge says of the averaged weights, and of as many real images, into the next line of metrics.
+        For the thread that pulls."""
+        self._figures |= {"distance": round(distance, 4), "floor": round(floor, 4), "judge": judge}
 
     @property
     def paused(self) -> bool:

@@ -156,6 +156,7 @@ def test_the_report_puts_real_images_near_the_floor_and_noise_far_away(judge: Ju
     assert real.samples.count == real.floor.count == 250
     assert real.samples.distance == pytest.approx(real.floor.distance, rel=0.6)
     assert real.samples.precision > 0.7 and real.samples.recall > 0.7
+    assert real.samples.shares is not None and real.samples.imbalance is not None
     assert sum(real.samples.shares) == pytest.approx(1) and real.samples.imbalance < 0.15
     noise = judge.report(torch.randn(250, 1, 28, 28, generator=torch.Generator().manual_seed(0)))
     assert noise.floor == real.floor
@@ -166,6 +167,7 @@ def test_the_report_puts_real_images_near_the_floor_and_noise_far_away(judge: Ju
 def test_one_class_only_shows_in_recall_and_balance(judge: Judge) -> None:
     train = open_dataset("glyphs", "train")
     ones = judge.report(train.images[train.labels == 1])
+    assert ones.samples.shares is not None and ones.samples.imbalance is not None
     assert ones.samples.shares[1] > 0.8 and ones.samples.imbalance > 0.7
     assert ones.samples.recall < 0.4 and ones.samples.distance > 3 * ones.floor.distance
 
@@ -354,8 +356,8 @@ def test_the_cache_lies_beside_the_data_where_it_may(tmp_path: Path) -> None:
     assert len(cache_files("glyphs", tmp_path)) == 1
 
 
-def test_sets_without_labels_or_files_are_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="has no judge"):
+def test_sets_without_files_are_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no images"):
         load_judge(f"folder:{tmp_path}")
     with pytest.raises(UserError, match="mnist is not in"):
         load_judge("mnist", tmp_path)

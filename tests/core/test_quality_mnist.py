@@ -25,4 +25,5 @@ def test_the_judge_of_mnist_is_good_enough(tmp_path: Path) -> None:
     assert judge.accuracy >= 0.994
     report = judge.report(open_dataset("mnist", "train", data).images[:5000])
     assert report.samples.distance < 2 and report.samples.precision > 0.8 and report.samples.recall > 0.8
+    assert report.samples.sure is not None and report.samples.imbalance is not None
     assert report.samples.sure > 0.97 and report.samples.imbalance < 0.03

@@ -211,7 +211,6 @@ BAD_FOR_THE_RUN = {
     "class of an unconditional": (["sample", "--checkpoint", "out/model_final.pt", "--class", "1"], "--conditional"),
     "guidance of an unconditional": (["sample", "--checkpoint", "out/model_final.pt", "--guidance-scale", "2"], "--conditional"),
     "variance": (["sample", "--checkpoint", "out/model_final.pt", "--variance", "learned"], "did not learn its variance"),
-    "no labels to judge by": (["evaluate", "--checkpoint", "out/model_final.pt"], "has no judge"),
     "foreign checkpoint": (["sample", "--checkpoint", "out/run.json"], "not one of this program's"),
 }  # fmt: skip
 

@@ -124,6 +124,10 @@ def test_the_judge_says_a_distance_where_there_is_one(tmp_path: Path, capsys: py
     load_judge("glyphs")
     assert race(tmp_path, "--steps", "1,2", "--num-images", "2", "--json") == 0
     said = json.loads(capsys.readouterr().out)
-    assert said["judge"].startswith("glyphs judge") and said["judged"] == 256
+    assert said["judge"] == "glyphs judge CNN v1" and said["judged"] == 256
+    assert all(lane["judge"] == said["judge"] and lane["distance"] > lane["floor"] > 0 for lane in said["lanes"])
     first, second = (lane["distance"] for lane in said["lanes"])
     assert first > 0 and second > 0 and first != second
+    assert race(tmp_path, "--steps", "1,2", "--num-images", "2") == 0
+    table = capsys.readouterr().out
+    assert "glyphs judge CNN v1" in table and "real images" in table

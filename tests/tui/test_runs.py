@@ -20,7 +20,7 @@ from core.runs.folder import RunDir, RunInfo
 from core.runs.remarks import keep_verdict, read_note, write_note
 from tests.core.test_runs import VERDICT
 from tests.tui.modes import at_mode, until
-from tinydiff_tui.jobs.runs import RunList, RunRow, arranged, differences, pulse, short_names
+from tinydiff_tui.jobs.runs import RunList, RunRow, Told, arranged, differences, pulse, short_names
 from tinydiff_tui.jobs.sheets import cut, newest_samples, read_samples
 from tinydiff_tui.screens.note import Note
 from tinydiff_tui.screens.panels import Ask
@@ -408,10 +408,11 @@ async def test_the_best_verdict_and_the_note_of_another_process_appear(folder: P
 async def test_the_distance_that_was_told_in_training_stands_in_till_a_judge_is_asked(folder: Path) -> None:
     with (folder / "one" / "metrics.jsonl").open("a") as metrics:
         for step, distance in ((20, 8.5), (30, 4.25), (40, 6.0)):
-            metrics.write(json.dumps({"step": step, "loss": 0.25, "distance": distance}) + "\n")
+            told = {"distance": distance, "floor": 0.5, "judge": "glyphs judge CNN v1"}
+            metrics.write(json.dumps({"step": step, "loss": 0.25} | told) + "\n")
     runs = RunList(folder)
     row = next(row for row in runs.read() if row.name == "one")
-    assert row.distance == 4.25 and row.cells[2] == "4.25"
+    assert row.distance == 4.25 and row.cells[2] == "4.25" and row.nearest == Told(4.25, 0.5, "glyphs judge CNN v1")
     keep_verdict(RunDir(folder / "one").final, dataclasses.replace(VERDICT, distance=5.0))
     assert next(row for row in runs.read() if row.name == "one").distance == 5.0
 

@@ -437,8 +437,8 @@ def view_of(rows: int, classes: int, side: int = 28) -> TrainView:
         folder=Path("outputs"), dataset="mnist", recipe="fast flow", phase="training", step=300, total_steps=1000, epoch=3,
         epochs=20, steps_per_epoch=50, batch_size=96, loss=0.1, lr=1e-3, grad_norm=0.2, images_per_second=500.0,
         eta_seconds=60.0, seconds=30.0, quartiles=(0.1, 0.2, 0.3, 0.4), memory=1e9, losses=losses, held_out=some,
-        quarters=(losses, losses, losses, losses), distances=some, floor=0.01, clock=Points(steps, steps / 10),
-        log=("12:00:00 started in outputs",) * 30,
+        quarters=(losses, losses, losses, losses), distances=some, floor=0.01, judge="mnist judge CNN v1",
+        clock=Points(steps, steps / 10), log=("12:00:00 started in outputs",) * 30,
         rows=tuple(Row(10 * n, float(n), pictures) for n in range(1, rows + 1)), classes=names,
         pictures=np.full((64, side, side, 1), 90, dtype=np.uint8), pictures_title="samples, epoch 3 (EMA)", question="",
     )  # fmt: skip
@@ -521,6 +521,7 @@ async def test_the_judge_says_how_far_it_is_while_it_trains(tmp_path: Path, hast
         await until(pilot, lambda: len(screen.view.distances.x) == 1)  # type: ignore[union-attr]
         view = screen.view
         assert view is not None and view.distances.y[0] > view.floor > 0
+        assert view.judge == "glyphs judge CNN v1" and f"real images {view.floor:.2f} ({view.judge})" in view.log[-1]
         assert any("distance" in line and "real images" in line for line in view.log)
         await until(pilot, lambda: not screen.query_one("#quality Empty").region)
         await until(pilot, lambda: any("distance" in line for line in RunDir(tmp_path / "outputs").read_metrics()))

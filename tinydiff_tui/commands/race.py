@@ -103,7 +103,7 @@ def _document(standing: "Standing", output: Path) -> dict[str, Any]:
         {
             "checkpoint": str(racer.lane.checkpoint), "sampler": racer.options.sampler, "steps": racer.options.steps,
             "evaluations": racer.evaluations, "guidance_scale": racer.options.guidance_scale, "seconds": racer.seconds,
-            "distance": racer.distance,
+            "distance": racer.distance, "floor": racer.floor, "judge": racer.judge or None,
         }
         for racer in standing.racers
     ]  # fmt: skip
@@ -113,7 +113,7 @@ def _document(standing: "Standing", output: Path) -> dict[str, Any]:
 
 
 def _table(standing: "Standing") -> "Table":
-    """A row a lane: who, what it was given, its time, and the judge's distance."""
+    """A row a lane: who, what it was given, its time, the judge's distance, and that of as many real images."""
     from rich.table import Table
     from rich.text import Text
 
@@ -125,12 +125,13 @@ def _table(standing: "Standing") -> "Table":
     table.add_column("lane")
     table.add_column("sampler")
     judged = f"distance of {JUDGED} ({printable(standing.judge)})" if standing.judge else "distance"
-    for heading in ("evaluations", "guidance", "seconds", judged):
+    for heading in ("evaluations", "guidance", "seconds", judged, *(["real images"] if standing.judge else [])):
         table.add_column(Text(heading), justify="right")
     for racer in standing.racers:
         guidance = f"{racer.options.guidance_scale:g}" if racer.labels else "–"
         figures = (str(racer.evaluations), guidance, f"{racer.seconds:.2f}", number(racer.distance, ".3f"))
-        table.add_row(Text(printable(racer.lane.name)), racer.options.sampler, *figures)
+        real = [number(racer.floor, ".3f")] if standing.judge else []
+        table.add_row(Text(printable(racer.lane.name)), racer.options.sampler, *figures, *real)
     return table
 
 

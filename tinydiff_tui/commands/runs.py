@@ -54,6 +54,7 @@ def _entry(row: "RunRow") -> dict[str, Any]:
         "folder": row.key, "dataset": config and config.dataset, "model": config and config.model,
         "objective": config and config.objective, "status": row.status, "started": info and info.started,
         "step": row.step if info else None, "total_steps": info and info.total_steps, "loss": row.loss, "seconds": row.seconds,
-        "distance": row.verdict and row.verdict.distance, "judge": row.verdict and row.verdict.judge, "note": row.note or None,
+        "distance": row.verdict and row.verdict.distance, "floor": row.verdict and row.verdict.floor,
+        "judge": row.verdict and row.verdict.judge, "note": row.note or None,
         "device": info and info.device, "checkpoint": checkpoint and str(checkpoint), "error": row.error or None,
     }  # fmt: skip

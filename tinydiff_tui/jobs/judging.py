@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from core.compute.device import Compute
-from core.config import SampleConfig
+from core.config import SampleConfig, TrainConfig
 from core.data.datasets import ImageSet, data_root, open_split
 from core.diffusion.generate import Source, generate, source_pictures
 from core.diffusion.model import Model
@@ -20,7 +20,7 @@ from core.errors import UserError
 from core.files import notices
 from core.images import Pixels, grid, save_png, to_uint8
 from core.judge.copies import EXPECTED, Copies, find_copies
-from core.judge.judge import NEAREST, SURE, VERSION, Report
+from core.judge.judge import FEW, NEAREST, SURE, Report
 from core.judge.store import Ready, prepare_judge
 from core.runs.folder import now, run_folder_of
 from core.runs.remarks import Verdict, keep_verdict
@@ -58,7 +58,7 @@ def judging(
     options.check(model.config, model.label_count)
     options = options.resolve(model.config, model.label_count)
     read: list[str] = []
-    ready = yield from fetched(model.config.dataset, data_root(data_dir, model.config.data_dir), compute, read)
+    ready = yield from fetched(model.config, data_root(data_dir, model.config.data_dir), compute, read)
     title = f"{options.num_images} images, {options.sampler}, {options.steps} evaluations, {compute.describe()}"
     source = source_pictures(model, options, data_dir, read.append)
     yield from _titles(read)
@@ -114,11 +114,11 @@ def drawn(
     return np.concatenate(finished)
 
 
-def fetched(dataset: str, root: Path | None, compute: Compute, read: list[str]) -> Generator[Stage, None, Ready]:
-    """The judge of a data set. Where it must be trained, the first steps tell how long that takes, and the person is asked."""
-    missing = f"{dataset} has no judge here yet"
+def fetched(config: TrainConfig, root: Path | None, compute: Compute, read: list[str]) -> Generator[Stage, None, Ready]:
+    """The judge of a training's data set. Where it must be trained, the first steps tell how long, and the person is asked."""
+    missing = f"{config.dataset} has no judge here yet"
     first = 0
-    with contextlib.closing(prepare_judge(dataset, root, compute.device, read.append)) as events:
+    with contextlib.closing(prepare_judge(config.dataset, root, compute.device, read.append, config.image_size)) as events:
         for event in events:
             yield from _titles(read)
             if isinstance(event, Ready):
@@ -143,7 +143,7 @@ def _keep(checkpoint: Path, model: Model, options: SampleConfig, report: Report,
         time=now(), checkpoint=str(checkpoint.relative_to(folder)), step=model.step, sampler=options.sampler,
         evaluations=options.steps, guidance=options.guidance_scale, seed=options.seed, count=report.samples.count,
         distance=report.samples.distance, floor=report.floor.distance, precision=report.samples.precision,
-        recall=report.samples.recall, judge=report.judge, version=VERSION, accuracy=report.accuracy, seconds=seconds,
+        recall=report.samples.recall, judge=report.judge, version=report.version, accuracy=report.accuracy, seconds=seconds,
     )  # fmt: skip
     try:
         keep_verdict(checkpoint, verdict)
@@ -168,8 +168,9 @@ def figures(report: Report) -> Table:
     table.add_row(Text(f"Frechet distance ({printable(report.judge)})"), *(f"{s.distance:.3f}" for s in pair))
     table.add_row(f"precision (k = {NEAREST})", *(f"{s.precision:.3f}" for s in pair))
     table.add_row(f"recall (k = {NEAREST})", *(f"{s.recall:.3f}" for s in pair))
-    table.add_row(f"sure (p > {SURE})", *(f"{s.sure:.1%}" for s in pair))
-    table.add_row("class imbalance (total variation)", *(f"{s.imbalance:.3f}" for s in pair))
+    if report.classes:
+        table.add_row(f"sure (p > {SURE})", *(format(s.sure, ".1%") for s in pair))
+        table.add_row("class imbalance (total variation)", *(format(s.imbalance, ".3f") for s in pair))
     if report.copies is not None:
         table.add_row("copies of training images", f"{report.copies.share:.1%}", f"{report.copies.expected:.1%}")
     return table
@@ -188,12 +189,17 @@ def copies_in_words(copies: Copies) -> str:
 
 
 def notes(report: Report) -> str:
-    """The shares of the classes, and what the figures depend on."""
-    shares = ", ".join(
-        f"{printable(name)} {share:.1%}" for name, share in zip(report.classes, report.samples.shares, strict=True)
-    )
-    return (
-        f"classes: {shares}\n{report.judge}: right on {report.accuracy:.2%} of the test split; all figures against "
-        f"{report.references:,} test images, precision and recall with at most {report.neighbours:,} of each; "
-        "not comparable with Inception FID" + (f"\n{copies_in_words(report.copies)}" if report.copies is not None else "")
-    )
+    """The shares of the classes where there are any, and what the figures depend on."""
+    shares = zip(report.classes, report.samples.shares or (), strict=True)
+    classes = ", ".join(f"{printable(name)} {share:.1%}" for name, share in shares)
+    right = f"right on {report.accuracy:.2%} of the test split"
+    if not report.classes:
+        right = f"learned without labels, to tell by which of four quarter turns a picture is turned (RotNet): {right}"
+    lines = [f"classes: {classes}"] if classes else []
+    lines += [
+        f"{printable(report.judge)}: {right}; all figures against {report.references:,} test images, precision and recall with "
+        f"at most {report.neighbours:,} of each; not comparable with Inception FID"
+    ]
+    if report.references < FEW:
+        lines += [f"{report.references:,} test images are few: the figures say who is nearer, not how near"]
+    return "\n".join([*lines, *([copies_in_words(report.copies)] if report.copies is not None else [])])

@@ -53,7 +53,8 @@ def looking(picture: Pixels, config: TrainConfig, data_dir: Path | None) -> Iter
 
     found = [kin("pixels", near.distance[0].tolist(), near.index[0].tolist())]
     yield Nearness(picture, config.dataset, len(training), tuple(found))
-    ready = kept_judge(config.dataset, data_root(str(data_dir or ""), config.data_dir), compute().device)
+    root = data_root(str(data_dir or ""), config.data_dir)
+    ready = kept_judge(config.dataset, root, compute().device, config.image_size)
     if ready is None:
         return
     (near,) = nearest(ready.judge.features(picture[None]), ready.judge.train, NEAREST)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from core.config import SampleConfig
 from core.data.datasets import data_root
 from core.errors import UserError
-from core.judge.judge import frechet_distance
 from core.judge.store import Ready
 from core.training.events import Noted
 from core.training.trainer import Trainer
@@ -22,12 +21,13 @@ IMAGES = 500
 
 @dataclass(frozen=True)
 class Distance:
-    """What the judge says of IMAGES samples of the averaged weights, and of as many real ones; and how long it took to say it."""
+    """What a judge says of IMAGES samples of the averaged weights, and of as many real ones; and how long it took to say it."""
 
     step: int
     seconds: float
     distance: float
     floor: float
+    judge: str
     took: float
 
 
@@ -68,12 +68,11 @@ class Quality:
         trainer, compute, read = self.trainer, self.trainer.compute, list[str]()
         if self._ready is None:
             root = data_root("", trainer.config.data_dir)
-            self._ready = yield from fetched(trainer.config.dataset, root, compute, read)
+            self._ready = yield from fetched(trainer.config, root, compute, read)
         judge, began = self._ready.judge, time.monotonic()
         title, options = f"{judge.name} is asked", SampleConfig(num_images=IMAGES, seed=trainer.config.seed)
         yield Stage(title, unit="evaluations")
         pictures = yield from drawn(title, trainer.model(), options, compute)
-        distance = frechet_distance(judge.features(pictures), judge.test)
-        floor = frechet_distance(judge.train[:IMAGES], judge.test)
-        trainer.note_distance(distance)
-        yield Distance(trainer.step, trainer.state.seconds, distance, floor, time.monotonic() - began)
+        distance, floor = judge.distance(pictures)
+        trainer.note_distance(distance, floor, judge.name)
+        yield Distance(trainer.step, trainer.state.seconds, distance, floor, judge.name, time.monotonic() - began)

@@ -17,7 +17,7 @@ from core.data.datasets import data_root
 from core.diffusion.generate import BATCH, BatchFrame, classes_drawn, generate
 from core.diffusion.model import Model
 from core.errors import UserError
-from core.judge.store import kept_judge
+from core.judge.store import Ready, kept_judge
 from core.runs.checkpoint import load_model
 from tinydiff_tui.jobs.judging import drawn as drawn_to_judge
 from tinydiff_tui.jobs.sampling import View
@@ -42,7 +42,8 @@ class Lane:
 class Racer:
     """How a lane stands: `frames` so far by the evaluations that were spent on them, `done` of `evaluations`, in `seconds`.
 
-    `options` are resolved. `distance` is the judge's, nan where it has not said; `labels` the class of each image.
+    `options` are resolved. `distance` is what `judge` says, `floor` what it says of as many real images: nan, and nobody, where
+    none has said. `labels`: the class of each image.
     """
 
     lane: Lane
@@ -54,6 +55,8 @@ class Racer:
     evaluations: int
     seconds: float
     distance: float = math.nan
+    floor: float = math.nan
+    judge: str = ""
 
     def at(self, evaluation: int) -> View | None:
         """What there was after so many evaluations: the newest frame of no more of them."""
@@ -74,11 +77,15 @@ class Racer:
 
 @dataclass(frozen=True)
 class Standing:
-    """All lanes, and what is done now; `judge` is who says the distances, empty while nobody does."""
+    """All lanes, and what is done now."""
 
     racers: tuple[Racer, ...]
     doing: str = ""
-    judge: str = ""
+
+    @property
+    def judge(self) -> str:
+        """Who says the distances, of models of several data sets more than one; empty while nobody does."""
+        return ", ".join(dict.fromkeys(racer.judge for racer in self.racers if racer.judge))
 
     @property
     def most(self) -> int:
@@ -155,20 +162,27 @@ class Racing:
 
     def _judged(self, racers: list[Racer]) -> Iterator[Standing]:
         """The judge's distance of each lane, where there is a judge of its data set already."""
+        judges = {path: self._judge(model) for path, model in self._models.items()}
         for place, racer in enumerate(racers):
-            model = self._models[racer.lane.checkpoint]
-            root = data_root(str(self.data_dir or ""), model.config.data_dir)
-            ready = kept_judge(model.config.dataset, root, self.compute.device)
+            model, ready = self._models[racer.lane.checkpoint], judges[racer.lane.checkpoint]
             if ready is None:
                 continue
             options = dataclasses.replace(racer.options, num_images=JUDGED)
             said = f"{ready.judge.name} looks at {JUDGED} images of lane {place + 1}"
             for _ in (stages := _Kept(drawn_to_judge(said, model, options, self.compute))):
-                yield Standing(tuple(racers), said, ready.judge.name)
-            racers[place] = dataclasses.replace(racer, distance=ready.judge.report(stages.pictures).samples.distance)
-            yield Standing(tuple(racers), "", ready.judge.name)
+                yield Standing(tuple(racers), said)
+            distance, floor = ready.judge.distance(stages.pictures)
+            racers[place] = dataclasses.replace(racer, distance=distance, floor=floor, judge=ready.judge.name)
+            yield Standing(tuple(racers))
         if not any(math.isfinite(racer.distance) for racer in racers):
             yield Standing(tuple(racers))
+
+    def _judge(self, model: Model) -> Ready | None:
+        config, root = model.config, data_root(str(self.data_dir or ""), model.config.data_dir)
+        try:
+            return kept_judge(config.dataset, root, self.compute.device, config.image_size)
+        except UserError:  # a race goes on without the pictures
+            return None
 
 
 class _Kept:

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
 from core.errors import UserError
 from core.runs import pace
 from core.runs.folder import LIVE, RunDir, RunInfo, UnreadableRun, find_runs
@@ -20,6 +18,16 @@ from tinydiff_tui.jobs.series import NOTHING, Points, Series, mean
 from tinydiff_tui.text import ago, duration, number, printable, short_count
 
 MOST_LINES = 20_000  # of metrics that are read before what is known by then is shown
+
+
+@dataclass(frozen=True)
+class Told:
+    """A distance that a judge told while a run was trained, and that of as many real images; nan and empty where a run of before
+    kept the distance alone."""
+
+    distance: float
+    floor: float
+    judge: str
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,7 @@ class RunRow:
     loss: float = math.nan
     seconds: float = math.nan
     verdict: Verdict | None = None
-    nearest: float = math.nan
+    nearest: "Told | None" = None
     note: str = ""
     curve: Points = NOTHING
     held_out: Points = NOTHING
@@ -52,7 +60,12 @@ class RunRow:
     @property
     def distance(self) -> float:
         """What the judge says of the run where it was asked, else what it said while the run was trained."""
-        return self.verdict.distance if self.verdict else self.nearest
+        return self.verdict.distance if self.verdict else self.nearest.distance if self.nearest else math.nan
+
+    @property
+    def floor(self) -> float:
+        """What the same judge says of real images."""
+        return self.verdict.floor if self.verdict else self.nearest.floor if self.nearest else math.nan
 
     @property
     def live(self) -> bool:
@@ -147,7 +160,7 @@ class _Followed:
     series: Series = field(default_factory=Series)
     held_out: Series = field(default_factory=Series)
     lately: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=pace.LINES))
-    nearest: float = math.nan
+    nearest: Told | None = None
     remarked: tuple[object, ...] = ()
     verdict: Verdict | None = None
     note: str = ""
@@ -230,7 +243,10 @@ class RunList:
             if "held_out" in entry:
                 followed.held_out.add(entry["step"], [entry["held_out"]])
             if "distance" in entry:
-                followed.nearest = float(np.fmin(followed.nearest, entry["distance"]))  # nan is none
+                told, before = Told(entry["distance"], entry.get("floor", math.nan), entry.get("judge", "")), followed.nearest
+                # What another judge said before is no match for it.
+                if before is None or told.judge != before.judge or told.distance < before.distance:
+                    followed.nearest = told
             followed.lately.append(entry)
             self._lines_left -= 1
             if self._lines_left <= 0:

@@ -60,6 +60,7 @@ class TrainView:
     quarters: tuple[Points, ...]
     distances: Points
     floor: float
+    judge: str
     clock: Points
     log: tuple[str, ...]
     rows: tuple[Row, ...]
@@ -87,7 +88,7 @@ class Training:
         self._headline: deque[NDArray[np.float64]] = deque(maxlen=HEADLINE)
         self._losses, self._held_out, self._distances, self._clock = Series(), Series(), Series(), Series()
         self._quarters = (Series(), Series(), Series(), Series())
-        self._floor = math.nan
+        self._floor, self._judge_name = math.nan, ""
         self._log: deque[str] = deque(maxlen=200)
         self._rows: tuple[Row, ...] = ()
         self._classes: tuple[str, ...] = ()
@@ -180,6 +181,7 @@ class Training:
                     if name in entry:
                         series.add(step, [entry[name]])
                 self._add_quarters(step, entry.get("quartiles", ()))
+                self._floor, self._judge_name = entry.get("floor", self._floor), entry.get("judge", self._judge_name)
 
     def _add_quarters(self, step: int, values: Sequence[float | None]) -> None:
         for series, value in zip(self._quarters, values, strict=False):
@@ -215,7 +217,7 @@ class Training:
                 self._held_out.add(event.step, [event.loss])
             case Distance():
                 self._distances.add(event.step, [event.distance])
-                self._floor = event.floor
+                self._floor, self._judge_name = event.floor, event.judge
             case RolledBack():
                 self._pending.clear()
                 self._headline.clear()
@@ -261,6 +263,7 @@ class Training:
             quarters=tuple(series.points for series in self._quarters),
             distances=self._distances.points,
             floor=self._floor,
+            judge=self._judge_name,
             clock=self._clock.points,
             log=tuple(self._log),
             rows=self._rows,
@@ -312,7 +315,7 @@ def event_line(event: object, folder: Path) -> str:
         case Noted():
             line = event.text
         case Distance():
-            line = f"step {event.step:,}: distance {event.distance:.2f}, real images {event.floor:.2f}"
+            line = f"step {event.step:,}: distance {event.distance:.2f}, real images {event.floor:.2f} ({printable(event.judge)})"
         case Finished():
             line = f"finished in {event.seconds:.0f} s: {event.path.relative_to(folder)}"
     return line

@@ -272,7 +272,9 @@ class Race(Part):
         if standing.doing not in ("", "racing"):
             self.say(standing.doing)
         elif not standing.doing and standing.judge:
-            self.say("")
+            floors = {racer.judge: racer.floor for racer in standing.racers if racer.judge}
+            said = "; ".join(f"{judge}, real images {number(floor, '.2f')}" for judge, floor in floors.items())
+            self.say(f"distance by the {said}")
 
     # --- looking
 

@@ -252,6 +252,9 @@ class Dashboard(Vertical):
             "quality": [f"{far:.2f}, real images {view.floor:.2f}" for far in view.distances.y[-1:]],
         }
         facts["loss"].append("log" if self.log_scale else "linear")
+        quality = self.query_one("#quality", Box)
+        title = for_app(f"{TITLES['quality']} · {view.judge}" if view.judge else TITLES["quality"])
+        quality.title = set_cell_size(title, min(cell_len(title), max(8, quality.region.width - FRAME))).rstrip()
         for name, said in facts.items():
             if not self.paged or name != PAGES[self.page][-1]:
                 box = self.query_one(f"#{name}", Box)

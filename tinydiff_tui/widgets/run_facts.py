@@ -41,9 +41,11 @@ def _said(row: RunRow) -> list[tuple[str, str]]:
     said = [("folder", row.key), ("state", state), ("settings", ", ".join(changed) or "everything as by default")]
     if (v := row.verdict) is not None:
         how = f"{v.count:,} images, {v.sampler} {v.evaluations}, step {v.step:,}, {ago(time.time() - v.time)} ago"
-        said.append(("judge", f"distance {v.distance:.3g}, where real images have {v.floor:.3g}: {how}"))
-    elif math.isfinite(row.nearest):
-        said.append(("judge", f"distance {row.nearest:.3g} at its best while it was trained"))
+        said.append(("judge", f"distance {v.distance:.3g}, where real images have {v.floor:.3g}: {how} · {v.judge}"))
+    elif (told := row.nearest) is not None:
+        real = f", where real images have {told.floor:.3g}" if math.isfinite(told.floor) else ""
+        whose = f" · {told.judge}" if told.judge else ""
+        said.append(("judge", f"distance {told.distance:.3g} at its best while it was trained{real}{whose}"))
     return [*said, ("note", row.note)] if row.note else said
 
 

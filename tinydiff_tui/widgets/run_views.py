@@ -15,7 +15,7 @@ from core.plots import smooth
 from tinydiff_tui.jobs.runs import RunRow, short_names
 from tinydiff_tui.jobs.series import Values
 from tinydiff_tui.terminal.cells import Pixels
-from tinydiff_tui.text import duration, number
+from tinydiff_tui.text import duration
 from tinydiff_tui.widgets.axes import MOST_NAME, Curve, Frame
 from tinydiff_tui.widgets.box import Box, Empty
 from tinydiff_tui.widgets.chart import Chart
@@ -158,7 +158,7 @@ class RunViews(Vertical):
         self, comparison: "Comparison", runs: Sequence[RunRow], colours: Mapping[str, str], *, going: bool
     ) -> None:
         """What each run made of the same noises, a row a run; `going`: more of it is on its way."""
-        distances = {row.key: f"distance {number(row.distance, '.2f')}" for row in runs if math.isfinite(row.distance)}
+        distances = {row.key: _distance(row) for row in runs if math.isfinite(row.distance)}
         names = short_names(runs)
         labels = [
             Label(names.get(row.key, row.name), colours.get(row.key, "loss"), _below(row, distances.get(row.key, "")))
@@ -187,6 +187,12 @@ class RunViews(Vertical):
 
 def _can_draw(row: RunRow) -> bool:
     return row.info is not None and row.info.checkpoint is not None
+
+
+def _distance(row: RunRow) -> str:
+    """What the judge says of a run, and of real images."""
+    real = f" (real {row.floor:.2f})" if math.isfinite(row.floor) else ""
+    return f"distance {row.distance:.2f}{real}"
 
 
 def _below(row: "DrawnRow", distance: str) -> tuple[str, ...]:

@@ -107,7 +107,8 @@ def _subject(dataset: str, root: Path | None, image_size: int) -> tuple[Subject,
         info = describe(dataset)
         return Subject(dataset, info.shape, info.size, info.classes), None
     train, test = _splits(dataset, root, image_size)
-    known = "|".join((train.fingerprint, test.fingerprint, *train.classes))
+    names = train.classes if train.condition_classes else ()
+    known = "|".join((train.fingerprint, test.fingerprint, *names))
     digest = hashlib.blake2b(known.encode(errors="surrogateescape"), digest_size=8).hexdigest()
     return Subject(dataset, (*train.size, train.channels), len(train), train.condition_classes, digest), (train, test)
 

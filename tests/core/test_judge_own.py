@@ -29,7 +29,7 @@ def landscapes() -> Painted:
             horizon = random.integers(height // 3, 2 * height // 3)
             picture[:horizon] = random.integers((60, 120, 200), (110, 190, 255))
             picture[horizon:] = random.integers((20, 60, 0), (90, 130, 40))
-            across = random.integers(0, width - 3)
+            across = random.integers(0, max(1, width - 3))
             picture[horizon - 3 : horizon, across : across + 3] = random.integers(0, 60, 3)
         return pictures
 
@@ -38,13 +38,14 @@ def landscapes() -> Painted:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, landscapes: Painted) -> Written:
-    """Writes a folder of landscapes and gives its name; a cache of its own, and judges that learn for seconds."""
+    """Writes a folder of landscapes, a third of them held out, and gives its name; a cache of its own, and short lessons."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(classifier, "IMAGES_SEEN", 3000)
 
     def write(count: int = 120, height: int = 12, width: int = 12, classes: tuple[str, ...] = (), name: str = "views") -> str:
         for k, picture in enumerate(landscapes(count, height, width)):
-            inside = tmp_path / name / (classes[k % len(classes)] if classes else "")
+            split = "test" if k % 3 == 0 else "train"
+            inside = tmp_path / name / split / (classes[k % len(classes)] if classes else "")
             inside.mkdir(parents=True, exist_ok=True)
             Image.fromarray(picture).save(inside / f"{k}.png")
         return f"folder:{tmp_path / name}"
@@ -76,7 +77,7 @@ def test_squares_are_turned_by_as_many_quarters_as_is_said() -> None:
 def test_pictures_without_classes_are_judged_by_what_their_turns_teach(
     folder: Written, landscapes: Painted, shape: tuple[int, int], classes: tuple[str, ...]
 ) -> None:
-    name = folder(120, *shape, classes=classes)
+    name = folder(200, *shape, classes=classes)
     judge = load_judge(name)
     assert judge.classes == () and judge.accuracy > 0.7  # of four turns, by chance 0.25
     digest = judge.subject.pictures[:6]
@@ -84,14 +85,15 @@ def test_pictures_without_classes_are_judged_by_what_their_turns_teach(
     images = open_dataset(name).images
     report = judge.report(images)
     assert (report.judge, report.version, report.learned, report.classes) == (judge.name, 1, "turns", ())
-    assert report.samples == report.floor and report.samples.sure is report.samples.shares is report.samples.imbalance is None
+    assert report.samples.distance == pytest.approx(report.floor.distance) and report.samples.count == report.floor.count
+    assert report.samples.sure is report.samples.shares is report.samples.imbalance is None
     random = torch.Generator().manual_seed(0)
     noisy = images + torch.randint(-40, 40, images.shape, generator=random)
     noise = torch.randint(0, 256, images.shape, generator=random).to(torch.uint8)
     near, far = judge.report(noisy.clamp(0, 255).to(torch.uint8)).samples, judge.report(noise).samples
     assert report.floor.distance < near.distance < far.distance
-    others = torch.from_numpy(landscapes(150, *shape)[120:])
-    assert judge.report(others).samples.distance < near.distance
+    others = judge.report(torch.from_numpy(landscapes(260, *shape)[200:]))
+    assert others.samples.distance < 1.5 * others.floor.distance < far.distance
 
 
 def test_two_classes_are_learned_and_named(folder: Written) -> None:
@@ -120,7 +122,7 @@ def test_a_judge_is_of_the_pictures_and_not_of_their_folder(folder: Written, tmp
     assert kept_judge(moved, image_size=8) is None
     small = load_judge(moved, image_size=8)
     assert small.subject.shape == (8, 8, 3) and small.name != again.judge.name and kept_judge(moved) is not None
-    Image.new("RGB", (12, 12), "white").save(tmp_path / "moved" / "0.png")
+    Image.new("RGB", (12, 12), "white").save(tmp_path / "moved" / "train" / "1.png")
     assert kept_judge(moved) is None
 
 
@@ -151,7 +153,7 @@ def test_of_many_judges_those_asked_last_are_kept(folder: Written, monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("count", "side", "said"), [(20, 12, "too few images for a judge"), (60, 3, "too small for a judge: they have 3")]
+    ("count", "side", "said"), [(9, 12, "too few images for a judge"), (60, 3, "too small for a judge: they have 3")]
 )
 def test_pictures_that_no_judge_can_be_made_of_are_one_sentence(folder: Written, count: int, side: int, said: str) -> None:
     with pytest.raises(UserError, match=said):

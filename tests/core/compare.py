@@ -7,7 +7,7 @@ import torch
 
 from core.runs.folder import RunDir
 
-CLOCKED = ("seconds", "held_out", "held_out_quartiles", "distance")
+CLOCKED = ("seconds", "held_out", "held_out_quartiles", "distance", "floor", "judge")
 
 
 def metrics(folder: Path) -> list[dict[str, Any]]:

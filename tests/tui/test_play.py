@@ -332,7 +332,8 @@ async def test_a_lane_can_have_another_checkpoint(tmp_path: Path, tiny_run: Path
         await until(pilot, lambda: race.standing is not None and not pilot.app.jobs.running("race"))  # type: ignore[attr-defined]
         assert race.standing is not None
         assert [racer.lane.checkpoint for racer in race.standing.racers] == [screen.path, embedded_model()]
-        assert not np.array_equal(*(racer.frames[-1][1].x for racer in race.standing.racers))
+        own, program = (racer.frames[-1][1].x for racer in race.standing.racers)
+        assert not np.array_equal(own, program)
 
 
 async def test_a_race_stops_and_keeps_what_is_there(tmp_path: Path) -> None:

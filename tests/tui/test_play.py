@@ -73,12 +73,16 @@ def test_only_the_newest_place_is_drawn_and_late_pictures_are_dropped(monkeypatc
     for place in places[1:]:
         mail.put(place)
     later = next(drawing)
-    assert (later.asked, later.options.steps) == (places[3], live.FEWEST)
+    assert (later.asked, later.options.steps, later.options.guidance_scale) == (places[3], live.FEWEST, 1.0)
     whole = next(drawing)
-    assert (whole.asked, whole.options.steps) == (places[3], 6)
+    assert (whole.asked, whole.options.steps, whole.options.guidance_scale) == (places[3], 6, 1.75)
     assert steered.idle
     mail.put(places[0])
     assert not steered.idle
+    monkeypatch.setattr(live, "LIVE_SECONDS", 100.0)  # time for all
+    whole = next(drawing)
+    assert (whole.options.steps, whole.options.guidance_scale) == (6, 1.75)
+    assert steered.idle
 
 
 def test_a_place_is_reached_again_by_its_way_alone() -> None:

@@ -22,7 +22,7 @@ for heeded in (
     signal.SIGINT,
     signal.SIGQUIT,
     signal.SIGHUP,
-):  # what ignores them, as a shell's background, has its children do so
+):  # what ignores them has its children do so
     if signal.getsignal(heeded) is signal.SIG_IGN:
         signal.signal(heeded, signal.default_int_handler if heeded == signal.SIGINT else signal.SIG_DFL)
 

@@ -73,12 +73,16 @@ def test_only_the_newest_place_is_drawn_and_late_pictures_are_dropped(monkeypatc
     for place in places[1:]:
         mail.put(place)
     later = next(drawing)
-    assert (later.asked, later.options.steps) == (places[3], live.FEWEST)
+    assert (later.asked, later.options.steps, later.options.guidance_scale) == (places[3], live.FEWEST, 1.0)
     whole = next(drawing)
-    assert (whole.asked, whole.options.steps) == (places[3], 6)
+    assert (whole.asked, whole.options.steps, whole.options.guidance_scale) == (places[3], 6, 1.75)
     assert steered.idle
     mail.put(places[0])
     assert not steered.idle
+    monkeypatch.setattr(live, "LIVE_SECONDS", 100.0)  # time for all
+    whole = next(drawing)
+    assert (whole.options.steps, whole.options.guidance_scale) == (6, 1.75)
+    assert steered.idle
 
 
 def test_a_place_is_reached_again_by_its_way_alone() -> None:
@@ -332,7 +336,8 @@ async def test_a_lane_can_have_another_checkpoint(tmp_path: Path, tiny_run: Path
         await until(pilot, lambda: race.standing is not None and not pilot.app.jobs.running("race"))  # type: ignore[attr-defined]
         assert race.standing is not None
         assert [racer.lane.checkpoint for racer in race.standing.racers] == [screen.path, embedded_model()]
-        assert not np.array_equal(*(racer.frames[-1][1].x for racer in race.standing.racers))
+        own, program = (racer.frames[-1][1].x for racer in race.standing.racers)
+        assert not np.array_equal(own, program)
 
 
 async def test_a_race_stops_and_keeps_what_is_there(tmp_path: Path) -> None:

@@ -382,6 +382,23 @@ async def test_a_run_can_be_started_detached(tmp_path: Path) -> None:
         await until(pilot, lambda: "did not start" in str(form.query_one("#problem", Static).content))
 
 
+async def test_why_a_run_did_not_begin_stands_there_until_the_next_one(tmp_path: Path) -> None:
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs" / "checkpoints").write_text("a file where the folder has to be")
+    async with at_mode("train", tmp_path) as pilot:
+        app: Any = pilot.app
+        screen = await start(pilot, output_dir="outputs", epochs="1")
+        form = screen.query_one(TrainForm)
+        await until(pilot, lambda: not app.jobs.running("train") and not screen.has_class("-running"))
+        await until(pilot, lambda: form.read().output_dir == "outputs-2" and not app.jobs.running("plan"))
+        await fill(pilot, batch_size="8")
+        problem = form.query_one("#problem", Static)
+        assert "checkpoints" in str(problem.content) and problem.region
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: screen.has_class("-running"))
+        assert not str(problem.content)
+
+
 async def stopped(folder: Path) -> None:
     """Have a run of another process stop, and wait until it is gone."""
     run = RunDir(folder)

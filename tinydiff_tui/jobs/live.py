@@ -19,7 +19,7 @@ from tinydiff_tui.terminal.cells import Pixels
 FEWEST, FEW = 2, 6
 """Evaluations of a picture while keys come."""
 LIVE_SECONDS = 0.03
-"""What such a picture may take; where it takes longer, fewer evaluations are spent."""
+"""What such a picture may take; where it takes longer, fewer evaluations are spent, and where the fewest do, no guidance."""
 REST_SECONDS = 0.08
 """Without another key, before the sampler's own number of evaluations is spent."""
 
@@ -52,7 +52,7 @@ class Live(Generic[Request]):
         self.mail = mail
         self.way = way
         self._resting = False
-        self._pace = 0.01  # seconds an evaluation takes, as it was last
+        self._pace = 0.01  # seconds the network takes once, as it was last; guided it is asked twice
 
     @property
     def idle(self) -> bool:
@@ -64,12 +64,18 @@ class Live(Generic[Request]):
             self._resting = False
             way = self.way(asked)
             own = way.options
-            few = min(max(int(LIVE_SECONDS / self._pace), FEWEST), FEW)
-            if few < own.steps:
-                yield from self._drawn(asked, way, dataclasses.replace(own, steps=few))
+            if (few := self._few(own)) != own:
+                yield from self._drawn(asked, way, few)
                 if self.mail.waits(REST_SECONDS):
                     continue
-            yield from self._drawn(asked, way, own, patient=few < own.steps)
+            yield from self._drawn(asked, way, own, patient=few != own)
+
+    def _few(self, own: SampleConfig) -> SampleConfig:
+        """What there is time for."""
+        passes = int(LIVE_SECONDS / self._pace)
+        if _passes(own) > 1 and passes < FEWEST * _passes(own):
+            own = dataclasses.replace(own, guidance_scale=1.0)
+        return dataclasses.replace(own, steps=min(max(passes // _passes(own), FEWEST), FEW, own.steps))
 
     def _drawn(self, asked: Request, way: Way, options: SampleConfig, *, patient: bool | None = None) -> Iterator[Shown[Request]]:
         """The pictures, as an iterator of one. With all evaluations they are the last for this request; `patient`: those of few
@@ -80,6 +86,11 @@ class Live(Generic[Request]):
                 return
             finished = x
         seconds = time.monotonic() - began
-        self._pace = seconds / options.steps
+        self._pace = seconds / options.steps / _passes(options)
         self._resting = patient is not None
         yield Shown(asked, images.to_uint8(finished), options, seconds)
+
+
+def _passes(options: SampleConfig) -> int:
+    """How often the network is asked for an evaluation."""
+    return 1 if options.guidance_scale in (0.0, 1.0) else 2

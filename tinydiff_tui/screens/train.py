@@ -154,6 +154,7 @@ class TrainScreen(ModeScreen):
         form = self.query_one(TrainForm)
         if self.has_class("-running"):
             return
+        form.fail("")
         try:
             if not self.app.engine_ready:
                 raise UserError(self.app.engine_error or "the engine is still loading; try again in a moment")
@@ -252,7 +253,7 @@ class TrainScreen(ModeScreen):
     async def on_job_finished(self, message: JobFinished) -> None:
         if message.name == "detach":
             if message.error:
-                self.query_one(TrainForm).say(message.error)
+                self.query_one(TrainForm).fail(message.error)
             elif isinstance(message.snapshot, tuple):
                 await self._detached(*message.snapshot)
         elif message.name == "train":
@@ -275,7 +276,7 @@ class TrainScreen(ModeScreen):
         form, board = self.query_one(TrainForm), self.query_one(Dashboard)
         if message.error and self.view is None:
             self.remove_class("-running")
-            form.say(message.error)
+            form.fail(message.error)
             self.plan_soon()
         else:
             done = self.training is not None and self.training.finished is not None

@@ -72,6 +72,7 @@ class TrainForm(Box):
     def __init__(self) -> None:
         super().__init__(title="Recipe")
         self.resolved: dict[str, str] = {}
+        self.failure = ""
         """What defaults come to here that only a measurement tells, by field."""
 
     def compose(self) -> ComposeResult:
@@ -141,7 +142,7 @@ class TrainForm(Box):
             problem = str(error)
         for group in self.query(FieldGroup):
             group.summary = " · ".join(_short(row) for row in group.query(FieldRow))
-        self.say(problem)
+        self.say(problem or self.failure)
         self.post_message(self.Changed())
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
@@ -151,6 +152,11 @@ class TrainForm(Box):
 
     def on_descendant_blur(self) -> None:
         self.figures = ""
+
+    def fail(self, sentence: str) -> None:
+        """Why a start failed, which stands there until the next, whatever is written into fields meanwhile; or empty."""
+        self.failure = sentence
+        self.say(sentence)
 
     def say(self, sentence: str) -> None:
         """A sentence under the form."""

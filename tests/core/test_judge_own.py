@@ -86,7 +86,7 @@ def test_pictures_without_classes_are_judged_by_what_their_turns_teach(
     report = judge.report(images)
     assert (report.judge, report.version, report.learned, report.classes) == (judge.name, 1, "turns", ())
     assert report.samples.distance == pytest.approx(report.floor.distance) and report.samples.count == report.floor.count
-    assert report.samples.sure is report.samples.shares is report.samples.imbalance is None
+    assert (report.samples.sure, report.samples.shares, report.samples.imbalance) == (None, None, None)
     random = torch.Generator().manual_seed(0)
     noisy = images + torch.randint(-40, 40, images.shape, generator=random)
     noise = torch.randint(0, 256, images.shape, generator=random).to(torch.uint8)

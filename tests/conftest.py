@@ -18,11 +18,7 @@ import pytest
 
 from core.names import DATASETS, OWN_FILES
 
-for heeded in (
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGHUP,
-):  # what ignores them has its children do so
+for heeded in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):  # what ignores them has its children do so
     if signal.getsignal(heeded) is signal.SIG_IGN:
         signal.signal(heeded, signal.default_int_handler if heeded == signal.SIGINT else signal.SIG_DFL)
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from core.data.datasets import open_dataset
 from core.images import to_float
+from core.judge.judge import chosen_of
 from core.judge.store import kept_judge, load_judge
 
 
@@ -41,7 +42,8 @@ def main() -> None:
     began, cpu = time.monotonic(), time.process_time()
     judge = load_judge(options.dataset, image_size=options.image_size)
     trained = f"trained in {time.monotonic() - began:.0f} s, {time.process_time() - cpu:.0f} s of CPU"
-    images = open_dataset(options.dataset, image_size=options.image_size).images[: options.num_images]
+    training = open_dataset(options.dataset, image_size=options.image_size).images
+    images = training[chosen_of(len(training))[: options.num_images]]  # the first ones would be of one class
     print(f"{judge.name}, right on {judge.accuracy:.1%}, {'kept from before' if known else trained}\n")
     print("| images | distance | precision | recall |\n|---|---|---|---|")
     for what, pictures in spoilt(to_float(images)):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 
 from tinydiff_tui.__main__ import FOR_TORCH
 
@@ -16,6 +17,10 @@ from typing import Any
 import pytest
 
 from core.names import DATASETS, OWN_FILES
+
+for heeded in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):  # what ignores them has its children do so
+    if signal.getsignal(heeded) is signal.SIG_IGN:
+        signal.signal(heeded, signal.default_int_handler if heeded == signal.SIGINT else signal.SIG_DFL)
 
 TINY: dict[str, Any] = {
     "dataset": "glyphs",

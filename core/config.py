@@ -421,6 +421,11 @@ class SampleConfig:
             raise UserError(
                 "this model knows no classes, so --class and --guidance-scale do not apply; train one with --conditional"
             )
+        if classes and not config.label_dropout and self.guidance_scale >= 0 and self.guidance_scale != 1.0:
+            raise UserError(
+                "this model was always told the class in training, so there is nothing that guidance could lead away from; "
+                "leave --guidance-scale out"
+            )
         if self.label >= max(classes, 1):
             raise UserError(f"--class must be between 0 and {classes - 1} for this model, got {self.label}")
         if self.variance == "learned" and not config.learn_variance:
@@ -430,7 +435,7 @@ class SampleConfig:
 
     def resolve(self, config: TrainConfig, classes: int) -> Self:
         """Fill in the sampler and steps that suit the model's objective, and the guidance of one that knows classes."""
-        guidance = self.guidance_scale if self.guidance_scale >= 0 else GUIDANCE if classes else 1.0
+        guidance = self.guidance_scale if self.guidance_scale >= 0 else GUIDANCE if classes and config.label_dropout else 1.0
         if self.sampler:
             best, spent = self.sampler, SAMPLERS[self.sampler].evaluations
         elif config.objective == "flow" and guidance != 1:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # names and places are asked for before torch is there
     from core.config import TrainConfig
 
 _NAMED, _MOST_LETTERS = 5, 24  # classes by name in one line, and letters of each
+UNNAMED = "folder:"
+"""The data set of a model from elsewhere: pictures of somebody's own, and it is not known where they lie."""
 _HASHED = 1 << 28  # bytes of pixels that a fingerprint looks at, evenly spread over a larger set
 
 
@@ -152,7 +154,9 @@ def default_dataset(root: Path | None = None) -> str:
 
 
 def folder_path(name: str) -> Path:
-    """The folder of a data set named folder:PATH."""
+    """The folder of a data set named folder:PATH. Raises UserError where there is no path."""
+    if name == UNNAMED:
+        raise UserError("no folder of pictures is named, and a model from elsewhere does not say which it was trained on")
     return user_path(name.removeprefix("folder:"))
 
 

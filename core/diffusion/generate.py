@@ -128,8 +128,8 @@ def source_pictures(
 ) -> Source | None:
     """The test images that start = image and inpaint begin from; None for the other starts.
 
-    `data_dir` is the folder of the data sets, or that of the pictures themselves for a model of folder:PATH, where they moved;
-    `say` is told what was read. Raises UserError when the model's data set is not there or has fewer images.
+    `data_dir` is the folder of the data sets, or that of the pictures themselves for a model of folder:PATH, where they moved, or
+    from elsewhere; `say` is told what was read. Raises UserError when the model's data set is not there or has fewer images.
     """
     if options.start not in ("image", "inpaint"):
         return None

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from core.config import TrainConfig
+from core.data.datasets import UNNAMED
 from core.diffusion.process import Diffusion
 from core.diffusion.schedule import NoiseSchedule
 from core.network.own import AnyNetwork
@@ -22,6 +23,12 @@ class Model:
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of one image."""
         return self.network.config.channels, *self.network.config.size
+
+    @property
+    def about(self) -> str:
+        """What it is, in a few words."""
+        own = self.config.dataset != UNNAMED
+        return f"{self.config.model} on {self.config.dataset}, step {self.step:,}" if own else f"{self.config.model} of diffusers"
 
     @property
     def label_count(self) -> int:

@@ -65,7 +65,7 @@ class Diffusion:
     """The forward process over a schedule together with a prediction target and its training loss.
 
     Raises UserError for an unknown target, and for epsilon prediction on a schedule that ends in pure noise
-    (there epsilon says nothing of x_0).
+    (there epsilon says nothing of x_0). A predicted x_0 is clamped to [-limit, limit] in sampling.
     """
 
     schedule: NoiseSchedule
@@ -74,6 +74,7 @@ class Diffusion:
     t_sampling: str = "uniform"
     learn_variance: bool = False
     min_snr_gamma: float = 5.0
+    limit: float = 1.0
 
     def __post_init__(self) -> None:
         lookup(OBJECTIVES, self.prediction, "objective")
@@ -157,7 +158,7 @@ class Diffusion:
         guidance_scale: float = 1.0,
         guidance_interval: tuple[float, float] = (0.0, math.inf),
     ) -> Denoise:
-        """Wrap `model` as denoise(x_t, t) -> x_0, clamped to [-1, 1].
+        """Wrap `model` as denoise(x_t, t) -> x_0, clamped to [-limit, limit].
 
         With labels (N,) and guidance_scale s other than 1: u + s (c - u) of the unconditional and conditional output (Ho &
         Salimans 2022, with s = 1 + w); both go through the network as one batch. Guided is only where the noise level sigma =
@@ -179,6 +180,6 @@ class Diffusion:
             low, high = guidance_interval
             guided = guidance_scale != 1.0 and low <= float(self.schedule.s[t] / self.schedule.a[t]) <= high
             output, variance = split_variance(evaluate(x, steps, guided), self.learn_variance)
-            return Prediction(self.to_x0(output, x, steps).clamp(-1, 1), variance)
+            return Prediction(self.to_x0(output, x, steps).clamp(-self.limit, self.limit), variance)
 
         return denoise

@@ -7,10 +7,12 @@ rectified flow is the straight line a = 1 - s. The rest of the engine knows only
 import math
 from collections.abc import Callable
 from functools import cached_property
+from typing import Self
 
 import torch
 from torch import Tensor
 
+from core.errors import UserError
 from core.names import SCHEDULES, lookup
 
 MAX_BETA = 0.999  # Nichol & Dhariwal 2021, section 3.2: clip, or the last step divides by nearly zero
@@ -39,6 +41,20 @@ class NoiseSchedule:
             alpha_bar = _rescale_to_zero_terminal_snr(self.a)
             self.a, self.s = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
         self.zero_terminal_snr = bool(self.a[-1] == 0)
+
+    @classmethod
+    def of_table(cls, name: str, alpha_bar: Tensor) -> Self:
+        """A variance-preserving schedule that is known as its alpha_bar, float64 (timesteps,), and not by a formula of ours.
+
+        Raises UserError for a table that does not fall from below 1 to 0 or above: samplers divide by its noise and its steps.
+        """
+        if not (alpha_bar[0] < 1 and bool((alpha_bar.diff() < 0).all()) and alpha_bar[-1] >= 0):
+            raise UserError(f"the {name} schedule makes no sense: its alpha_bar does not fall from below 1 to 0 or above")
+        schedule = cls.__new__(cls)
+        schedule.name, schedule.timesteps = name, len(alpha_bar)
+        schedule.a, schedule.s = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+        schedule.zero_terminal_snr = bool(alpha_bar[-1] == 0)
+        return schedule
 
     @property
     def alpha_bar(self) -> Tensor:

@@ -13,7 +13,7 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from core.data.datasets import ImageSet, default_data_dir, describe, open_dataset, require
+from core.data.datasets import UNNAMED, ImageSet, default_data_dir, describe, open_dataset, require
 from core.errors import UserError, printable
 from core.files import atomic_write, notices, require_space, user_folder
 from core.judge.classifier import FEATURES, TURNS, Fitting, Learner, fit, new_classifier
@@ -93,8 +93,12 @@ def prepare_judge(
 
 
 def kept_judge(dataset: str, root: Path | None = None, device: torch.device | str = "cpu", image_size: int = 0) -> Ready | None:
-    """The judge of a data set from its file; None where none was trained. Raises UserError for an unknown name, and for pictures
-    without a name that cannot be read."""
+    """The judge of a data set from its file; None where none was trained, and of pictures that nobody knows.
+
+    Raises UserError for an unknown name, and for pictures without one that cannot be read.
+    """
+    if dataset == UNNAMED:
+        return None
     subject, _ = _subject(dataset, root, image_size)
     return _kept(subject, _files(subject, root), torch.device(device))
 

@@ -25,6 +25,7 @@ from core.network.norms import NORMS
 from core.network.own import AnyNetwork, OwnNetwork, OwnShape
 from core.network.unet import UNet, UNetConfig, parameter_count
 from core.runs.folder import MOST_SECONDS
+from core.runs.models import is_pipeline
 
 FORMAT, VERSION = "tinydiff-tui", 1
 MOST_FACTOR = 1e30
@@ -95,6 +96,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
     Raises UserError when it is missing, torn, foreign, hostile or of a newer version.
     """
+    if is_pipeline(path):
+        raise UserError(f"{path} is a model of diffusers, which this program draws from, and does not train or write")
     require_checkpoint(path)
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -351,8 +354,12 @@ def _directory(file: IO[bytes], size: int) -> tuple[int, int]:
 
 
 def load_model(path: Path, *, device: torch.device | str = "cpu") -> Model:
-    """The model of a checkpoint with its averaged weights, in evaluation mode. Raises UserError."""
+    """The model of a checkpoint with its averaged weights, or of a folder of diffusers, in evaluation mode. Raises UserError."""
     path = Path(path)
+    if is_pipeline(path):
+        from core.runs.pipelines import load_pipeline  # an extra is behind it
+
+        return load_pipeline(path, device=device)
     content = load_checkpoint(path)
     config = config_of(content)
     if (note := changed(config, content.get("extend"))) and note not in notices:

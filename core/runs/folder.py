@@ -9,6 +9,7 @@ import errno
 import os
 import stat
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -326,16 +327,23 @@ class UnreadableRun(UserError):
 def find_runs(root: Path) -> list[RunInfo | UnreadableRun]:
     """Every run below `root`, newest first; an unreadable one stands in the list as its error."""
     found: list[RunInfo | UnreadableRun] = []
-    for folder, subfolders, files in os.walk(root):
-        level = len(Path(folder).relative_to(root).parts)
-        subfolders[:] = [] if level >= _DEEPEST else sorted(d for d in subfolders if not d.startswith("."))
-        if "run.json" in files:
-            subfolders[:] = []
-            try:
-                found.append(read_run(Path(folder)))
-            except UserError as error:
-                found.append(UnreadableRun(Path(folder), str(error)))
+    for folder in folders_below(root, lambda _, files: "run.json" in files):
+        try:
+            found.append(read_run(folder))
+        except UserError as error:
+            found.append(UnreadableRun(folder, str(error)))
     return sorted(found, key=lambda run: -run.started if isinstance(run, RunInfo) else 0.0)
+
+
+def folders_below(root: Path, is_one: Callable[[Path, list[str]], bool]) -> Iterator[Path]:
+    """`root` and the folders below it that are what is sought, by their path and the names of their files; none inside of one."""
+    for name, subfolders, files in os.walk(root):
+        folder = Path(name)
+        level = len(folder.relative_to(root).parts)
+        subfolders[:] = [] if level >= _DEEPEST else sorted(d for d in subfolders if not d.startswith("."))
+        if is_one(folder, files):
+            subfolders[:] = []
+            yield folder
 
 
 def now() -> float:

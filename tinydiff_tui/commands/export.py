@@ -2,6 +2,7 @@
 
 import argparse
 
+from core.errors import UserError
 from core.files import is_plain
 from tinydiff_tui.commands.newest import checkpoint_of
 from tinydiff_tui.commands.options import output_path
@@ -11,6 +12,12 @@ from tinydiff_tui.commands.output import say
 def run(options: argparse.Namespace) -> int:
     """Write the averaged weights of a checkpoint with the config in the metadata."""
     checkpoint = checkpoint_of(options)
+    if options.format == "diffusers":
+        # The nearest of them would need base_channels of time_dim, the same at every level, and identities for blocks of its own.
+        raise UserError(
+            f"{checkpoint} cannot be written for diffusers: in its UNet2DModel the embedding of t has the width of the first "
+            "level, skips leave from other places and upsampling keeps the number of channels; leave --format out for safetensors"
+        )
     output = output_path(options.output or checkpoint.with_suffix(".safetensors"), checkpoint)
 
     from core.runs.checkpoint import export_safetensors

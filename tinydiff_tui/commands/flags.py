@@ -236,7 +236,9 @@ def _train(parser: Parser) -> None:
 
 
 def _sample(parser: Parser) -> None:
-    _checkpoint(parser, "; where nothing was trained, the model of glyphs that comes with the program")
+    _checkpoint(
+        parser, "; where nothing was trained, the model of glyphs that comes with the program", ", or folder saved by diffusers"
+    )
     parser.group("Model").add_argument(
         "--timesteps", type=_whole, metavar="N",
         help="T of the model's schedule; only checked, use --steps to spend fewer (default: not checked)",
@@ -280,7 +282,8 @@ def _evaluate(parser: Parser) -> None:
 def _race(parser: Parser) -> None:
     parser.group("Model").add_argument(
         "--checkpoint", type=path, action="append", metavar="FILE",
-        help="file written by train; given again, another that takes part (default: that of the newest run below this folder)",
+        help="file written by train, or folder saved by diffusers; given again, another that takes part (default: that of the "
+        "newest run below this folder)",
     )  # fmt: skip
     parser.group("Pictures").add_argument(
         "--num-images", type=_whole, default=10, metavar="N", help="images that each lane draws (default: 10)"
@@ -344,7 +347,7 @@ def _export(parser: Parser) -> None:
     _checkpoint(parser)
     output = parser.group(OUTPUT)
     output.add_argument(
-        "--format", default="safetensors", choices=("safetensors",), help="format of the file (default: safetensors)"
+        "--format", default="safetensors", choices=("safetensors", "diffusers"), help="format of the file (default: safetensors)"
     )
     output.add_argument("--output", type=path, metavar="FILE", help="file to write (default: beside the checkpoint)")
 
@@ -361,10 +364,10 @@ def _datasets(parser: Parser) -> None:
     _plain(parser)
 
 
-def _checkpoint(parser: Parser, otherwise: str = "") -> None:
+def _checkpoint(parser: Parser, otherwise: str = "", elsewhere: str = "") -> None:
     parser.group("Model").add_argument(
         "--checkpoint", type=path, metavar="FILE",
-        help=f"file written by train (default: that of the newest run below this folder{otherwise})",
+        help=f"file written by train{elsewhere} (default: that of the newest run below this folder{otherwise})",
     )  # fmt: skip
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from core.compute.distributed import is_first
 from core.errors import UserError
-from core.files import require_checkpoint, user_path
+from core.files import user_path
 from core.runs.embedded import embedded_model
-from core.runs.folder import LIVE, RunInfo, find_runs, run_folder_of
+from core.runs.folder import LIVE, RunInfo, find_runs
+from core.runs.models import require_model, run_of
 from tinydiff_tui.commands.output import say
 
 Tell = Callable[[str], None]
@@ -47,10 +48,10 @@ def checkpoint_of(options: argparse.Namespace, tell: Tell = say, *, embedded: bo
             return embedded_model()
         assert run.checkpoint is not None
         checkpoint = run.checkpoint
-    require_checkpoint(checkpoint)
+    require_model(checkpoint)
     return checkpoint
 
 
 def pictures_folder(checkpoint: Path) -> Path:
-    """Where images go: beside the run, and beside no model of the program's own."""
-    return Path() if checkpoint == embedded_model() else run_folder_of(checkpoint)
+    """Where images go: beside the run, and for a model that no run made into the working folder."""
+    return run_of(checkpoint) or Path()

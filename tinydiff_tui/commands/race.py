@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from core.config import SampleConfig
 from core.errors import UserError
-from core.files import require_checkpoint, user_path
-from core.runs.embedded import embedded_model
-from core.runs.folder import run_folder_of
+from core.files import user_path
+from core.runs.models import name_of, require_model, run_of
 from tinydiff_tui.commands.flags import RACED
 from tinydiff_tui.commands.newest import checkpoint_of, pictures_folder
 from tinydiff_tui.commands.options import check_compute, chosen_compute, given, output_path
@@ -66,7 +65,7 @@ def _checkpoints(options: argparse.Namespace) -> list[Path]:
         return [checkpoint_of(options, remark if options.json else say, embedded=True)]
     found = [user_path(name) for name in dict.fromkeys(options.checkpoint)]
     for path in found:
-        require_checkpoint(path)
+        require_model(path)
     return found
 
 
@@ -91,9 +90,8 @@ def _lanes(options: argparse.Namespace, checkpoints: list[Path]) -> "list[Lane]"
 
 
 def _name_of(checkpoint: Path, *, alone: bool) -> str:
-    if checkpoint == embedded_model():
-        return checkpoint.stem
-    return run_folder_of(checkpoint).name + ("" if alone else f" · {checkpoint.stem}")
+    run = run_of(checkpoint)
+    return name_of(checkpoint) if run is None else run.name + ("" if alone else f" · {checkpoint.stem}")
 
 
 def _document(standing: "Standing", output: Path) -> dict[str, Any]:

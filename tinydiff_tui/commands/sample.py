@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from core.compute.distributed import PATIENCE_SECONDS, join
 from core.config import SampleConfig
+from core.data.datasets import UNNAMED
 from core.errors import UserError
 from core.files import is_plain, require_folder, unused
 from tinydiff_tui.commands.newest import checkpoint_of, pictures_folder
@@ -102,7 +103,7 @@ def _caption(model: "Model", wanted: SampleConfig) -> str:
     """What the images were drawn with."""
     config = model.config
     parts = [
-        f"{config.dataset}, {config.model}, step {model.step:,}",
+        model.about if config.dataset == UNNAMED else f"{config.dataset}, {config.model}, step {model.step:,}",
         f"{wanted.sampler}, {wanted.steps} evaluations",
         f"guidance {wanted.guidance_scale:g}" if wanted.guidance_scale != 1 else "",
         f"class {model.classes[wanted.label]}" if wanted.label >= 0 else "",

@@ -14,7 +14,8 @@ from core.config import SampleConfig
 from core.diffusion.generate import BatchFrame, generate
 from core.diffusion.model import Model
 from core.errors import UserError
-from tinydiff_tui.jobs.sampling import compute, model_of, modified
+from core.runs.models import modified
+from tinydiff_tui.jobs.sampling import compute, model_of
 from tinydiff_tui.terminal.cells import Pixels
 
 COUNT = 10

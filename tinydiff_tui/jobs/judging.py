@@ -13,7 +13,7 @@ from rich.text import Text
 
 from core.compute.device import Compute
 from core.config import SampleConfig, TrainConfig
-from core.data.datasets import ImageSet, data_root, open_split
+from core.data.datasets import UNNAMED, ImageSet, data_root, open_split
 from core.diffusion.generate import Source, generate, source_pictures
 from core.diffusion.model import Model
 from core.errors import UserError
@@ -55,6 +55,8 @@ def judging(
     `model` is that of the checkpoint. The verdict is kept in the folder of its run; `sheet` is where the samples that are most
     like copies go, beside the training images. Raises UserError.
     """
+    if model.config.dataset == UNNAMED:
+        raise UserError("which pictures this model was trained on is not known, so nothing can say how near to them its own are")
     options.check(model.config, model.label_count)
     options = options.resolve(model.config, model.label_count)
     read: list[str] = []

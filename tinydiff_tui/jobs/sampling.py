@@ -21,6 +21,7 @@ from core.diffusion.model import Model
 from core.runs.checkpoint import load_model
 from core.runs.embedded import embedded_model
 from core.runs.folder import RunDir, RunInfo, find_runs
+from core.runs.models import find_pipelines, modified
 from tinydiff_tui.terminal.cells import Pixels
 
 MOST_FRAMES = 100
@@ -39,6 +40,7 @@ class ModelFacts:
     side: tuple[int, int]
     channels: int
     compute: str
+    about: str
 
     def resolved(self, options: SampleConfig) -> SampleConfig:
         """What options come to with this model: the engine's own defaults."""
@@ -77,8 +79,8 @@ class Drawn:
 
 
 def checkpoints(root: Path) -> Iterator[tuple[tuple[str, Path], ...]]:
-    """(name, path) of the checkpoints of every run below a folder, newest run first, and of the model that comes with the
-    program, as an iterator of one."""
+    """(name, path) of the checkpoints of every run below a folder, newest run first, of the model that comes with the program,
+    and of those there that diffusers saved, as an iterator of one. These are last: to open one takes a package, and seconds."""
     found: list[tuple[str, Path]] = []
     for run in find_runs(root):
         if not isinstance(run, RunInfo) or run.checkpoint is None:
@@ -88,7 +90,10 @@ def checkpoints(root: Path) -> Iterator[tuple[tuple[str, Path], ...]]:
         found.append((f"{name} · {what}", run.checkpoint))
         for path in reversed(RunDir(run.path).epoch_checkpoints()):
             found.append((f"{name} · {path.stem.removeprefix('model_').replace('_', ' ')}", path))
-    yield (*found, ("glyphs, embedded", embedded_model()))
+    found.append(("glyphs, embedded", embedded_model()))
+    for path in find_pipelines(root):
+        found.append((f"{path.name if path == root else path.relative_to(root)} · diffusers", path))
+    yield tuple(found)
 
 
 @lru_cache(maxsize=1)
@@ -111,17 +116,20 @@ def forget_model() -> None:
     _model.cache_clear()
 
 
-def modified(path: Path) -> int:
-    """When a checkpoint was written, to tell it from another one of its name; 0 where there is none."""
-    return path.stat().st_mtime_ns if path.is_file() else 0
-
-
 def read_facts(path: Path) -> Iterator[ModelFacts]:
     """Load a checkpoint and say what it is, as an iterator of one. Raises UserError."""
     model = model_of(path)
     config = model.config
     yield ModelFacts(
-        path, config, model.classes, model.label_count, model.step, model.shape[1:], model.shape[0], compute().describe()
+        path,
+        config,
+        model.classes,
+        model.label_count,
+        model.step,
+        model.shape[1:],
+        model.shape[0],
+        compute().describe(),
+        model.about,
     )
 
 

@@ -25,7 +25,7 @@ class ModelScreen(ModeScreen):
         self.facts: ModelFacts | None = None
         self.wanted: Path | None = None
         self.untrained = False
-        """Whether the model that comes with the program was the only one there."""
+        """Whether there was no run with a checkpoint."""
         self.settled = False
         """Whether something was made with the model, so that no other takes its place by itself."""
         self.unread = True
@@ -99,9 +99,10 @@ class ModelScreen(ModeScreen):
     def _found(self, error: str | None, found: tuple[tuple[str, Path], ...]) -> None:
         if error:
             self.say(error)
-        if len(found) > 1 and self.untrained and not self.settled and self.wanted == embedded_model():
+        untrained = bool(found) and found[0][1] == embedded_model()
+        if not untrained and self.untrained and not self.settled and self.wanted == embedded_model():
             self.wanted = None  # what was trained meanwhile comes before what was there when there was nothing else
-        self.untrained = len(found) == 1
+        self.untrained = untrained
         self.form.offer(found, self.wanted)
 
     def _was_read(self, error: str | None, facts: "ModelFacts | None") -> None:

@@ -10,8 +10,7 @@ from textual.containers import Container
 
 from core.config import SampleConfig
 from core.files import unused
-from core.runs.embedded import embedded_model
-from core.runs.folder import run_folder_of
+from core.runs.models import run_of
 from tinydiff_tui.jobs.newest import Newest
 from tinydiff_tui.text import printable
 
@@ -93,19 +92,22 @@ class Part(Container, can_focus=True):
         return count
 
     def more_guidance(self, given: float) -> float:
-        """The guidance after this one (-1: the model's own), after the most none; the same, and a sentence, without classes."""
+        """The guidance after this one (-1: the model's own), after the most none; the same, and a sentence, where the model
+        cannot be guided."""
         if not self.labels("this model knows no classes, so there is nothing to guide it to") or self.facts is None:
+            return given
+        if not self.facts.config.label_dropout:
+            self.say("this model was always told the class in training, so there is nothing to guide it away from")
             return given
         own = self.facts.resolved(SampleConfig()).guidance_scale if given < 0 else given
         return after(GUIDANCES, own) if own < GUIDANCES[-1] else GUIDANCES[0]
 
     def file(self, name: str, ending: str) -> Path | None:
-        """A new file beside the model's run, for the one that comes with the program in the working folder; None while another
+        """A new file beside the model's run, for one that no run made in the working folder; None while another
         one is being written."""
         if self.facts is None or self.app.jobs.running("play save"):
             return None
-        own = self.facts.path == embedded_model()
-        return unused(self.app.cwd if own else run_folder_of(self.facts.path), name, ending)
+        return unused(run_of(self.facts.path) or self.app.cwd, name, ending)
 
     def save(self, write: Callable[[], Iterator[Path]]) -> None:
         """Write a file in a worker thread; the mode says where it lies."""

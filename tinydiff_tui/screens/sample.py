@@ -13,8 +13,7 @@ from core.config import SampleConfig
 from core.errors import UserError
 from core.files import unused
 from core.names import SAMPLERS
-from core.runs.embedded import embedded_model
-from core.runs.folder import run_folder_of
+from core.runs.models import run_of
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 from tinydiff_tui.screens.base import WIDE, listed
 from tinydiff_tui.screens.keys import key
@@ -293,19 +292,18 @@ class SampleScreen(ModelScreen):
     def _show_state(self, state: str) -> None:
         """Title and badge of the box of pictures."""
         name, facts = self.form.checkpoint_name, self.facts
-        about = f" · {facts.config.model} on {facts.config.dataset}, step {facts.step:,}" if facts is not None else ""
+        about = f" · {facts.about}" if facts is not None else ""
         self.trajectory.tell(f"{name or 'Sample'}{about}", state)
         self._show_folded()
 
     # --- saving
 
     def _file(self, ending: str) -> Path | None:
-        """A new file beside the run, for the model that comes with the program in the working folder; None when there is nothing
-        to write, or something is still being written."""
+        """A new file beside the run, for a model that no run made in the working folder; None when there is nothing to write, or
+        something is still being written."""
         if self.drawn is None or self.drawn_from is None or self.app.jobs.running("save"):
             return None
-        embedded = self.drawn_from == embedded_model()
-        return unused(self.app.cwd if embedded else run_folder_of(self.drawn_from), "sampled", ending)
+        return unused(run_of(self.drawn_from) or self.app.cwd, "sampled", ending)
 
     def _columns(self) -> int:
         """Of a saved sheet: one a class where they are drawn in turn, else 0 for a square."""

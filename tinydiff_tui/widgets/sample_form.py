@@ -59,7 +59,7 @@ class SampleForm(Form):
     SampleForm #about { margin-top: 1; color: $axis; }
     SampleForm .-option { display: none; }
     SampleForm.-classes .-conditional, SampleForm.-takes-eta .-eta, SampleForm.-takes-variance .-variance { display: block; }
-    SampleForm.-takes-strength .-strength, SampleForm.-takes-region .-region { display: block; }
+    SampleForm.-guides .-guidance, SampleForm.-takes-strength .-strength, SampleForm.-takes-region .-region { display: block; }
     """
 
     def __init__(self) -> None:
@@ -76,8 +76,8 @@ class SampleForm(Form):
         yield _row("variance", _choice("variance", VARIANCES), "-variance")
         yield _row("evaluations", _number("steps"))
         yield _row("spacing", _choice("spacing", SPACINGS))
-        yield _row("guidance", Slider(GUIDANCE, 8.0, 160, id="guidance_scale"), "-conditional")
-        yield _row("guided at", _choice("guidance_interval", INTERVALS, GUIDED), "-conditional")
+        yield _row("guidance", Slider(GUIDANCE, 8.0, 160, id="guidance_scale"), "-guidance")
+        yield _row("guided at", _choice("guidance_interval", INTERVALS, GUIDED), "-guidance")
         yield _row("class", Select[int]([], prompt="default: in turn", id="label", compact=True), "-conditional")
         yield _row("pictures", _number("num_images"))
         yield _row("seed", _number("seed"))
@@ -126,10 +126,11 @@ class SampleForm(Form):
         about = f"{config.objective} on the {config.schedule} schedule, {config.timesteps:,} timesteps: "
         self.query_one("#about", Static).update(f"{about}{OBJECTIVES[config.objective].formula}")
         self.offer_classes(facts.classes, facts.labels)
+        self.set_class(facts.labels > 0 and config.label_dropout > 0, "-guides")
         self._tell_defaults()
 
     def offer_classes(self, classes: tuple[str, ...], labels: int) -> None:
-        """Show class and guidance for a conditional model, hide them for another."""
+        """Show the class for a conditional model, hide it for another."""
         self.set_class(labels > 0, "-classes")
         self.query_one("#label", Select).set_options([(plain(name), i) for i, name in enumerate(classes[:labels])])
 

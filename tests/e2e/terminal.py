@@ -21,6 +21,8 @@ import pyte
 STRING = re.compile(rb"\x1b_(.*?)\x1b\\", re.DOTALL)
 ISOLATES = re.compile(rb"\xe2\x81[\xa6-\xa9]")  # what stands behind one in a run of text, pyte would leave out
 PATIENCE = 200.0  # seconds; a loaded machine with two cores imports torch slowly
+LAST_SECONDS = 5.0
+"""For what a program wrote before it ended, which may still be on the way; no more when nobody can write any more."""
 MARGIN = 8  # pyte sees more cells than the program is told of, so that what is drawn outside does not wrap out of sight
 
 
@@ -44,6 +46,7 @@ class Terminal:
         self.strings: list[bytes] = []
         """What came in application strings (ESC _ ... ESC backslash), as they are inside; pyte knows none."""
         self._begun = b""
+        self._closed = False
         self.controller, terminal = pty.openpty()
         self._size(rows, columns)
         env = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "SSH_CONNECTION", "COLORTERM")}
@@ -134,6 +137,7 @@ class Terminal:
         try:
             chunk = os.read(self.controller, 1 << 16)
         except OSError:
+            self._closed = True
             return b""
         self.received += chunk
         return chunk
@@ -177,7 +181,7 @@ class Terminal:
                 self.read(0.1)
             else:
                 self.process.wait(seconds)
-        while self.controller >= 0 and self.read(0.05):
+        while self.controller >= 0 and not self._closed and self.read(LAST_SECONDS):
             pass
         return self.process.returncode
 

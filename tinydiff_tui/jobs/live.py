@@ -36,12 +36,14 @@ class Way:
 
 @dataclass(frozen=True)
 class Shown(Generic[Request]):
-    """The pictures uint8 (N, H, W, C) of a request, how they were drawn, and the seconds that took."""
+    """The pictures uint8 (N, H, W, C) of a request, how they were drawn, the seconds that took, and whether they are the last of
+    this request."""
 
     asked: Request
     pictures: Pixels
     options: SampleConfig
     seconds: float
+    last: bool
 
 
 class Live(Generic[Request]):
@@ -88,7 +90,7 @@ class Live(Generic[Request]):
         seconds = time.monotonic() - began
         self._pace = seconds / options.steps / _passes(options)
         self._resting = patient is not None
-        yield Shown(asked, images.to_uint8(finished), options, seconds)
+        yield Shown(asked, images.to_uint8(finished), options, seconds, self._resting)
 
 
 def _passes(options: SampleConfig) -> int:

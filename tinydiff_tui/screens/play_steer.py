@@ -242,7 +242,8 @@ class Steer(Part):
         this = self.query_one("#this", PictureBox)
         this.show(middle[None])
         this.figures = f"{asked.spot.x:+.2f} {asked.spot.y:+.2f} rad"
-        self._show_path()
+        if drawn.last:  # while keys come there is no time for the way
+            self._show_path()
 
     def _show_path(self) -> None:
         seen = [picture for _, picture in self.path if picture is not None]

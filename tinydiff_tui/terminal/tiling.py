@@ -216,10 +216,11 @@ def arrange(page: Page, layout: Layout, size: tuple[int, int], background: int, 
     plain = layout.tile.look == "shade"
     cells = blank_cells((rows, columns), background)
     tile = layout.tile
-    for k, (x, y) in enumerate(places(layout, len(page.images) - first), start=first):
-        part = drawn(page.images[k], tile)
-        if plain and background != NONE:  # light characters on black are as bright as the picture, whatever the theme is
-            part = Cells(part.chars, np.full_like(part.fg, 0xFFFFFF), np.zeros_like(part.bg))
+    where = places(layout, len(page.images) - first)
+    parts = drawn(page.images[first : first + len(where)], tile)
+    if plain and background != NONE:  # light characters on black are as bright as the picture, whatever the theme is
+        parts = [Cells(part.chars, np.full_like(part.fg, 0xFFFFFF), np.zeros_like(part.bg)) for part in parts]
+    for k, ((x, y), part) in enumerate(zip(where, parts, strict=True), start=first):
         _put(cells, part, x, y)
         marked = k == page.cursor and layout.room > 1
         if not layout.classes and layout.room > 1:
@@ -250,18 +251,27 @@ def _mark(cells: Cells, tile: Tile, x: int, y: int, ink: int) -> None:
             cells.fg[y : y + tile.rows, column] = ink
 
 
-def drawn(image: Pixels, tile: Tile) -> Cells:
-    """One picture (H, W, C) in the cells of a tile."""
-    width, height = tile.dots
-    if (height, width) == image.shape[:2]:
-        dots = image
-    elif height % image.shape[0] == 0 and width % image.shape[1] == 0:
-        dots = image.repeat(height // image.shape[0], axis=0).repeat(width // image.shape[1], axis=1)
+def drawn(images: Pixels, tile: Tile) -> list[Cells]:
+    """Pictures (N, H, W, C), each in the cells of a tile."""
+    if not len(images):
+        return []
+    (width, height), side = tile.dots, images.shape[1:3]
+    if (height, width) == side:
+        dots = images
+    elif height % side[0] == 0 and width % side[1] == 0:
+        dots = images.repeat(height // side[0], axis=1).repeat(width // side[1], axis=2)
     else:
-        dots = shrunk(image, tile.dots)
+        dots = np.stack([shrunk(image, tile.dots) for image in images])
     if tile.look == "shade":
-        return shade_cells(dots)
-    return half_cells(pack(dots)) if tile.look == "half" else block_cells(dots, tile.look)
+        return [shade_cells(each) for each in dots]
+    if tile.look == "half":
+        return [half_cells(pack(each)) for each in dots]
+    across, down = DOTS[tile.look]
+    whole = np.pad(dots, ((0, 0), (0, -dots.shape[1] % down), (0, -dots.shape[2] % across), (0, 0)), mode="edge")
+    cells = block_cells(whole.reshape(-1, *whole.shape[2:]), tile.look)  # one above the other, all at once
+    rows = whole.shape[1] // down
+    ends = range(rows, len(cells.chars) + 1, rows)
+    return [Cells(cells.chars[end - rows : end], cells.fg[end - rows : end], cells.bg[end - rows : end]) for end in ends]
 
 
 def shrunk(image: Pixels, dots: tuple[int, int]) -> Pixels:

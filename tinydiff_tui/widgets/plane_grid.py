@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from textual.message import Message
 from textual.widget import Widget
 
@@ -37,10 +39,7 @@ class PlaneGrid(PixelGrid):
     @property
     def shape(self) -> tuple[int, int]:
         """How many pictures across and down."""
-        chosen = [self._best(shapes) for shapes in SHAPES]
-        tellable = [k for k, (_, tile) in enumerate(chosen) if _tellable(tile, self.side) and k <= USUAL]
-        place = (tellable[-1] if tellable else 0) + self.density
-        return chosen[min(max(place, 0), len(chosen) - 1)][0]
+        return _shape(self.side, self.looks, self.room, self.density)
 
     @property
     def room(self) -> tuple[int, int]:
@@ -48,23 +47,11 @@ class PlaneGrid(PixelGrid):
         size = self.size or (self.parent.content_size if isinstance(self.parent, Widget) else self.size)
         return size.width, size.height
 
-    def _best(self, shapes: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], Tile | None]:
-        """Of shapes the one whose pictures are largest, and how they are drawn; None where they have no room."""
-        found = [(shape, self._tile(shape)) for shape in shapes]
-        return max(found, key=lambda each: 0 if each[1] is None else each[1].dots[0] * each[1].dots[1])
-
-    def _tile(self, shape: tuple[int, int]) -> Tile | None:
-        """The largest way to draw so many pictures across and down."""
-        (across, down), (width, height) = shape, self.room
-        known, _ = tiles(self.side, self.looks, (width, height))
-        fitting = (t for t in known if across * (t.columns + 1) - 1 <= width and 1 + down * t.rows <= height)
-        return next(fitting, None)
-
     def laid_out(self, page: Page, size: tuple[int, int]) -> Layout:
         """Rows without gaps below one line of headings; one picture alone as everywhere."""
         across, tile = len(page.headings), None
         if across > 1:
-            tile = self._tile((across, len(page.images) // across))
+            tile = _tile((across, len(page.images) // across), self.side, self.looks, self.room)
         if tile is None:
             return super().laid_out(page, size)
         margin = max(size[0] - across * (tile.columns + 1) + 1, 0) // 2
@@ -75,6 +62,26 @@ class PlaneGrid(PixelGrid):
         if self.is_attached and self.size and self.shape != self._told:
             self._told = self.shape
             self.post_message(self.Reshaped())
+
+
+@lru_cache(maxsize=16)  # asked for at every key
+def _shape(side: tuple[int, int], looks: tuple[str, ...], room: tuple[int, int], density: int) -> tuple[int, int]:
+    """How many pictures across and down, of such sides on so many columns and rows."""
+    chosen = []
+    for shapes in SHAPES:
+        found = [(shape, _tile(shape, side, looks, room)) for shape in shapes]
+        chosen.append(max(found, key=lambda each: 0 if each[1] is None else each[1].dots[0] * each[1].dots[1]))
+    tellable = [k for k, (_, tile) in enumerate(chosen) if _tellable(tile, side) and k <= USUAL]
+    place = (tellable[-1] if tellable else 0) + density
+    return chosen[min(max(place, 0), len(chosen) - 1)][0]
+
+
+def _tile(shape: tuple[int, int], side: tuple[int, int], looks: tuple[str, ...], room: tuple[int, int]) -> Tile | None:
+    """The largest way to draw so many pictures across and down; None where they have no room."""
+    (across, down), (width, height) = shape, room
+    known, _ = tiles(side, looks, room)
+    fitting = (t for t in known if across * (t.columns + 1) - 1 <= width and 1 + down * t.rows <= height)
+    return next(fitting, None)
 
 
 def _tellable(tile: Tile | None, side: tuple[int, int]) -> bool:

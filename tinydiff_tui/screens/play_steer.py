@@ -74,6 +74,7 @@ class Steer(Part):
         self.spacing = 0.3
         self.label = -1
         self.guidance = -1.0
+        self._asked: Asked | None = None
         self.drawn: Steered | None = None
         self.path: list[tuple[Spot, Pixels | None]] = []
         """Where the middle was, and how it looked where it was drawn."""
@@ -99,7 +100,7 @@ class Steer(Part):
         from tinydiff_tui.jobs.steering import Spot
 
         self.grid.side = facts.side
-        self.spot, self.drawn, self._before = self.spot or Spot(), None, []
+        self.spot, self._asked, self.drawn, self._before = self.spot or Spot(), None, None, []
         self.guidance = -1.0
         self.label = min(self.label if self.label >= 0 else 3, facts.labels - 1)
         self.path = []
@@ -110,6 +111,7 @@ class Steer(Part):
         self.call_after_refresh(self._ask)  # how many pictures have room is known by then
 
     def left(self) -> None:
+        self._asked = None
         self.app.jobs.stop("steer")
 
     # --- asking
@@ -121,7 +123,10 @@ class Steer(Part):
             return
         from tinydiff_tui.jobs.steering import Asked
 
-        self.mail.put(Asked(self.facts.path, self.spot, self.grid.shape, self.spacing, self.label, self.guidance))
+        asked = Asked(self.facts.path, self.spot, self.grid.shape, self.spacing, self.label, self.guidance)
+        if asked != self._asked:  # a line more below the panel asks for nothing else
+            self._asked = asked
+            self.mail.put(asked)
         self._work()
 
     def _work(self) -> None:
@@ -135,6 +140,7 @@ class Steer(Part):
 
     def on_job_finished(self, message: JobFinished) -> None:
         if message.error:
+            self._asked = None
             self.say(message.error)
         elif self.in_sight:
             self._work()  # it was stopped as the mode was left, and is here again

@@ -156,7 +156,9 @@ def default_dataset(root: Path | None = None) -> str:
 def folder_path(name: str) -> Path:
     """The folder of a data set named folder:PATH. Raises UserError where there is no path."""
     if name == UNNAMED:
-        raise UserError("there is no folder of pictures named, as folder:PATH; a model from elsewhere does not say which it was trained on")
+        raise UserError(
+            "there is no folder of pictures named, as folder:PATH; a model from elsewhere does not say which it was trained on"
+        )
     return user_path(name.removeprefix("folder:"))
 
 

@@ -23,6 +23,8 @@ ISOLATES = re.compile(rb"\xe2\x81[\xa6-\xa9]")  # what stands behind one in a ru
 PATIENCE = 200.0  # seconds; a loaded machine with two cores imports torch slowly
 LAST_SECONDS = 5.0
 """For what a program wrote before it ended, which may still be on the way; no more when nobody can write any more."""
+OTHER_TERMINAL = ("NO_COLOR", "SSH_CONNECTION", "COLORTERM", "COLUMNS", "LINES")
+"""What the environment says of the terminal that the tests are run in."""
 MARGIN = 8  # pyte sees more cells than the program is told of, so that what is drawn outside does not wrap out of sight
 
 
@@ -49,7 +51,7 @@ class Terminal:
         self._closed = False
         self.controller, terminal = pty.openpty()
         self._size(rows, columns)
-        env = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "SSH_CONNECTION", "COLORTERM")}
+        env = {key: value for key, value in os.environ.items() if key not in OTHER_TERMINAL}
         env |= {
             "TERM": "xterm-256color",
             "COLORTERM": "truecolor",

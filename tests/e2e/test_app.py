@@ -301,6 +301,13 @@ def test_a_terminal_without_utf8_is_no_crash(start: Start) -> None:
         assert b"Traceback" not in app.received
 
 
+def test_what_a_shell_exported_is_not_the_size_of_the_terminal(start: Start) -> None:
+    with start(columns=100, rows=30, COLUMNS="50", LINES="10") as app:
+        app.until("⏎ Add noise")
+        assert "too small" not in app.text and not app.outside
+        assert app.lines[0].rstrip().endswith("q quit") and len(app.lines[0].rstrip()) > 90
+
+
 def test_a_dumb_terminal_is_one_sentence(start: Start) -> None:
     with start(TERM="dumb") as app:
         assert app.end() == 2

@@ -32,6 +32,8 @@ def run_app(start: str = "data", cwd: Path | None = None, extend: Sequence[str] 
             "use 'tinydiff-tui train --plain', or another command of 'tinydiff-tui --help'"
         )
         return 2
+    for name in ("COLUMNS", "LINES"):  # a shell may have exported them once; the terminal itself says how large it is now
+        os.environ.pop(name, None)
     if extend or os.environ.get("TINYDIFF_EXTEND"):
         from core.extend import files  # only who brings files waits for it
 

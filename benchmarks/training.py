@@ -209,7 +209,8 @@ def judged(options: argparse.Namespace) -> None:
             found = report.samples
             distances[contestant.name].append((mark * budget, found.distance))
             text = f"{found.distance:.2f} ({report.floor.distance:.2f}) | {found.precision:.3f} | {found.recall:.3f}"
-            print(f"| {contestant.name} | {mark * budget:.0f} s | {sampler} | {text} | {found.sure or 0:.1%} |", flush=True)
+            sure = "–" if found.sure is None else f"{found.sure:.1%}"
+            print(f"| {contestant.name} | {mark * budget:.0f} s | {sampler} | {text} | {sure} |", flush=True)
     for contestant in field:
         contestant.close()
     ours, *others = distances

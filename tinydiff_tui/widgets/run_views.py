@@ -15,7 +15,7 @@ from core.plots import smooth
 from tinydiff_tui.jobs.runs import RunRow, short_names
 from tinydiff_tui.jobs.series import Values
 from tinydiff_tui.terminal.cells import Pixels
-from tinydiff_tui.text import duration
+from tinydiff_tui.text import duration, number
 from tinydiff_tui.widgets.axes import MOST_NAME, Curve, Frame
 from tinydiff_tui.widgets.box import Box, Empty
 from tinydiff_tui.widgets.chart import Chart
@@ -191,8 +191,8 @@ def _can_draw(row: RunRow) -> bool:
 
 def _distance(row: RunRow) -> str:
     """What the judge says of a run, and of real images."""
-    real = f" (real {row.floor:.2f})" if math.isfinite(row.floor) else ""
-    return f"distance {row.distance:.2f}{real}"
+    real = f" (real {number(row.floor, '.2f')})" if math.isfinite(row.floor) else ""
+    return f"distance {number(row.distance, '.2f')}{real}"
 
 
 def _below(row: "DrawnRow", distance: str) -> tuple[str, ...]:

@@ -19,11 +19,6 @@ from tinydiff_tui.widgets.question import Contents, Question
 from tinydiff_tui.widgets.sheet import SpreadGrid
 
 
-@pytest.fixture(autouse=True)
-def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-
-
 async def ready(pilot: Pilot[None]) -> LearnScreen:
     """Learn, with what stands before a prediction shown."""
     screen = pilot.app.screen

@@ -39,7 +39,6 @@ GREY = np.linspace(0, 255, 28 * 28).astype(np.uint8).reshape(1, 28, 28, 1)
 @pytest.fixture(autouse=True)
 def plain_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("TINYDIFF_DATA_DIR", "data")
 
 

@@ -51,7 +51,8 @@ class Allowance:
 
 class HeldOutLoss:
     """The training's loss on a fixed batch of images that it does not see, evenly over their classes (each several times where
-    they are few), at noise levels spread as the training draws them, with fixed noises and as many hidden labels: the same for every run with these settings."""
+    they are few), at noise levels spread as the training draws them, with fixed noises and as many hidden labels: the same for
+    every run with these settings."""
 
     def __init__(self, config: TrainConfig, held_out: ImageSet, diffusion: Diffusion, device: torch.device) -> None:
         self.diffusion = diffusion

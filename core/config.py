@@ -17,6 +17,10 @@ WEIGHTINGS = ("simple", "min_snr")
 T_SAMPLINGS = ("uniform", "logit_normal")
 OPTIMIZERS = ("adamw", "muon")
 LR_SCHEDULES = ("linear", "cosine", "constant")
+EPOCHS, LEAST_STEPS = 20, 600
+"""Passes over a data set, and steps however small it is, where nothing is asked for; by measurement, benchmarks/RESULTS.md."""
+SAMPLED, SAVED = 1, 5
+"""Epochs between two looks at samples, and two checkpoints that are kept; of a small set so many as make as many steps."""
 GUIDANCE = 1.75
 """Scale for models that know classes, where none is asked for; by measurement, benchmarks/RESULTS.md."""
 INTERVALS = ("middle", "all")
@@ -110,7 +114,14 @@ class TrainConfig:
     blocks: int = setting(0, "residual blocks of a level, each way; 0 as the model has", group="Network", low=0, high=MOST_BLOCKS)
     attention: str = setting("", "levels with self-attention, counted from 1, as in 2,3; or none", group="Network")
     dropout: float = setting(0.0, "share of values that each block drops in training", group="Network", low=0.0, high=0.9)
-    epochs: int = setting(20, "passes over the data set", group="Time", low=1, high=FAR)
+    epochs: int = setting(
+        0,
+        "passes over the data set; 0 as suits its size",
+        group="Time",
+        otherwise=f"{EPOCHS}, of a small set as many as make {LEAST_STEPS} steps",
+        low=0,
+        high=FAR,
+    )
     budget: str = setting("", "train this long instead: 90s, 5m or 1h30m", group="Time", otherwise="none, the epochs count")
     batch_size: int = setting(96, "images in one training step", group="Batch", low=1)
     optimizer: str = setting("muon", "AdamW, or Muon for kernels and AdamW for the rest", group="Optimiser", choices=OPTIMIZERS)
@@ -133,8 +144,20 @@ class TrainConfig:
     label_dropout: float = setting(
         0.1, "share of labels hidden in training a conditional model", group="Model", low=0.0, high=1.0
     )
-    sample_interval: int = setting(1, "draw samples every N epochs; 0 never", group="Saving", low=0)
-    save_interval: int = setting(5, "keep a checkpoint every N epochs and at the end; 0 never", group="Saving", low=0)
+    sample_interval: int = setting(
+        -1,
+        "draw samples every N epochs; 0 never",
+        group="Saving",
+        otherwise=f"{SAMPLED}, of a small set every {LEAST_STEPS * SAMPLED // EPOCHS} steps",
+        low=-1,
+    )
+    save_interval: int = setting(
+        -1,
+        "keep a checkpoint every N epochs and at the end; 0 never",
+        group="Saving",
+        otherwise=f"{SAVED}, of a small set every {LEAST_STEPS * SAVED // EPOCHS} steps",
+        low=-1,
+    )
     checkpoint_seconds: float = setting(60.0, "write the resume point every N seconds", group="Saving", low=1.0)
     keep_last: int = setting(0, "keep only the newest N epoch checkpoints; 0 keeps all", group="Saving", low=0)
     judge_seconds: float = setting(
@@ -250,11 +273,21 @@ class TrainConfig:
         chosen = tuple(level + 1 in levels for level in range(len(multipliers)))
         return shape | {"channel_multipliers": multipliers, "attention": chosen}
 
+    def suited(self, per_epoch: int) -> Self:
+        """With epochs and intervals that suit a set of so many steps an epoch, where none were asked for."""
+        times = max(1, -(-LEAST_STEPS // (EPOCHS * max(per_epoch, 1))))  # as many passes for one of a larger set
+        return dataclasses.replace(
+            self,
+            epochs=self.epochs or EPOCHS * times,
+            sample_interval=SAMPLED * times if self.sample_interval < 0 else self.sample_interval,
+            save_interval=SAVED * times if self.save_interval < 0 else self.save_interval,
+        )
+
     def steps(self, per_epoch: int, done: int = 0, seconds: float = 0.0, reserve: float = 0.0) -> int:
         """Steps of the whole run; with a budget, as many as fit at the pace of those done in `seconds`, with `reserve` seconds
         of it kept for what comes after the last step."""
         if not self.budget or not done:
-            return min(self.epochs * per_epoch, LARGEST)
+            return min(self.suited(per_epoch).epochs * per_epoch, LARGEST)
         budget = self.budget_seconds - reserve
         return done if seconds >= budget else min(math.ceil(done * budget / max(seconds, 1e-9)), LARGEST)
 

@@ -30,6 +30,7 @@ TINY: dict[str, Any] = {
     "precision": "fp32",
     "device": "cpu",
     "timesteps": 100,
+    "sample_interval": 1,
     "save_interval": 1,
     "checkpoint_seconds": 1000.0,
 }

@@ -635,12 +635,13 @@ class Trainer:
 
 
 def _opened(config: TrainConfig, saved: dict[str, Any] | None) -> tuple[TrainConfig, ImageSet]:
-    """The data set to train on. A run of squares that were cut before there was anything else goes on with them."""
+    """The data set to train on, and the epochs that suit it. A run of squares that were cut before there was anything else goes
+    on with them."""
     data = open_split(config, "train")
     if saved and data.size[0] != data.size[1] and "width" not in saved["network"]:
         config = dataclasses.replace(config, image_size=config_of(saved).image_size)
         data = open_split(config, "train")
-    return config, data
+    return config.suited(len(data) // config.batch_size), data
 
 
 def _number(value: object) -> float:

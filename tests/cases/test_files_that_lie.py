@@ -70,7 +70,7 @@ NUMBERS = [
     (TrainConfig, "seed", -1, "--seed must be at least 0, got -1"),
     (TrainConfig, "seed", 10**5000, "--seed must be between 0 and 9007199254740991, got a larger number"),
     (TrainConfig, "seed", 1.0, "--seed takes a whole number, got 1.0"),
-    (TrainConfig, "epochs", 2**53 + 1, "--epochs must be between 1 and 1000000000, got 9007199254740993"),
+    (TrainConfig, "epochs", 2**53 + 1, "--epochs must be between 0 and 1000000000, got 9007199254740993"),
     (TrainConfig, "warmup", 2**63, "--warmup must be between 0 and 9007199254740991, got 9223372036854775808"),
     (TrainConfig, "batch_size", 10**30, "--batch-size must be between 1 and 9007199254740991, got a larger number"),
     (TrainConfig, "lr", 10**400, "--lr must be between 1e-08 and 1, got a larger number"),

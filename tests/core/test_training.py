@@ -520,3 +520,30 @@ def test_a_run_of_before_there_were_flips_goes_on_without(tiny_run: Path) -> Non
     saved = load_checkpoint(tiny_run / "model_final.pt")["config"]
     del saved["flip"]
     assert TrainConfig.from_dict(saved).flip == "no"
+
+
+@pytest.mark.parametrize(
+    "per_epoch, given, wanted",
+    [
+        (625, {}, (20, 1, 5)),
+        (30, {}, (20, 1, 5)),
+        (1, {}, (600, 30, 150)),
+        (0, {}, (600, 30, 150)),
+        (7, {}, (100, 5, 25)),
+        (1, {"epochs": 3}, (3, 30, 150)),
+        (1, {"budget": "1m", "sample_interval": 0, "save_interval": 2}, (600, 0, 2)),
+    ],
+)
+def test_a_small_set_gets_as_many_steps_and_no_more_looks(per_epoch: int, given: dict[str, Any], wanted: tuple[int, ...]) -> None:
+    config = TrainConfig.of(**given).suited(per_epoch)
+    assert (config.epochs, config.sample_interval, config.save_interval) == wanted
+    assert config.suited(1000) == config, "a run keeps them, whatever it is continued on"
+
+
+def test_a_run_says_the_epochs_that_suited_its_pictures(tiny_config: Config, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    trainer = Trainer(tiny_config(run, epochs=0, sample_interval=-1, save_interval=-1))
+    assert trainer.epochs == trainer.config.epochs == 100 and trainer.total_steps == 600
+    next(iter(trainer))
+    trainer.stop()
+    assert (trainer.config.sample_interval, trainer.config.save_interval) == (5, 25)

@@ -164,7 +164,7 @@ BAD = {
     "beta reaches 1 in visualize": (["visualize", "--timesteps", "10"], "at least 21 timesteps"),
     "batch too large": (["train", "--batch-size", "30000"], "larger than glyphs, which has 20000"),
     "budget without a unit": (["train", "--budget", "5"], "--budget takes a time such as 90s, 5m or 1h30m"),
-    "zero epochs": (["train", "--epochs", "0"], "--epochs must be at least 1"),
+    "fewer epochs than none": (["train", "--epochs", "-1"], "--epochs must be at least 0"),
     "nothing to resume": (["train", "--resume"], "holds no run to resume"),
     "unwritable folder": (["train", "--output-dir", "file/run"], "cannot be written"),
     "epsilon at zero snr": (["train", "--objective", "epsilon", "--zero-terminal-snr"], "use --objective v"),

@@ -16,7 +16,7 @@ from core.network.unet import parameter_count
 from core.runs.folder import RunDir, read_run
 from core.training.trainer import Trainer
 from tests.tui.modes import ENDLESS, PATIENCE, at_mode, fill, left, start, train_screen, until
-from tinydiff_tui.jobs.plan import Planner
+from tinydiff_tui.jobs.plan import Plan, Planner
 from tinydiff_tui.jobs.series import MOST_ROWS, Points, Row, Series, kept, spread
 from tinydiff_tui.jobs.starting import placed
 from tinydiff_tui.jobs.training import TrainView
@@ -124,7 +124,7 @@ async def test_groups_fold_and_say_what_is_in_them(tmp_path: Path) -> None:
 async def test_presets_are_lengths(by: str, tmp_path: Path) -> None:
     async with at_mode("train", tmp_path, (120, 40)) as pilot:
         form = await fill(pilot, epochs="3", batch_size="32")
-        for number, (budget, epochs) in enumerate((("1m", 20), ("10m", 20), ("", 20))):
+        for number, (budget, epochs) in enumerate((("1m", 0), ("10m", 0), ("", 20))):
             await (pilot.press(f"f{number + 1}") if by == "key" else pilot.click(f"#preset-{number}"))
             await pilot.pause()
             config = form.read()
@@ -154,6 +154,33 @@ async def test_the_plan_is_that_of_the_run(tmp_path: Path) -> None:
         await until(pilot, lambda: "holds a run: finished, step 42 of 42" in str(shown.content))
         await fill(pilot, batch_size="97")
         await until(pilot, lambda: "larger than glyphs" in str(shown.content))
+
+
+@pytest.mark.parametrize(
+    "steps, images, mirrored, said",
+    [
+        (149, 60_000, False, "blurs: 150 steps are the least that digits need"),
+        (150, 60_000, False, ""),
+        (188, 180, False, "images learned by heart: held-out loss rises from 100 times on"),
+        (186, 180, False, ""),
+        (374, 180, True, ""),
+        (376, 180, True, "images learned by heart: held-out loss rises from 200 times on"),
+        (0, 180, False, ""),
+    ],
+)
+def test_a_plan_says_what_to_expect_of_too_short_and_too_long(steps: int, images: int, mirrored: bool, said: str) -> None:
+    per_epoch = images // 96
+    plan = Plan((28, 28, 1), images, 0, 96, per_epoch, "new", 0, mirrored, steps=steps, epochs=steps / per_epoch)
+    assert plan.expect == said
+    assert plan.seen == pytest.approx(steps * 96 / images)
+
+
+async def test_of_a_small_folder_the_plan_says_what_to_expect(tmp_path: Path) -> None:
+    np.save(tmp_path / "few.npy", np.random.default_rng(0).integers(0, 256, (20, 28, 28, 1), dtype=np.uint8))
+    async with at_mode("train", tmp_path, (80, 24)) as pilot:
+        shown = train_screen(pilot).query_one("#lines", Static)
+        await fill(pilot, dataset=f"folder:{tmp_path / 'few.npy'}", epochs="200")
+        await until(pilot, lambda: "images learned by heart" in str(shown.content))
 
 
 async def test_a_plan_of_a_budget_and_one_that_nothing_was_measured_for(tmp_path: Path) -> None:

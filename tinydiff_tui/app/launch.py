@@ -13,6 +13,10 @@ from core.files import shell_word, take_notices, user_folder
 from tinydiff_tui.commands.output import complain, open_output, quiet_libraries, say
 from tinydiff_tui.terminal.streams import LastingOutput
 
+GIL_SECONDS = 1e-4
+"""How long Python may keep a thread of the engine waiting, which asks for its lock again after every operation of a network: with
+Python's own 5 ms a network beside a busy screen takes twenty times as long, with this twice."""
+
 
 def run_app(start: str = "data", cwd: Path | None = None, extend: Sequence[str] = ()) -> int:
     """Run the app in this terminal, opening in a mode, with the runs below `cwd` (default: here), and with the files that the
@@ -42,6 +46,7 @@ def run_app(start: str = "data", cwd: Path | None = None, extend: Sequence[str] 
         except UserError as error:
             complain(str(error))
             return 2
+    sys.setswitchinterval(GIL_SECONDS)
     gc.disable()  # nothing of what is imported is garbage; the app enables it after its first paint
     from tinydiff_tui.app.app import TinydiffApp
 

@@ -5,7 +5,8 @@ nearest one to its mean distance to the `NEIGHBOURS` nearest is small (Carlini e
 Diffusion Models", section 5, who use 50; the factor alpha of theirs only scales it). A bare distance would call every "1" a copy:
 thin strokes are near to each other. How small is small, held-out images say, which nobody can have copied, as in the test of
 Meehan et al. 2020 ("A Non-Parametric Test to Detect Data-Copying in Generative Models"): EXPECTED of them have a ratio below the
-threshold, and no more of the samples of a model that copies nothing.
+threshold, and no more of the samples of a model that copies nothing. Of a small set too few are held out for that; there each
+training image is taken as held out from all the others, so that pictures that stand in it twice hide copies.
 """
 
 import math
@@ -50,7 +51,8 @@ class Pair:
 
 @dataclass(frozen=True)
 class Copies:
-    """What share of `count` samples are copies of one of `training` images, beside that of `held_out` images which are none.
+    """What share of `count` samples are copies of one of `training` images, beside that of `held_out` images which are none; 0
+    of these: beside that of the training images among each other.
 
     `error` is the standard error of the difference of the two; `threshold` the ratio below which a sample counts, and `pairs`
     those of the least ratios, MOST_PAIRS at most.
@@ -109,35 +111,38 @@ def _nearest(pictures: Tensor, training: Tensor, count: int) -> Nearest:
 def find_copies(
     samples: Tensor | Pixels, training: Tensor, held_out: Tensor, device: torch.device | str = "cpu"
 ) -> Generator[tuple[int, int], None, Copies | None]:
-    """How many of `samples` (N, H, W, C) are copies of `training` images, told by as many `held_out` ones; all uint8.
+    """How many of `samples` (N, H, W, C) are copies of `training` images, told by as many `held_out` ones, or where these are
+    fewer than FEWEST by the training images among each other; all uint8.
 
     Yields (pictures compared, of how many) after each block. Returns None where there are too few images of a kind to say.
     Raises UserError where they are of different shapes.
     """
     samples = torch.as_tensor(samples)
     held_out = held_out[: min(max(len(samples), MOST_HELD_OUT // 5), MOST_HELD_OUT)]
-    if min(len(samples), len(training), len(held_out)) < FEWEST:
+    if min(len(samples), len(training)) < FEWEST:
         return None
-    total = len(samples) + len(held_out)
+    among = len(held_out) < FEWEST
+    others = training if among else held_out
+    total = len(samples) + len(others)
     ratios, done = [], 0
-    for pictures in (held_out, samples):
+    for pictures, itself in ((others, among), (samples, False)):
         blocks: list[Nearest] = []
-        for block in nearest(pictures, training, NEIGHBOURS, device):
+        for block in nearest(pictures, training, NEIGHBOURS + itself, device):
             blocks.append(block)
             done += len(block.index)
             yield done, total
-        distance = torch.cat([block.distance for block in blocks])
+        distance = torch.cat([block.distance for block in blocks])[:, int(itself) :]  # the nearest image to itself is itself
         ratios.append(_ratio(distance))
     index = torch.cat([block.index[:, 0] for block in blocks])
-    of_held_out, of_samples = ratios
-    # The threshold is one of the held-out ratios: so many of them are at it or below.
-    number = max(1, round(EXPECTED * len(of_held_out)))
-    threshold = float(of_held_out.kthvalue(number).values)
-    share, expected = (float((values <= threshold).double().mean()) for values in (of_samples, of_held_out))
-    error = math.sqrt(expected * (1 - expected) * (1 / len(of_samples) + 1 / len(of_held_out)))
+    of_others, of_samples = ratios
+    # The threshold is one of the others' ratios: so many of them are at it or below.
+    number = max(1, round(EXPECTED * len(of_others)))
+    threshold = float(of_others.kthvalue(number).values)
+    share, expected = (float((values <= threshold).double().mean()) for values in (of_samples, of_others))
+    error = math.sqrt(expected * (1 - expected) * (1 / len(of_samples) + 1 / len(of_others)))
     first = of_samples.argsort(stable=True)[:MOST_PAIRS].tolist()
     pairs = tuple(Pair(k, int(index[k]), float(distance[k, 0]), float(of_samples[k])) for k in first)
-    return Copies(len(samples), share, expected, error, threshold, len(training), len(held_out), pairs)
+    return Copies(len(samples), share, expected, error, threshold, len(training), 0 if among else len(held_out), pairs)
 
 
 def _ratio(distance: Tensor) -> Tensor:

@@ -50,14 +50,16 @@ class Allowance:
 
 
 class HeldOutLoss:
-    """The training's loss on a fixed batch of images that it does not see, evenly over their classes, at noise levels spread as
-    the training draws them, with fixed noises and as many hidden labels: the same for every run with these settings."""
+    """The training's loss on a fixed batch of images that it does not see, evenly over their classes (each several times where
+    they are few), at noise levels spread as the training draws them, with fixed noises and as many hidden labels: the same for
+    every run with these settings."""
 
     def __init__(self, config: TrainConfig, held_out: ImageSet, diffusion: Diffusion, device: torch.device) -> None:
         self.diffusion = diffusion
         self.batch_size = config.batch_size
         generator = generator_for("cpu", "held out")
-        chosen = evenly(held_out.labels, generator)[:HELD_OUT]
+        order = evenly(held_out.labels, generator)
+        chosen = order.repeat(-(-HELD_OUT // len(order)))[:HELD_OUT]  # few images, each at several noise levels
         count = len(chosen)
         self.x0 = images.to_float(held_out.images[chosen]).to(device, memory_format=torch.channels_last)
         t = diffusion.draw_t(count * FINE, generator).sort().values[FINE // 2 :: FINE]

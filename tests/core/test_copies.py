@@ -74,6 +74,19 @@ def test_exact_copies_of_what_stands_there_often_are_copies() -> None:
     assert copies is not None and copies.share == 1 and copies.pairs[0].ratio == 0
 
 
+def test_of_a_small_set_the_training_images_say_among_each_other_what_is_near() -> None:
+    """180 pictures and 20 held out: 15 copies with a model's rounding among 150 samples are found, and none where none is."""
+    (training, _), (held_out, _), (samples, _) = make_glyphs(180, 0), make_glyphs(20, 1), make_glyphs(150, 2)
+    honest = found(find_copies(samples, training, held_out))
+    assert honest is not None and (honest.held_out, honest.training) == (0, 180)
+    assert honest.expected == pytest.approx(2 / 180) and honest.share <= honest.expected + 2 * honest.error
+    noise = torch.randint(-6, 7, (15, *training.shape[1:]), generator=torch.Generator().manual_seed(0))
+    samples[:15] = (training[60:75].int() + noise).clamp(0, 255).to(torch.uint8)
+    copies = found(find_copies(samples, training, held_out))
+    assert copies is not None and copies.share >= 0.1
+    assert {(pair.sample, pair.training) for pair in copies.pairs[:15]} == {(k, 60 + k) for k in range(15)}
+
+
 def test_images_that_nobody_copied_are_as_many_copies_as_held_out_ones() -> None:
     (images, _), (held_out, _) = make_glyphs(4000, 0), make_glyphs(1500, 1)
     copies = found(find_copies(images[2000:], images[:2000], held_out))
@@ -83,8 +96,8 @@ def test_images_that_nobody_copied_are_as_many_copies_as_held_out_ones() -> None
     assert copies.error == pytest.approx((0.01 * 0.99 * (1 / 2000 + 1 / 1500)) ** 0.5)
 
 
-@pytest.mark.parametrize("few", range(3))
+@pytest.mark.parametrize("few", range(2))
 def test_too_few_images_say_nothing(few: int) -> None:
     images, _ = make_glyphs(120, 0)
-    kinds = [images[:99] if place == few else images for place in range(3)]
-    assert found(find_copies(kinds[0], kinds[1], kinds[2])) is None
+    kinds = [images[:99] if place == few else images for place in range(2)]
+    assert found(find_copies(kinds[0], kinds[1], images)) is None

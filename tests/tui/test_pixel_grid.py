@@ -11,12 +11,14 @@ from textual.app import App, ComposeResult
 from textual.geometry import Region
 from textual.strip import Strip
 
+from tinydiff_tui.app.themes import THEMES
 from tinydiff_tui.terminal.ansi import paint
 from tinydiff_tui.terminal.cells import LOWER, NONE, UPPER, row_runs
 from tinydiff_tui.terminal.labels import write
 from tinydiff_tui.terminal.support import LOOKS, finest_look
 from tinydiff_tui.terminal.tiling import Page, Tile, arrange, fit, places
 from tinydiff_tui.widgets.axes import Curve, Frame
+from tinydiff_tui.widgets.box import Box
 from tinydiff_tui.widgets.cell_view import changed_spans
 from tinydiff_tui.widgets.chart import Chart
 from tinydiff_tui.widgets.film import LEAST_FRAMES, Film, FilmStrip
@@ -402,6 +404,31 @@ async def test_a_slider_of_two_lines_names_its_marks() -> None:
         for mark in (200, 600):
             at = numbers.index(str(mark))
             assert set(line[at : at + 3]) & {"●", "┿"}
+
+
+class BoxApp(App[None]):
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return THEMES[0].variables
+
+    def compose(self) -> ComposeResult:
+        with Box(title="Box", id="box"):
+            yield PixelGrid()
+
+
+async def test_words_in_the_frame_paint_their_rows_and_nothing_within() -> None:
+    app = BoxApp()
+    async with app.run_test(size=(60, 20)) as pilot:
+        box, rows = app.query_one(Box), {0: Region(0, 0, 60, 1), 19: Region(0, 19, 60, 1)}
+        for name, words in (("title", "other title"), ("figures", "other figures"), ("state", "running")):
+            await pilot.pause()
+            assert not box._repaint_regions
+            setattr(box, name, words)
+            assert box._repaint_regions == set(rows.values())
+        await pilot.pause()
+        shown = ["".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips()]
+        assert "other title ● running" in shown[0] and "other figures" in shown[-1]
+        box.refresh()
+        assert Region(0, 0, 60, 20) in box._repaint_regions
 
 
 class StripApp(App[None]):

@@ -52,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
     show(figures(report))
     for line in notes(report).splitlines():
         say(line)
-    if sheet is not None and report.copies is not None:
-        say(f"the samples most like copies, beside their training images: {sheet}")
+    if sheet is not None:
+        found = f"the samples most like copies, beside their training images: {sheet}"
+        say(found if report.copies is not None else f"too few training images to say what is a copy; there is no {sheet}")
     return 0

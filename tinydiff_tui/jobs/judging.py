@@ -183,9 +183,10 @@ def copies_in_words(copies: Copies) -> str:
     margin = 2 * copies.error
     more = copies.share > copies.expected + margin
     said = "which is more than chance: the model copies" if more else "which is no more than images get that nobody copied"
+    others = f"{copies.held_out:,} held-out images" if copies.held_out else "these are to each other"
     return (
         f"copies: {copies.share:.1%} of {copies.count:,} samples are as near to one of {copies.training:,} training images, "
-        f"against the others around it, as the nearest {EXPECTED:.0%} of {copies.held_out:,} held-out images "
+        f"against the others around it, as the nearest {EXPECTED:.0%} of {others} "
         f"({copies.expected:.1%} ± {margin:.1%}), {said}"
     )
 

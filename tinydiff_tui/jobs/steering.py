@@ -22,6 +22,8 @@ from tinydiff_tui.terminal.cells import Pixels
 
 MOST_FRAMES = 120
 """Of the GIF of a path."""
+PART = 4
+"""Pictures at a time, of those that a CPU draws at rest: a key waits for one evaluation of so many."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +108,20 @@ def steering(mail: Newest[Asked]) -> Live[Asked]:
     def way(asked: Asked) -> Way:
         model, points = model_of(asked.path), asked.points()
         x = noises(asked.spot, points, model.shape)
-        return Way(options_of(asked, model, len(points)), lambda options: pictures_from(model, options, x))
+        own = options_of(asked, model, len(points))
+        return Way(own, lambda options: (in_parts if options == own else pictures_from)(model, options, x))
 
     return Live(mail, way)
+
+
+def in_parts(model: Model, options: SampleConfig, x: Tensor) -> Iterator[Tensor]:
+    """As `pictures_from`, on a CPU a few of the pictures after the others; the last are all of them."""
+    finished: list[Tensor] = []
+    for part in x.split(PART if compute().device.type == "cpu" else len(x)):
+        for drawn in pictures_from(model, options, part):
+            yield drawn
+        finished.append(drawn)
+    yield torch.cat(finished)
 
 
 def pictures_from(model: Model, options: SampleConfig, x: Tensor) -> Iterator[Tensor]:

@@ -1,9 +1,12 @@
 """The titled round panel that everything in a mode stands in, and the hatched place where something is still missing."""
 
+from typing import Self
+
 from rich.cells import cell_len, set_cell_size
 from textual.app import RenderResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.geometry import Region
 from textual.reactive import reactive
 from textual.widget import Widget
 
@@ -38,12 +41,13 @@ class Box(Vertical):
     Box:focus, Box:focus-within { border: round $primary; border-title-color: $primary; }
     """
 
-    title: reactive[str] = reactive("", init=False)
-    figures: reactive[str] = reactive("", init=False)
-    state: reactive[str] = reactive("", init=False)
+    title: reactive[str] = reactive("", init=False, repaint=False)
+    figures: reactive[str] = reactive("", init=False, repaint=False)
+    state: reactive[str] = reactive("", init=False, repaint=False)
 
     def __init__(self, *children: Widget, title: str = "", id: str | None = None, classes: str | None = None) -> None:
         super().__init__(*children, id=id, classes=classes)
+        self._row: int | None = None
         self.set_reactive(Box.title, title)
         self._frame()
 
@@ -58,8 +62,18 @@ class Box(Vertical):
 
     def _frame(self) -> None:
         parts = [Content(printable(self.title)), badge(self.state)]
+        self._row = 0
         self.border_title = Content(" ").join(part for part in parts if part)
+        self._row = self.outer_size.height - 1
         self.border_subtitle = Content(printable(self.figures))
+        self._row = None
+
+    def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
+        """As every widget's; but words in the frame paint their row of it, and not all that stands in the panel: figures change
+        with every picture and every loss."""
+        if self._row is not None and self.outer_size:
+            regions = (Region(0, self._row, self.outer_size.width, 1).translate(-self.content_offset),)
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
 
 
 class Empty(Widget):

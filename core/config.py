@@ -303,6 +303,12 @@ class TrainConfig:
                 "epsilon says nothing about the image where a schedule ends in pure noise (zero terminal SNR); "
                 "use --objective v, or leave zero terminal SNR and the flow schedule out"
             )
+        evenly = self.weighting == "simple" and self.t_sampling == "uniform" and not self.learn_variance
+        if schedule.learned and not evenly:
+            raise UserError(
+                f"the {self.schedule} schedule chooses the noise levels by the plain loss, which it needs at every t alike; use "
+                "--objective v, or --t-sampling uniform with --objective flow, and leave --weighting and --learn-variance out"
+            )
         if self.learn_variance and not NETWORKS[self.model].learns_variance:
             raise UserError(f"{self.model} has no output for a variance; leave --learn-variance out or use --model reference")
         if self.objective == "flow" and self.learn_variance:

@@ -59,10 +59,12 @@ OWN_FILES: dict[Path, OwnFile] = {}
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Schedule(Entry):
-    """Code: f(timesteps) -> (a, s), float64 tensors (timesteps,). `preserves_variance`: a^2 + s^2 = 1, as DDPM needs it."""
+    """Code: f(timesteps) -> (a, s), float64 tensors (timesteps,). `preserves_variance`: a^2 + s^2 = 1, as DDPM needs it.
+    `learned`: that is how it starts, and each training makes it its own."""
 
     preserves_variance: bool = True
     least_timesteps: int = 2
+    learned: bool = False
 
     def check_length(self, timesteps: int) -> None:
         """Raise UserError when the schedule cannot be so short."""
@@ -177,6 +179,14 @@ SCHEDULES: dict[str, Schedule] = _table(
         formula="a = 1 − s, s = (t + 1) / T",
         source="Liu et al. 2022",
         preserves_variance=False,
+    ),
+    Schedule(
+        name="learned",
+        help="starts as cosine; then, as the losses of a training tell, each step adds the same error of the predicted x0",
+        code="core.diffusion.learned:begin",
+        formula="E|x0 − x̂0|² rises evenly with t",
+        source="Kingma et al. 2021; Dieleman et al. 2022",
+        learned=True,
     ),
 )
 

@@ -150,6 +150,15 @@ class Diffusion:
             loss = loss + VLB_WEIGHT * self.schedule.timesteps * variational_bound(self.schedule, x0, x_t, t, x0_mean, variance)
         return loss
 
+    def x0_error(self, losses: Tensor, x0: Tensor, t: Tensor) -> Tensor:
+        """|x_0 - x̂_0|^2 of each image, mean over its pixels, from its unweighted loss: float32 (N,).
+
+        An error of the target is (s / (a c_e - s c_x))^2 of it; never more than that of who says mid-grey whatever comes.
+        """
+        a, s = self.schedule.coefficients(t, losses)
+        c_x, c_e = self.weights(a, s)
+        return torch.minimum(losses * (s / (a * c_e - s * c_x)).square(), x0.square().flatten(1).mean(1))
+
     def denoiser(
         self,
         model: nn.Module,

@@ -16,11 +16,12 @@ import torch
 
 from core.compute.seeds import seeded
 from core.config import LARGEST, MOST_BLOCKS, MOST_CHANNELS, MOST_LEVELS, MOST_MULTIPLIER, MOST_PARAMETERS, MOST_TEXT, TrainConfig
+from core.diffusion.learned import EVEN, is_spread
 from core.diffusion.model import Model, make_diffusion
 from core.errors import Diverged, UserError, printable
 from core.extend.needs import changed, is_told, require_files
 from core.files import atomic_write, notices, open_plain, read_bytes, require_checkpoint, require_space
-from core.names import DATASETS, NETWORKS
+from core.names import DATASETS, NETWORKS, SCHEDULES
 from core.network.norms import NORMS
 from core.network.own import AnyNetwork, OwnNetwork, OwnShape
 from core.network.unet import UNet, UNetConfig, parameter_count
@@ -133,6 +134,8 @@ def _check(content: dict[str, Any]) -> None:
         config = TrainConfig.from_dict(content["config"])
     except UserError as error:
         raise ValueError("its configuration makes no sense") from error
+    if SCHEDULES[config.schedule].learned and not is_spread(content.get("spread")):
+        raise ValueError("what its schedule has learned makes no sense")
     network = _network(content["network"], config, len(content["classes"]))
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     for weights in (content["model"], content["ema"]):
@@ -143,7 +146,7 @@ def _check(content: dict[str, Any]) -> None:
 
 def _check_training(content: dict[str, Any]) -> None:
     """The sums and moments that a resume takes up, where there are any. Raises ValueError."""
-    if not all(is_whole(content[key]) for key in ("tally", "epoch_loss") if key in content):
+    if not all(is_whole(content[key]) for key in ("tally", "epoch_loss", "errors") if key in content):
         raise ValueError("its sums make no sense")
     optimizers = content.get("optimizers", [])
     if type(optimizers) is not list or not all(type(each) is dict and type(each.get("state")) is dict for each in optimizers):
@@ -243,6 +246,8 @@ def export_safetensors(checkpoint: Path, output: Path, *, half: bool = False) ->
     content = load_checkpoint(checkpoint)
     described = {key: content[key] for key in ("format", "version", "config", "network", "classes", "step")}
     described["extend"] = content.get("extend", [])
+    if "spread" in content:
+        described["spread"] = content["spread"]
     kind = torch.float16 if half else torch.float32
     weights = {name: value.to(kind).contiguous() for name, value in content["ema"].items()}
     if not all(bool(value.isfinite().all()) for value in weights.values()):
@@ -368,7 +373,8 @@ def load_model(path: Path, *, device: torch.device | str = "cpu") -> Model:
     # dict(): torch notes assign=True in the metadata of the dict it is given, and every later load of it would assign too.
     network.load_state_dict(dict(content["ema"]), assign=True)
     network = network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
-    return Model(network, make_diffusion(config), config, tuple(content["classes"]), content["step"])
+    diffusion = make_diffusion(config, tuple(content["spread"]) if SCHEDULES[config.schedule].learned else EVEN)
+    return Model(network, diffusion, config, tuple(content["classes"]), content["step"])
 
 
 def is_whole(value: object) -> bool:

@@ -259,6 +259,8 @@ class RunInfo:
     step: int
     total_steps: int
     device: str
+    spread: tuple[float, ...] = ()
+    """What a learned schedule is at this step."""
 
     @property
     def checkpoint(self) -> Path | None:
@@ -301,7 +303,10 @@ def _info(path: Path, raw: object) -> RunInfo:
     good = status in STATUSES and type(started) in (int, float) and 0 <= started <= MOST_SECONDS
     if not good or not isinstance(device, str) or len(device) > MOST_TEXT or not is_count(step) or not is_count(total):
         raise UserError(f"what {path} says of its run makes no sense")
-    return RunInfo(path, config, status, float(started), step, total, printable(device))
+    spread = raw.get("spread", [])
+    if type(spread) is not list or len(spread) > MOST_TEXT or not all(type(share) is float for share in spread):
+        raise UserError(f"what {path} says of its schedule makes no sense")
+    return RunInfo(path, config, status, float(started), step, total, printable(device), tuple(spread))
 
 
 def run_folder_of(checkpoint: Path) -> Path:

@@ -9,6 +9,8 @@ import torch
 from core.compute.seeds import seeded
 from core.config import TrainConfig
 from core.data.datasets import ImageSet
+from core.diffusion.learned import BINS, LearnedSchedule
+from core.diffusion.model import make_diffusion
 from core.errors import UserError
 from core.extend.needs import needed
 from core.network.build import build
@@ -42,6 +44,7 @@ class TrainState:
         self.network: AnyNetwork = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = EMA(self.network, config.ema_decay)
         self.optimizers = make_optimizers(config, self.network)
+        self.diffusion = make_diffusion(config)
         self.step = 0
         self.ended_epochs = 0  # epochs whose samples and checkpoint are done too
         self.seconds = 0.0
@@ -49,10 +52,18 @@ class TrainState:
         self.started = now()
         self.tally = torch.zeros(TALLY, device=device)
         self.epoch_loss = torch.zeros((), device=device)
+        self.errors = torch.zeros(2, BINS, device=device)  # of x_0, for a learned schedule
+
+    @property
+    def spread(self) -> tuple[float, ...]:
+        """What a learned schedule is at this moment; empty for another one."""
+        schedule = self.diffusion.schedule
+        return schedule.spread if isinstance(schedule, LearnedSchedule) else ()
 
     def content(self, config: TrainConfig) -> dict[str, Any]:
         """The entries of a checkpoint."""
-        return {
+        learned = {"spread": list(self.spread), "errors": self.errors} if self.spread else {}
+        return learned | {
             "config": config.to_dict(),
             "network": describe_network(self.network),
             "classes": list(self.classes),
@@ -73,7 +84,7 @@ class TrainState:
 
     def is_finite(self) -> bool:
         """Whether every number that a checkpoint would hold is one."""
-        held = [*self.network.parameters(), *self.ema.network.parameters(), self.tally, self.epoch_loss]
+        held = [*self.network.parameters(), *self.ema.network.parameters(), self.tally, self.epoch_loss, self.errors]
         held += [value for optimizer in self.optimizers for own in optimizer.state.values() for value in own.values()]
         whole = [value.isfinite().all().to(self.tally.device) for value in held if isinstance(value, torch.Tensor)]
         return bool(torch.stack(whole).all())
@@ -86,6 +97,8 @@ class TrainState:
             states = [_fitting_state(own, **state) for own, state in zip(self.optimizers, saved["optimizers"], strict=True)]
             counters = [saved[name] for name in ("ema_updates", "ended_epochs", "seconds", "lr_factor", "started")]
             sums = saved["tally"], saved["epoch_loss"]
+            if self.spread and saved["errors"].shape != self.errors.shape:
+                raise ValueError("other errors")
             if any(own.shape != value.shape for own, value in zip((self.tally, self.epoch_loss), sums, strict=True)):
                 raise ValueError("other sums")
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
@@ -96,6 +109,9 @@ class TrainState:
             optimizer.load_state_dict(state)
         self.tally.copy_(sums[0])
         self.epoch_loss.copy_(sums[1])
+        if isinstance(self.diffusion.schedule, LearnedSchedule):
+            self.errors.copy_(saved["errors"])
+            self.diffusion.schedule.take(tuple(saved["spread"]))
         self.network.load_state_dict(saved["model"])
         self.ema.network.load_state_dict(saved["ema"])
         self.step = saved["step"]

@@ -13,7 +13,7 @@ from core.compute.distributed import ProcessGroup
 from core.compute.seeds import generator_for, seeded
 from core.config import TrainConfig
 from core.data.datasets import ImageSet
-from core.diffusion.model import make_diffusion
+from core.diffusion import learned
 from core.network.own import OwnNetwork
 from core.training.batches import Batches
 from core.training.state import TrainState
@@ -38,7 +38,7 @@ class Stepper:
         self.state = state
         self.compute = compute
         self.processes = processes or ProcessGroup()
-        self.diffusion = make_diffusion(config)
+        self.diffusion = state.diffusion
         self.batches = Batches(config, data, compute.device, self.processes)
         self.network: nn.Module = self.processes.wrap(state.network)
         self.draws = isinstance(state.network, OwnNetwork) or state.network.config.dropout > 0
@@ -63,11 +63,15 @@ class Stepper:
             losses = self.diffusion.loss(self.network, x0, t, noise, labels)
         with self.processes.exchange():
             losses.mean().backward()
-        quartiles = by_quartile(losses.detach(), t, self.config.timesteps)
-        sums = torch.cat([losses.detach().mean()[None] / self.processes.size, quartiles.flatten()])
+        losses = losses.detach()
+        parts = [losses.mean()[None] / self.processes.size, by_quartile(losses, t, self.config.timesteps).flatten()]
+        if isinstance(self.diffusion.schedule, learned.LearnedSchedule):
+            parts.append(self.diffusion.schedule.measured(self.diffusion.x0_error(losses, x0, t), t).flatten())
+        sums = torch.cat(parts)
         self.processes.add_up(sums)
         norm = nn.utils.clip_grad_norm_(state.network.parameters(), self.config.grad_clip or math.inf)
-        return Gradient(sums[0], norm, sums[1:].view(2, 4))
+        self._errors = sums[9:]
+        return Gradient(sums[0], norm, sums[1:9].view(2, 4))
 
     def _drawing(self) -> AbstractContextManager[None]:
         """What a network draws itself, dropout above all, follows from the step as everything else does."""
@@ -85,6 +89,17 @@ class Stepper:
         self.state.network.zero_grad(set_to_none=True)
         self.state.ema.update()
         self.state.step += 1
+        self._learn()
+
+    def _learn(self) -> None:
+        """Every so many steps let a learned schedule be what the errors of x_0 say."""
+        state, schedule = self.state, self.diffusion.schedule
+        if not isinstance(schedule, learned.LearnedSchedule):
+            return
+        state.errors += self._errors.view(2, learned.BINS)
+        if state.step % learned.EVERY == 0:
+            schedule.take(learned.spread_of(state.errors.double().cpu().numpy()))
+            state.errors *= learned.DECAY
 
 
 def by_quartile(losses: Tensor, t: Tensor, timesteps: int) -> Tensor:

@@ -630,6 +630,7 @@ class Trainer:
                 "total_steps": self.total_steps,
                 "started": self.state.started,
                 "ended": now() if status != "running" else None,
+                **({"spread": list(self.state.spread)} if self.state.spread else {}),
             }
         )
 

@@ -16,7 +16,7 @@ from core.errors import UserError
 from core.names import OBJECTIVES
 from tests.core.arithmetic import betas, to_epsilon
 
-SCHEDULES = {name: NoiseSchedule(name, 1000) for name in ("linear", "cosine", "sigmoid", "flow")}
+SCHEDULES = {name: NoiseSchedule(name, 1000) for name in ("linear", "cosine", "sigmoid", "flow", "learned")}
 VP = st.sampled_from(["linear", "cosine", "sigmoid"])
 
 

@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from core.names import SCHEDULES
-from tests.tui.modes import at_mode, until
+from tests.tui.modes import ENDLESS, at_mode, start, until
 from tinydiff_tui.screens.noise import NoiseScreen
 from tinydiff_tui.terminal.tiling import places
 from tinydiff_tui.widgets.box import Box
@@ -73,7 +73,7 @@ async def test_the_picture_follows_the_schedule_with_the_same_noise(tmp_path: Pa
             assert np.array_equal(x_t(screen), screen.noising.at(name, 400))
             seen.append(x_t(screen).tobytes())
             await pilot.press("s")
-        assert len(set(seen)) == len(SCHEDULES)
+        assert len(set(seen)) == len(SCHEDULES) - 1, "the learned one starts as cosine"
         assert screen.schedule == next(iter(SCHEDULES))
         assert (screen.noising.noise == noise).all()
 
@@ -145,7 +145,7 @@ async def test_every_schedule_is_a_curve_and_the_present_one_bright(tmp_path: Pa
         for _ in SCHEDULES:
             for chart, bright in (("#alpha_bar", "x0"), ("#snr", "x-t")):
                 curves = {curve.name: curve for curve in screen.query_one(chart, Chart).curves}
-                assert set(curves) == set(SCHEDULES)
+                assert set(curves) == {*SCHEDULES} - {"learned"} | {screen.schedule}
                 assert [name for name, curve in curves.items() if curve.style == bright] == [screen.schedule]
                 assert screen.query_one(chart, Chart).frame.cursor == 100
                 for name, curve in curves.items():
@@ -290,3 +290,52 @@ async def test_nothing_is_cut_off(tmp_path: Path, size: tuple[int, int]) -> None
             assert max(box.region.bottom for box in boxes) == screen.query_one("#body").region.bottom
         for number in screen.query(Weight):
             assert max(map(cell_len, number.render().plain.splitlines())) <= number.size.width
+
+
+@pytest.mark.parametrize("live", [True, False])
+async def test_the_learned_schedule_is_that_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, live: bool) -> None:
+    """While it trains here, and afterwards from its folder."""
+    from core.diffusion import learned
+    from core.diffusion.learned import EVEN, LearnedSchedule
+    from core.runs.folder import read_run
+    from tinydiff_tui.jobs import noising
+
+    monkeypatch.setattr(learned, "EVERY", 4)
+    monkeypatch.setattr(noising, "_learned", noising.Learned())
+    noising.diffusion.cache_clear()
+    noising.tables.cache_clear()
+    spread = EVEN
+    if not live:
+        from core.config import TrainConfig
+        from core.training.trainer import Trainer
+
+        small = {"model": "tiny", "batch_size": 16, "epochs": 1, "device": "cpu", "precision": "fp32", "sample_interval": 0}
+        options = {"objective": "v", "schedule": "learned", "t_sampling": "uniform"}
+        list(Trainer(TrainConfig.of(**small, **options, output_dir=str(tmp_path / "bent"))))
+        spread = read_run(tmp_path / "bent").spread
+        assert spread not in ((), EVEN)
+    async with at_mode("noise", tmp_path, (120, 40)) as pilot:
+        screen = await ready(pilot)
+        while screen.schedule != "learned":
+            await pilot.press("s")
+        box = screen.query_one("#slider-box", Box)
+        if live:
+            assert "of no run yet" in str(box.border_title)
+            await pilot.press("3")
+            options = {"objective": "v", "schedule": "learned", "t_sampling": "uniform", "epochs": ENDLESS}
+            train = await start(pilot, **options, output_dir="bent")
+            await until(pilot, lambda: train.view is not None and train.view.spread not in ((), EVEN))
+            await pilot.press("2")
+        await until(pilot, lambda: "by bent, step" in str(box.border_title))
+        await until(pilot, lambda: noising.learned().spread != EVEN)
+        await pilot.pause()
+        shown = noising.learned()
+        table = LearnedSchedule(1000, spread=shown.spread)
+        curve = screen.query_one("#alpha_bar", Chart).curves[-1]
+        assert curve.name == "learned" and np.array_equal(curve.y, table.alpha_bar.numpy())
+        assert not np.array_equal(curve.y, screen.query_one("#alpha_bar", Chart).curves[1].y)
+        if live:
+            await until(pilot, lambda: noising.learned().step > shown.step)
+        else:
+            assert shown.spread == spread
+    noising.learn(noising.Learned())

@@ -485,6 +485,7 @@ def view_of(rows: int, classes: int, side: int = 28) -> TrainView:
         clock=Points(steps, steps / 10), log=("12:00:00 started in outputs",) * 30,
         rows=tuple(Row(10 * n, float(n), pictures) for n in range(1, rows + 1)), classes=names,
         pictures=np.full((64, side, side, 1), 90, dtype=np.uint8), pictures_title="samples, epoch 3 (EMA)", question="",
+        spread=(),
     )  # fmt: skip
 
 

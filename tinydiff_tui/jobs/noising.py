@@ -1,7 +1,7 @@
 """One image and one draw of noise, seen along every schedule: what the Noise mode shows. Import it once torch is there."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,8 +13,11 @@ from torch import Tensor
 
 from core import images
 from core.compute.seeds import SampleNoise
+from core.diffusion.learned import EVEN, LearnedSchedule, Spread, is_spread
 from core.diffusion.process import Diffusion
 from core.diffusion.schedule import NoiseSchedule
+from core.names import SCHEDULES
+from core.runs.folder import RunInfo, find_runs
 from tinydiff_tui.terminal.cells import Pixels
 
 Values = NDArray[np.float64]
@@ -25,10 +28,46 @@ LOW, HIGH, BINS = -3.0, 3.0, 60
 """Pixel values are counted between -3 and 3, a tenth each."""
 
 
+@dataclass(frozen=True)
+class Learned:
+    """What the learned schedule of a run is at one of its steps; of no run, how it starts."""
+
+    run: str = ""
+    step: int = 0
+    spread: Spread = EVEN
+
+
+_learned = Learned()
+
+
+def learned() -> Learned:
+    """What the learned schedule is here."""
+    return _learned
+
+
+def learn(newer: Learned) -> bool:
+    """Have the learned schedule be this one; whether it changes."""
+    global _learned
+    before, _learned = _learned, newer
+    if before.spread == newer.spread:
+        return False
+    diffusion.cache_clear()
+    tables.cache_clear()
+    return True
+
+
+def newest_learned(root: Path) -> Iterator[Learned]:
+    """What the newest run below a folder has learned, as an iterator of one; without such a run how it starts."""
+    runs = (run for run in find_runs(root) if isinstance(run, RunInfo) and is_spread(list(run.spread)))
+    yield next((Learned(run.path.name, run.step, run.spread) for run in runs), Learned())
+
+
 @lru_cache
 def diffusion(schedule: str) -> Diffusion:
     """The forward process over a schedule; its prediction target plays no part here."""
-    return Diffusion(NoiseSchedule(schedule, TIMESTEPS), "x0")
+    is_learned = SCHEDULES[schedule].learned
+    path = LearnedSchedule(TIMESTEPS, spread=_learned.spread) if is_learned else NoiseSchedule(schedule, TIMESTEPS)
+    return Diffusion(path, "x0")
 
 
 @lru_cache

@@ -68,6 +68,8 @@ class TrainView:
     pictures: Pixels | None
     pictures_title: str
     question: str
+    spread: tuple[float, ...]
+    """Of a learned schedule, what it is at this step; empty for another one."""
 
 
 class Training:
@@ -271,6 +273,7 @@ class Training:
             pictures=self._drawn,
             pictures_title=self._pictures_title,
             question=self.question,
+            spread=trainer.state.spread,
         )
 
     def _read_tensors(self) -> None:

@@ -1,6 +1,6 @@
 """Noise: x_t = a x_0 + s epsilon as an equation of pictures, a slider for t, its marks as a film strip, schedules as curves."""
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -15,7 +15,7 @@ from tinydiff_tui.jobs.data import OpenedSet, opening
 from tinydiff_tui.jobs.messages import JobFinished
 from tinydiff_tui.screens.base import ModeScreen, listed
 from tinydiff_tui.screens.keys import key
-from tinydiff_tui.text import cut, for_app
+from tinydiff_tui.text import cut, for_app, printable
 from tinydiff_tui.widgets.box import Box, Empty
 from tinydiff_tui.widgets.equation import FRAME, Equation, Film, Weight
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
@@ -24,9 +24,11 @@ from tinydiff_tui.widgets.schedules import Schedules
 from tinydiff_tui.widgets.scrubber import Scrubber
 
 if TYPE_CHECKING:
-    from tinydiff_tui.jobs.noising import Noising
+    from tinydiff_tui.jobs.noising import Learned, Noising
 
 FRAMES_A_SECOND = 10
+FOLLOW_SECONDS = 1.0
+"""Between two looks at what a training has learned of its schedule."""
 PLAY_STEP = 10
 LEAST_FILM, MOST_FILM, LEAST_CHARTS = 7, 13, 8  # rows of their boxes
 ONE, TEN, ENDS = Binding.Group("t±1"), Binding.Group("±10"), Binding.Group("Ends")
@@ -111,9 +113,11 @@ class NoiseScreen(ModeScreen):
 
         self.query_one(Scrubber).marks = MARKS
         self._open()
+        self.set_interval(FOLLOW_SECONDS, self._follow)
 
     def on_screen_resume(self) -> None:
         self._open()
+        self._follow()
         if self.opened is not None and self.opened.name == self.app.dataset and self.index != self.app.image:
             self._show_image(self.app.image)
 
@@ -144,6 +148,8 @@ class NoiseScreen(ModeScreen):
             self.say(f"opening {name} …")
 
     def on_job_finished(self, message: JobFinished) -> None:
+        if message.name == "learned" and not message.error:
+            self._learn(cast("Learned", message.snapshot))
         if message.name != "noise":
             return
         if message.error and self.opened is None:
@@ -156,6 +162,38 @@ class NoiseScreen(ModeScreen):
             self._say_empty("" if len(self.opened) else f"{self.opened.short_name} holds no images")
             self._show_image(self.app.image if self.opened.name == self.app.dataset else 0)
             self._open()  # another set may have been chosen meanwhile
+
+    # --- a schedule that is learned
+
+    def _follow(self) -> None:
+        """Have the learned schedule be that of the training in the app; without one, when it is looked at, of the newest run."""
+        if self is not self.app.screen or not self.app.engine_ready:
+            return
+        from tinydiff_tui.jobs.noising import Learned, newest_learned
+
+        root, train = self.app.cwd, self.app.train_screen
+        if train is not None and train.view is not None and train.view.spread:
+            self._learn(Learned(train.view.folder.name, train.view.step, train.view.spread))
+        elif SCHEDULES[self.schedule].learned:
+            self.app.jobs.start("learned", lambda: newest_learned(root), self)
+
+    def _learn(self, newer: "Learned") -> None:
+        from tinydiff_tui.jobs.noising import learn
+
+        if learn(newer):
+            self._show_film()
+        else:
+            self._say_schedule()
+
+    def _say_schedule(self) -> None:
+        """Which schedule this is; of a learned one, whose and when."""
+        from tinydiff_tui.jobs.noising import learned
+
+        entry, now = SCHEDULES[self.schedule], learned()
+        said = entry.formula
+        if entry.learned:
+            said = f"by {cut(printable(now.run), 30)}, step {now.step:,}" if now.run else "of no run yet: as it starts, cosine"
+        self.query_one("#slider-box", Box).title = f"{self.schedule} · {said}"
 
     # --- moving
 
@@ -207,6 +245,7 @@ class NoiseScreen(ModeScreen):
         names = list(SCHEDULES)
         self.schedule = names[(names.index(self.schedule) + 1) % len(names)]
         self._show_film()
+        self._follow()
 
     def names_changed(self) -> None:
         if self.schedule not in SCHEDULES:
@@ -308,9 +347,8 @@ class NoiseScreen(ModeScreen):
         root = ("√ᾱ", "√(1 − ᾱ)") if SCHEDULES[self.schedule].preserves_variance else ("a", "s")
         self.query_one("#a", Weight).show(here.a, root[0])
         self.query_one("#s", Weight).show(here.s, root[1])
-        box = self.query_one("#slider-box", Box)
-        box.title = f"{self.schedule} · {SCHEDULES[self.schedule].formula}"
-        box.figures = f"ᾱ {here.alpha_bar:.5f} · SNR {here.decibels} dB"
+        self._say_schedule()
+        self.query_one("#slider-box", Box).figures = f"ᾱ {here.alpha_bar:.5f} · SNR {here.decibels} dB"
         self.query_one(Schedules).show(self.schedule, t, self.noising)
 
     def action_save(self) -> None:

@@ -32,10 +32,12 @@ class Schedules(Horizontal):
 
     def show(self, schedule: str, t: int, noising: "Noising") -> None:
         """The present schedule, t, and image."""
-        from tinydiff_tui.jobs.noising import TIMESTEPS, middles, pure_noise, tables
+        from tinydiff_tui.jobs.noising import TIMESTEPS, Learned, learned, middles, pure_noise, tables
 
         steps = np.arange(TIMESTEPS, dtype=np.float64)
-        names = [name for name in SCHEDULES if name != schedule] + [schedule]  # the last one is in front
+        same = learned().spread == Learned().spread  # as cosine: two curves in one place
+        others = [name for name, entry in SCHEDULES.items() if name != schedule and not (entry.learned and same)]
+        names = [*others, schedule]  # the last one is in front
 
         def curves(which: int, bright: str) -> list[Curve]:
             return [Curve(steps, tables(name)[which], bright if name == schedule else "raw", name) for name in names]

@@ -20,8 +20,9 @@ UINT8, CELL, STRUCT = 9, 1, 2
 
 
 def element(kind: int, content: bytes, size: int | None = None) -> bytes:
-    """A tag, the content, and nothing up to the next eighth byte; `size` is what the tag says."""
-    return struct.pack("<II", kind, len(content) if size is None else size) + content + bytes(-len(content) % 8)
+    """A tag, the content, and zeros up to the next eighth byte, but behind what is packed; `size` is what the tag says."""
+    behind = b"" if kind == 15 else bytes(-len(content) % 8)
+    return struct.pack("<II", kind, len(content) if size is None else size) + content + behind
 
 
 def matrix(name: str, of: int, dims: tuple[int, ...], data: bytes, size: int | None = None) -> bytes:

@@ -161,7 +161,7 @@ def _read_idx(entry: Dataset, root: Path, file: Path) -> "np.ndarray":
 
 
 @contextmanager
-def _unpacked(entry: Dataset, root: Path, file: Path) -> Iterator[tuple[str, IO[bytes]]]:
+def _unpacked(entry: Dataset, root: Path, file: Path) -> Iterator[tuple[str, IO[bytes] | gzip.GzipFile]]:
     """The name of a file as it lies there, and its bytes: of itself, of its .gz, or of that in the archive of the set."""
     path = next(path for path in (file, *_packed(entry, root, file)) if path.exists())
     if not path.is_file():
@@ -178,7 +178,7 @@ def _unpacked(entry: Dataset, root: Path, file: Path) -> Iterator[tuple[str, IO[
             yield path.name, _gunzipped(raw)
 
 
-def _gunzipped(raw: IO[bytes]) -> IO[bytes]:
+def _gunzipped(raw: IO[bytes]) -> IO[bytes] | gzip.GzipFile:
     """What is packed, or the file itself; by what is in it: browsers unpack a file and leave its name, or the other way round."""
     packed = raw.read(2) == _GZIP
     raw.seek(0)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from core.data.datasets import open_dataset
 from core.errors import UserError
-from tests.cases.test_public_sets import N, numbers, one_sentence
+from tests.cases.test_public_sets import N, one_sentence
 from tests.core.test_datasets import FUZZ
+from tests.core.test_published import pictures as numbers
 from tests.core.test_published import write_svhn
 
 UINT8, CELL, STRUCT = 9, 1, 2
@@ -82,7 +83,7 @@ def test_a_mat_file_that_does_not_lie(tmp_path: Path) -> None:
     assert np.array_equal(data.images.numpy().transpose(0, 3, 2, 1), numbers(N, (3, 32, 32)))
 
 
-OTHER = {
+OTHER: dict[str, tuple[dict[str, Any], str]] = {
     "no X": ({"X": None}, "not one array of numbers X and one y"),
     "no y": ({"y": None}, "not one array of numbers X and one y"),
     "other names": ({"X": None, "x": numbers(N), "Y": np.ones(N)}, "not one array of numbers X and one y"),
@@ -106,7 +107,6 @@ OTHER = {
 @pytest.mark.parametrize("case", OTHER)
 @pytest.mark.parametrize("packed", [True, False])
 def test_a_mat_file_of_something_else(tmp_path: Path, case: str, packed: bool) -> None:
-    changes: dict[str, Any]
     changes, said = OTHER[case]
     write_svhn(tmp_path, changes, packed=packed)
     one_sentence("svhn", tmp_path, said)

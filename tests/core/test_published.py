@@ -55,7 +55,7 @@ def letters_files() -> dict[str, bytes]:
 def write_qmnist(root: Path, changes: Mapping[str, bytes] = {}, *, packed: bool = True) -> Path:
     raw = root / "QMNIST" / "raw"
     raw.mkdir(parents=True, exist_ok=True)
-    for name, content in (qmnist_files() | changes).items():
+    for name, content in {**qmnist_files(), **changes}.items():
         (raw / (f"{name}.gz" if packed else name)).write_bytes(gzip.compress(content, 1) if packed else content)
     return raw
 

@@ -119,19 +119,26 @@ class Start(Entry):
 class Dataset(Entry):
     """Code: f(entry, split, root) -> (images uint8 (N, H, W, C), labels int64 (N,), class names).
 
-    `size` and `test_size` count the images of the splits; `marker` is the file below the data folder that shows the set is there
-    (empty: embedded); `download` the class of torchvision that knows its addresses;
-    `archive` the one file that all of it may lie packed in; `mirrored`: a mirrored image is one too.
+    `size` and `test_size` count the images of the splits; `files` are those below the data folder that it consists of, training
+    before test (none: embedded); `download` the class of torchvision that knows its addresses;
+    `archive` the one file that all of it may lie packed in; `needs` a package that reads it, in the extra of the set's name;
+    `mirrored`: a mirrored image is one too.
     """
 
     shape: tuple[int, int, int]
     size: int
     test_size: int = 10_000
     classes: int = 10
-    marker: str = ""
+    files: tuple[str, ...] = ()
     download: str = ""
     archive: str = ""
+    needs: str = ""
     mirrored: bool = False
+
+    @property
+    def marker(self) -> str:
+        """The file that shows the set is there, which a download writes last; empty where there are none."""
+        return self.files[0] if self.files else ""
 
 
 E = TypeVar("E", bound=Entry)
@@ -336,6 +343,12 @@ STARTS: dict[str, Start] = _table(
     ),
 )
 
+
+def _idx(folder: str, train: str = "train", test: str = "t10k", labels: str = "labels-idx1-ubyte") -> tuple[str, ...]:
+    """The four files of a set in LeCun's format."""
+    return tuple(f"{folder}/{part}-{kind}" for part in (train, test) for kind in ("images-idx3-ubyte", labels))
+
+
 DATASETS: dict[str, Dataset] = _table(
     Dataset(
         name="glyphs",
@@ -352,7 +365,7 @@ DATASETS: dict[str, Dataset] = _table(
         source="LeCun et al. 1998",
         shape=(28, 28, 1),
         size=60_000,
-        marker="MNIST/raw/train-images-idx3-ubyte",
+        files=_idx("MNIST/raw"),
         download="MNIST",
     ),
     Dataset(
@@ -362,7 +375,7 @@ DATASETS: dict[str, Dataset] = _table(
         source="Xiao et al. 2017",
         shape=(28, 28, 1),
         size=60_000,
-        marker="FashionMNIST/raw/train-images-idx3-ubyte",
+        files=_idx("FashionMNIST/raw"),
         download="FashionMNIST",
         mirrored=True,
     ),
@@ -373,8 +386,32 @@ DATASETS: dict[str, Dataset] = _table(
         source="Clanuwat et al. 2018",
         shape=(28, 28, 1),
         size=60_000,
-        marker="KMNIST/raw/train-images-idx3-ubyte",
+        files=_idx("KMNIST/raw"),
         download="KMNIST",
+    ),
+    Dataset(
+        name="qmnist",
+        help="QMNIST, the digits of MNIST with all 60,000 test images",
+        code="core.data.public:open_idx",
+        source="Yadav & Bottou 2019",
+        shape=(28, 28, 1),
+        size=60_000,
+        test_size=60_000,
+        files=_idx("QMNIST/raw", "qmnist-train", "qmnist-test", "labels-idx2-int"),
+        download="QMNIST",
+    ),
+    Dataset(
+        name="emnist_letters",
+        help="EMNIST, handwritten letters, large and small ones as one class",
+        code="core.data.public:open_letters",
+        source="Cohen et al. 2017",
+        shape=(28, 28, 1),
+        size=124_800,
+        test_size=20_800,
+        classes=26,
+        files=_idx("EMNIST/raw", "emnist-letters-train", "emnist-letters-test"),
+        download="EMNIST",
+        archive="gzip.zip",
     ),
     Dataset(
         name="cifar10",
@@ -383,9 +420,23 @@ DATASETS: dict[str, Dataset] = _table(
         source="Krizhevsky 2009",
         shape=(32, 32, 3),
         size=50_000,
-        marker="cifar-10-batches-py/data_batch_1",
+        files=tuple(
+            f"cifar-10-batches-py/{name}" for name in (*(f"data_batch_{k}" for k in range(1, 6)), "test_batch", "batches.meta")
+        ),
         download="CIFAR10",
         archive="cifar-10-python.tar.gz",
         mirrored=True,
+    ),
+    Dataset(
+        name="svhn",
+        help="Street View House Numbers, digits photographed",
+        code="core.data.svhn:open_svhn",
+        source="Netzer et al. 2011",
+        shape=(32, 32, 3),
+        size=73_257,
+        test_size=26_032,
+        files=("train_32x32.mat", "test_32x32.mat"),
+        download="SVHN",
+        needs="scipy",
     ),
 )

@@ -9,12 +9,13 @@ import urllib.request
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from core.data.datasets import default_data_dir, describe
+from core.data.public import check_reader
 from core.errors import UserError
 from core.files import atomic_write, require_folder, write_failure
-from core.names import DATASETS
+from core.names import DATASETS, Dataset
 
 _BLOCK = 1 << 16
 _TIMEOUT = 20
@@ -38,21 +39,18 @@ def download(name: str, root: Path | None = None) -> Generator[Progress, None, N
     info = describe(name, root)
     if info.status != "can be downloaded":
         return
-    from torchvision import datasets
     from torchvision.datasets.utils import extract_archive
 
     entry = DATASETS[name]
-    source = getattr(datasets, entry.download)
-    folder = root / entry.marker.rsplit("/", 1)[0] if hasattr(source, "resources") else root
-    if hasattr(source, "resources"):
-        files = [(file, md5, [mirror + file for mirror in source.mirrors]) for file, md5 in source.resources]
-    else:
-        files = [(source.filename, source.tgz_md5, [source.url])]
+    check_reader(entry)
+    folder, files = _offered(entry, root)
     require_folder(folder)
     for file, md5, addresses in files:
         if _checksum(folder / file) != md5:
             yield from _fetch(addresses, folder / file, md5, name, info.where)
-    for file, _, _ in reversed(files):  # the first file is the marker of the set: it is there when all others are
+    for file, _, _ in reversed(files):  # the marker of the set is in the first file: it is there when all others are
+        if not file.endswith(".gz"):
+            continue  # read as it is
         try:
             extract_archive(str(folder / file), str(folder))
         except BaseException as error:
@@ -60,6 +58,25 @@ def download(name: str, root: Path | None = None) -> Generator[Progress, None, N
             if isinstance(error, OSError):
                 raise UserError(write_failure(folder, error)) from error
             raise
+
+
+def _offered(entry: Dataset, root: Path) -> tuple[Path, list[tuple[str, str, list[str]]]]:
+    """The folder for what is downloaded, and the files: name, MD5, addresses; each class of torchvision has them its own way."""
+    from torchvision import datasets
+
+    source: Any = getattr(datasets, entry.download)
+    folder = (root / entry.marker).parent
+    match entry.download:
+        case "CIFAR10":
+            return root, [(source.filename, source.tgz_md5, [source.url])]
+        case "EMNIST":
+            return folder, [(entry.archive, source.md5, [source.url])]
+        case "QMNIST":
+            offered = [*source.resources["train"], *source.resources["test"]]
+            return folder, [(url.rsplit("/", 1)[-1], md5, [url]) for url, md5 in offered]
+        case "SVHN":  # training last, which is the marker
+            return folder, [(file, md5, [url]) for url, file, md5 in (source.split_list[split] for split in ("test", "train"))]
+    return folder, [(file, md5, [mirror + file for mirror in source.mirrors]) for file, md5 in source.resources]
 
 
 def _fetch(addresses: list[str], target: Path, md5: str, name: str, where: str) -> Iterator[Progress]:

@@ -4,6 +4,8 @@ import gzip
 import io
 import re
 import tarfile
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,8 @@ from core.names import DATASETS
 from core.runs.checkpoint import load_model
 from core.training.trainer import Trainer
 from tests.core.test_datasets import IMAGES, LABELS, SETS, idx, idx_files, write_idx
+from tests.core.test_published import COUNTS, idx_int, letters_files, write_letters, write_qmnist
+from tests.core.test_published import pictures as numbers
 from tinydiff_tui.cli import run
 
 
@@ -120,6 +124,114 @@ def test_an_archive_of_cifar_that_is_not_whole_is_refused(tmp_path: Path) -> Non
     require("cifar10", tmp_path)
     with pytest.raises(UserError, match=r"the files of cifar10 in .* cannot be read \(cifar-10-python.tar.gz is not whole\)"):
         open_dataset("cifar10", root=tmp_path)
+
+
+def str_of(value: str | bytes) -> str:
+    """Of a case in a table: bytes by their number."""
+    return value if isinstance(value, str) else str(len(value))
+
+
+def one_sentence(name: str, root: Path, said: str) -> None:
+    wanted = rf"^the files of {name} in .* cannot be read \(.*{said}.*\); delete them and run '.* datasets --download {name}'$"
+    with pytest.raises(UserError, match=wanted) as caught:
+        open_dataset(name, root=root)
+    assert "\n" not in str(caught.value)
+    assert len(open_dataset(name, "test", root)) == COUNTS["test"], "the other split is whole"
+
+
+N = COUNTS["train"]
+EIGHT = np.zeros((N, 8))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("labels-idx2-int", b"", "error"),
+        ("labels-idx2-int", b"text, and no number at all", "no IDX file of whole numbers"),
+        ("labels-idx2-int", idx_int(EIGHT)[:-4], "has another length than it says"),
+        ("labels-idx2-int", idx_int(EIGHT) + b"\0", "has another length than it says"),
+        ("labels-idx2-int", idx_int(EIGHT[:-1]), "do not belong together"),
+        ("labels-idx2-int", idx_int(EIGHT[:, :0]), "do not belong together"),
+        ("labels-idx2-int", idx_int(EIGHT[..., None]), "do not belong together"),
+        ("labels-idx2-int", idx_int(EIGHT + 10), "a label is no class"),
+        ("labels-idx2-int", idx_int(EIGHT - 1), "a label is no class"),
+        ("labels-idx2-int", b"\0\0\x0c\x02" + b"\xff" * 8, "has another length than it says"),
+        ("labels-idx2-int", b"\0\0\x0d\x02" + idx_int(EIGHT)[4:], "no IDX file of whole numbers"),
+        ("images-idx3-ubyte", idx_int(numbers(N)), "do not belong together"),
+        ("images-idx3-ubyte", idx(numbers(N, (28, 27))), "do not belong together"),
+    ],
+    ids=str_of,
+)
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_file_of_qmnist_that_is_not_what_it_says(tmp_path: Path, file: str, content: bytes, said: str, packed: bool) -> None:
+    write_qmnist(tmp_path, {f"qmnist-train-{file}": content}, packed=packed)
+    one_sentence("qmnist", tmp_path, said)
+
+
+IMAGES_OF_LETTERS, LABELS_OF_LETTERS = "emnist-letters-train-images-idx3-ubyte", "emnist-letters-train-labels-idx1-ubyte"
+PACKED_LETTERS = gzip.compress(letters_files()[IMAGES_OF_LETTERS])
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        (LABELS_OF_LETTERS, gzip.compress(idx(np.arange(N) % 26)), "a label is no class"),  # as if they counted from 0
+        (LABELS_OF_LETTERS, gzip.compress(idx(np.full(N, 27))), "a label is no class"),
+        (LABELS_OF_LETTERS, gzip.compress(idx(np.ones(N - 1))), "do not belong together"),
+        (IMAGES_OF_LETTERS, PACKED_LETTERS[:-20], "EOFError"),
+        (IMAGES_OF_LETTERS, PACKED_LETTERS[:-8] + bytes(8), "CRC"),
+        (IMAGES_OF_LETTERS, gzip.compress(bytes(4_000_000), 9), "no IDX file"),
+        (IMAGES_OF_LETTERS, gzip.compress(b"\0\0\x08\x03" + b"\xff" * 12), "has another length than it says"),
+        (IMAGES_OF_LETTERS, b"", "error"),
+    ],
+    ids=str_of,
+)
+def test_a_member_of_emnist_that_is_not_what_it_says(tmp_path: Path, file: str, content: bytes, said: str) -> None:
+    write_letters(tmp_path, {file: content})
+    one_sentence("emnist_letters", tmp_path, said)
+
+
+def _torn(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def _text(path: Path) -> None:
+    path.write_text("an archive, it says here")
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _encrypted(path: Path) -> None:
+    content = path.read_bytes()
+    local = re.sub(rb"(PK\x03\x04.{2})\0\0", lambda found: found[1] + b"\1\0", content, flags=re.DOTALL)
+    path.write_bytes(re.sub(rb"(PK\x01\x02.{4})\0\0", lambda found: found[1] + b"\1\0", local, flags=re.DOTALL))
+
+
+def _of_digits(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("gzip/emnist-digits-train-images-idx3-ubyte.gz", b"")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_torn, "BadZipFile"),
+        (_text, "BadZipFile"),
+        (_folder, "gzip.zip is not a file"),
+        (_encrypted, "RuntimeError"),
+        (_of_digits, f"there is no {IMAGES_OF_LETTERS}.gz in gzip.zip"),
+    ],
+)
+def test_an_archive_of_emnist_that_is_none(tmp_path: Path, spoil: Callable[[Path], None], said: str) -> None:
+    spoil(write_letters(tmp_path) / "gzip.zip")
+    with pytest.raises(
+        UserError, match=rf"^the files of emnist_letters in .* cannot be read \({said}\); delete them and run"
+    ) as caught:
+        open_dataset("emnist_letters", root=tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 # --- what the commands say

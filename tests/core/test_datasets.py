@@ -75,7 +75,9 @@ def test_the_test_split_of_glyphs_holds_no_image_of_training(monkeypatch: pytest
 @pytest.mark.parametrize("name", ["", "MNIST", "nothing", "../mnist", "folder"])
 def test_an_unknown_set_is_refused_with_the_known_ones(name: str, tmp_path: Path) -> None:
     for ask in (lambda: open_dataset(name, root=tmp_path), lambda: require(name, tmp_path), lambda: describe(name, tmp_path)):
-        with pytest.raises(UserError, match="glyphs, mnist, fashion_mnist, kmnist, cifar10 or folder:PATH"):
+        with pytest.raises(
+            UserError, match="glyphs, mnist, fashion_mnist, kmnist, qmnist, emnist_letters, cifar10, svhn or folder:PATH"
+        ):
             ask()
 
 
@@ -135,7 +137,7 @@ def test_idx_files_are_read_as_they_are(name: str, tmp_path: Path) -> None:
 
 def test_mnist_is_the_default_when_it_is_on_disk(tmp_path: Path) -> None:
     assert default_dataset(tmp_path) == "glyphs"
-    assert [info.status for info in list_datasets(tmp_path)] == ["embedded"] + ["can be downloaded"] * 4
+    assert [info.status for info in list_datasets(tmp_path)] == ["embedded"] + ["can be downloaded"] * 7
     write_idx(tmp_path)
     assert default_dataset(tmp_path) == "mnist"
     assert open_dataset("mnist", root=tmp_path).classes[:2] == ("0", "1")

@@ -446,7 +446,7 @@ COMPLETED = {
     "train --model ": "fast reference tiny",
     "train --dataset g": "glyphs",
     "sample --sampler d": "ddpm ddim dpmpp_2m",
-    "datasets --download ": "mnist fashion_mnist kmnist cifar10",
+    "datasets --download ": "mnist fashion_mnist kmnist qmnist emnist_letters cifar10 svhn",
     "show a": "a.png a_folder",
     "train --output-dir a": "a_folder",
     "completion ": "bash zsh fish tcsh",

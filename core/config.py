@@ -146,7 +146,7 @@ class TrainConfig:
     )
     sample_interval: int = setting(
         -1,
-        "draw samples every N epochs; 0 never",
+        "draw samples every N epochs and at the end; 0 never",
         group="Saving",
         otherwise=f"{SAMPLED}, of a small set every {LEAST_STEPS * SAMPLED // EPOCHS} steps",
         low=-1,

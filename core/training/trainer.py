@@ -430,7 +430,7 @@ class Trainer:
         self._require_finite()
         yield EpochEnd(epoch, self.epochs, self.state.epoch_loss.item() / self.steps_per_epoch)
         interval = self.config.sample_interval
-        if interval and epoch % interval == 0:
+        if interval and (epoch % interval == 0 or epoch == self.epochs):
             yield from self._sample(epoch)
         ended = {"ended_epochs": epoch, "epoch_loss": torch.zeros_like(self.state.epoch_loss)}
         interval = self.config.save_interval

@@ -59,8 +59,8 @@ def run(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
     """A finished run of two epochs on the colour images."""
     folder = tmp_path_factory.mktemp("run")
     result = tinydiff(
-        "train", "--dataset", f"folder:{photos}", "--epochs", "2", "--save_interval", "1", "--output_dir", "out", "--seed", "3",
-        *TINY, cwd=folder,
+        "train", "--dataset", f"folder:{photos}", "--epochs", "2", "--sample_interval", "1", "--save_interval", "1",
+        "--output_dir", "out", "--seed", "3", *TINY, cwd=folder,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert "next: tinydiff-tui sample --checkpoint out/model_final.pt" in result.stdout

@@ -18,6 +18,7 @@ from rich.cells import cell_len
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
+from core.names import DATASETS
 from tests.tui.modes import at_mode, until
 from tinydiff_tui.app.app import TinydiffApp
 from tinydiff_tui.jobs.data import open_set, pixel_figures
@@ -244,7 +245,7 @@ async def test_until_a_set_is_there_the_boxes_are_hatched(tmp_path: Path) -> Non
         assert empty.region and not app.screen.query_one("#images").region
         assert "╱" in "".join(strip.text for strip in app.screen._compositor.render_strips())
         app.screen.query_one(SetList).focus()
-        await pilot.press(*["up"] * 5, "enter")
+        await pilot.press(*["up"] * len(DATASETS), "enter")
         await until(pilot, lambda: isinstance(app.screen, DataScreen) and app.screen.opened is not None)
         assert app.screen.query_one("#images").region and not empty.region
 

@@ -5,7 +5,6 @@ import importlib.util
 import math
 import os
 import struct
-import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +64,8 @@ def open_letters(entry: Dataset, split: str, root: Path) -> "tuple[Tensor, Tenso
 def _idx_set(
     entry: Dataset, split: str, root: Path, classes: tuple[str, ...], first_label: int = 0
 ) -> "tuple[Tensor, Tensor, tuple[str, ...]]":
+    import zipfile
+
     import numpy as np
     import torch
 
@@ -163,6 +164,8 @@ def _read_idx(entry: Dataset, root: Path, file: Path) -> "np.ndarray":
 @contextmanager
 def _unpacked(entry: Dataset, root: Path, file: Path) -> Iterator[tuple[str, IO[bytes] | gzip.GzipFile]]:
     """The name of a file as it lies there, and its bytes: of itself, of its .gz, or of that in the archive of the set."""
+    import zipfile  # of one set alone, and not for the first screen
+
     path = next(path for path in (file, *_packed(entry, root, file)) if path.exists())
     if not path.is_file():
         raise ValueError(f"{path.name} is not a file")

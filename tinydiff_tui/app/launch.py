@@ -15,7 +15,7 @@ from tinydiff_tui.terminal.streams import LastingOutput
 
 GIL_SECONDS = 1e-4
 """How long Python may keep a thread of the engine waiting, which asks for its lock again after every operation of a network: with
-Python's own 5 ms a network beside a busy screen takes twenty times as long, with this twice."""
+Python's own 5 ms a network beside a busy screen takes twenty times as long, with this three times."""
 
 
 def run_app(start: str = "data", cwd: Path | None = None, extend: Sequence[str] = ()) -> int:

@@ -273,6 +273,10 @@ class TrainConfig:
         chosen = tuple(level + 1 in levels for level in range(len(multipliers)))
         return shape | {"channel_multipliers": multipliers, "attention": chosen}
 
+    def flips(self, mirrored: bool) -> bool:
+        """Whether images are mirrored in training, of a set in which a mirrored image is one too, or not."""
+        return self.flip == "yes" or (self.flip == "auto" and mirrored)
+
     def suited(self, per_epoch: int) -> Self:
         """With epochs and intervals that suit a set of so many steps an epoch, where none were asked for."""
         times = max(1, -(-LEAST_STEPS // (EPOCHS * max(per_epoch, 1))))  # as many passes for one of a larger set

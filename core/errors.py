@@ -36,3 +36,8 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 OUT_OF_MEMORY = "not enough memory; use a smaller batch, fewer images or a smaller model"
+
+
+def not_installed(what: str, extra: str) -> str:
+    """That a package is missing which one of the program's extras brings, and the way to it."""
+    return f"{what} is not installed; install it with pip install 'tinydiff-tui[{extra}]'"

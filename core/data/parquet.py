@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from core.data.packed import MOST_BYTES
-from core.errors import UserError, printable
+from core.errors import UserError, not_installed, printable
 from core.files import open_plain
 
 _MOST = 1 << 31  # bytes of all pictures of a file
@@ -25,9 +25,7 @@ class Rows:
         try:
             import pyarrow.parquet
         except ImportError as error:
-            raise UserError(
-                "pyarrow, which reads parquet, is not installed; install it with pip install 'tinydiff-tui[parquet]'"
-            ) from error
+            raise UserError(not_installed("pyarrow, which reads parquet,", "parquet")) from error
         try:
             with open_plain(path) as file:
                 table = pyarrow.parquet.ParquetFile(file)

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
 from core.data.tree import holding
-from core.errors import UserError
+from core.errors import UserError, not_installed
 from core.names import Dataset
 
 if TYPE_CHECKING:  # what is missing is asked for before torch is there
@@ -33,10 +33,7 @@ def missing_files(entry: Dataset, root: Path) -> list[Path]:
 def check_reader(entry: Dataset) -> None:
     """Raise UserError, with what to install, where the package that reads a set is not there."""
     if entry.needs and importlib.util.find_spec(entry.needs) is None:
-        raise UserError(
-            f"{entry.needs}, which reads the files of {entry.name}, is not installed; install it with "
-            f"pip install 'tinydiff-tui[{entry.name}]'"
-        )
+        raise UserError(not_installed(f"{entry.needs}, which reads the files of {entry.name},", entry.name))
 
 
 def is_on_disk(entry: Dataset, root: Path) -> bool:

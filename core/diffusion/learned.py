@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from core.diffusion.schedule import NoiseSchedule, cosine
+from core.names import SCHEDULES, lookup
 
 BINS = 32  # with more of them the noise of D is larger than its rise from one to the next
 EVERY = 100  # steps from one table to the next
@@ -86,3 +87,10 @@ class LearnedSchedule(NoiseSchedule):
         """(2, BINS): sums of the errors D of some images at t, and counts, float32 on their device."""
         member = nn.functional.one_hot(self._bins.to(t.device)[t], BINS).to(errors.dtype)
         return torch.stack([errors @ member, member.sum(0)])
+
+
+def make_schedule(name: str, timesteps: int, *, zero_terminal_snr: bool = False, spread: Spread = EVEN) -> NoiseSchedule:
+    """The schedule of a name; one that is learned, with its spread. Raises UserError as NoiseSchedule does."""
+    if lookup(SCHEDULES, name, "schedule").learned:
+        return LearnedSchedule(timesteps, zero_terminal_snr=zero_terminal_snr, spread=spread)
+    return NoiseSchedule(name, timesteps, zero_terminal_snr=zero_terminal_snr)

@@ -4,10 +4,8 @@ from dataclasses import dataclass
 
 from core.config import TrainConfig
 from core.data.datasets import UNNAMED
-from core.diffusion.learned import EVEN, LearnedSchedule, Spread
+from core.diffusion.learned import EVEN, Spread, make_schedule
 from core.diffusion.process import Diffusion
-from core.diffusion.schedule import NoiseSchedule
-from core.names import SCHEDULES
 from core.network.own import AnyNetwork
 
 
@@ -40,10 +38,5 @@ class Model:
 
 def make_diffusion(config: TrainConfig, spread: Spread = EVEN) -> Diffusion:
     """The forward process and loss that a config describes, with what a learned schedule has learned."""
-    length, zero = config.timesteps, config.zero_terminal_snr
-    schedule: NoiseSchedule
-    if SCHEDULES[config.schedule].learned:
-        schedule = LearnedSchedule(length, zero_terminal_snr=zero, spread=spread)
-    else:
-        schedule = NoiseSchedule(config.schedule, length, zero_terminal_snr=zero)
+    schedule = make_schedule(config.schedule, config.timesteps, zero_terminal_snr=config.zero_terminal_snr, spread=spread)
     return Diffusion(schedule, config.objective, config.weighting, config.t_sampling, config.learn_variance)

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from core.errors import UserError
+from core.errors import UserError, not_installed
 
 PACKAGE = "tensorboard"
 _FIGURES = ("loss", "held_out", "distance", "floor", "grad_norm", "lr")
@@ -14,9 +14,7 @@ _FIGURES = ("loss", "held_out", "distance", "floor", "grad_norm", "lr")
 def require_log(log: str) -> None:
     """Raise UserError where a log in TensorBoard's files is asked for, and that is not installed."""
     if log and find_spec(PACKAGE) is None:
-        raise UserError(
-            "tensorboard is not installed; install it with pip install 'tinydiff-tui[tensorboard]', or leave --log out"
-        )
+        raise UserError(f"{not_installed('tensorboard', 'tensorboard')}, or leave --log out")
 
 
 class Curves:

@@ -20,7 +20,7 @@ from core.data.datasets import UNNAMED
 from core.diffusion.model import Model
 from core.diffusion.process import Diffusion
 from core.diffusion.schedule import NoiseSchedule
-from core.errors import UserError, printable
+from core.errors import UserError, not_installed, printable
 from core.files import read_bytes, read_json
 from core.network.own import OwnNetwork
 from core.network.unet import parameter_count
@@ -48,9 +48,7 @@ def load_pipeline(folder: Path, *, device: torch.device | str = "cpu") -> Model:
     try:
         from diffusers.utils import logging as said
     except ImportError as error:
-        raise UserError(
-            f"{folder} is a model of diffusers, which is not installed; install it with pip install 'tinydiff-tui[diffusers]'"
-        ) from error
+        raise UserError(not_installed(f"{folder} is a model of diffusers, which", "diffusers")) from error
     said.set_verbosity(logging.ERROR)  # its remarks on old files are for those who write them
     _check_parts(folder)
     diffusion = _process(folder)

@@ -24,7 +24,7 @@ class Batches:
         self.images = data.images.to(device) if device.type == "cuda" else data.images
         self.labels = data.labels.to(device)
         self.steps_per_epoch = len(data) // config.batch_size
-        self.flips = config.flip == "yes" or (config.flip == "auto" and data.mirrored)
+        self.flips = config.flips(data.mirrored)
         self._epoch = -1
         self._order = torch.empty(0)
 

@@ -96,10 +96,9 @@ class TrainState:
         try:
             states = [_fitting_state(own, **state) for own, state in zip(self.optimizers, saved["optimizers"], strict=True)]
             counters = [saved[name] for name in ("ema_updates", "ended_epochs", "seconds", "lr_factor", "started")]
-            sums = saved["tally"], saved["epoch_loss"]
-            if self.spread and saved["errors"].shape != self.errors.shape:
-                raise ValueError("other errors")
-            if any(own.shape != value.shape for own, value in zip((self.tally, self.epoch_loss), sums, strict=True)):
+            sums = [(self.tally, saved["tally"]), (self.epoch_loss, saved["epoch_loss"])]
+            sums += [(self.errors, saved["errors"])] if self.spread else []
+            if any(own.shape != value.shape for own, value in sums):
                 raise ValueError("other sums")
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
             raise UserError(
@@ -107,10 +106,9 @@ class TrainState:
             ) from error
         for optimizer, state in zip(self.optimizers, states, strict=True):
             optimizer.load_state_dict(state)
-        self.tally.copy_(sums[0])
-        self.epoch_loss.copy_(sums[1])
+        for own, value in sums:
+            own.copy_(value)
         if isinstance(self.diffusion.schedule, LearnedSchedule):
-            self.errors.copy_(saved["errors"])
             self.diffusion.schedule.take(tuple(saved["spread"]))
         self.network.load_state_dict(saved["model"])
         self.ema.network.load_state_dict(saved["ema"])

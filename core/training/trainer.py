@@ -429,12 +429,10 @@ class Trainer:
     def _end_epoch(self, epoch: int) -> Iterator[Event]:
         self._require_finite()
         yield EpochEnd(epoch, self.epochs, self.state.epoch_loss.item() / self.steps_per_epoch)
-        interval = self.config.sample_interval
-        if interval and (epoch % interval == 0 or epoch == self.epochs):
+        if self._due(epoch, self.config.sample_interval):
             yield from self._sample(epoch)
         ended = {"ended_epochs": epoch, "epoch_loss": torch.zeros_like(self.state.epoch_loss)}
-        interval = self.config.save_interval
-        saved = self.run.checkpoint(epoch) if interval and (epoch % interval == 0 or epoch == self.epochs) else None
+        saved = self.run.checkpoint(epoch) if self._due(epoch, self.config.save_interval) else None
         if saved:
             save_checkpoint(saved, self._content() | ended)
         self.state.ended_epochs = epoch  # when all of it is done: a failure leaves it owed
@@ -442,6 +440,10 @@ class Trainer:
         if saved:
             yield Saved(self.step, saved)
             yield from self._attempt("old checkpoints stay", lambda: self.run.prune(self.config.keep_last))
+
+    def _due(self, epoch: int, interval: int) -> bool:
+        """Whether an epoch is one of every `interval`, or the last one; 0 is never."""
+        return interval > 0 and (epoch % interval == 0 or epoch == self.epochs)
 
     def model(self) -> Model:
         """The averaged weights as they stand, to draw from."""

@@ -13,10 +13,8 @@ from torch import Tensor
 
 from core import images
 from core.compute.seeds import SampleNoise
-from core.diffusion.learned import EVEN, LearnedSchedule, Spread, is_spread
+from core.diffusion.learned import EVEN, Spread, is_spread, make_schedule
 from core.diffusion.process import Diffusion
-from core.diffusion.schedule import NoiseSchedule
-from core.names import SCHEDULES
 from core.runs.folder import RunInfo, find_runs
 from tinydiff_tui.terminal.cells import Pixels
 
@@ -65,9 +63,7 @@ def newest_learned(root: Path) -> Iterator[Learned]:
 @lru_cache
 def diffusion(schedule: str) -> Diffusion:
     """The forward process over a schedule; its prediction target plays no part here."""
-    is_learned = SCHEDULES[schedule].learned
-    path = LearnedSchedule(TIMESTEPS, spread=_learned.spread) if is_learned else NoiseSchedule(schedule, TIMESTEPS)
-    return Diffusion(path, "x0")
+    return Diffusion(make_schedule(schedule, TIMESTEPS, spread=_learned.spread), "x0")
 
 
 @lru_cache

@@ -62,7 +62,7 @@ class Plan:
     @property
     def seen(self) -> float:
         """How often the network sees each image; 0 while the steps are not known."""
-        return self.epochs * self.steps_per_epoch * self.batch_size / self.images if self.steps else 0.0
+        return self.steps * self.batch_size / self.images
 
     @property
     def expect(self) -> str:
@@ -123,9 +123,8 @@ def _known(config: TrainConfig) -> Plan:
     there = next((folder for folder in (place, *place.parents) if folder.is_dir()), Path("/"))
     signal, noise = _levels(config)
     free = shutil.disk_usage(there).free
-    mirrored = config.flip == "yes" or (config.flip == "auto" and mirrored)
-    per_epoch, folder = images // config.batch_size, _folder(place)
-    return Plan(shape, images, classes, config.batch_size, per_epoch, folder, free, mirrored, signal=signal, noise=noise)
+    per_epoch, folder, flips = images // config.batch_size, _folder(place), config.flips(mirrored)
+    return Plan(shape, images, classes, config.batch_size, per_epoch, folder, free, flips, signal=signal, noise=noise)
 
 
 def _rates(config: TrainConfig, steps: int) -> Points:

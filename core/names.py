@@ -121,8 +121,7 @@ class Dataset(Entry):
 
     `size` and `test_size` count the images of the splits; `files` are those below the data folder that it consists of, training
     before test (none: embedded); `download` the class of torchvision that knows its addresses;
-    `archive` the one file that all of it may lie packed in; `needs` a package that reads it, in the extra of the set's name;
-    `mirrored`: a mirrored image is one too.
+    `archive` the one file that all of it may lie packed in; `mirrored`: a mirrored image is one too.
     """
 
     shape: tuple[int, int, int]
@@ -132,7 +131,6 @@ class Dataset(Entry):
     files: tuple[str, ...] = ()
     download: str = ""
     archive: str = ""
-    needs: str = ""
     mirrored: bool = False
 
     @property
@@ -437,6 +435,5 @@ DATASETS: dict[str, Dataset] = _table(
         test_size=26_032,
         files=("train_32x32.mat", "test_32x32.mat"),
         download="SVHN",
-        needs="scipy",
     ),
 )

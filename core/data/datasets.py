@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from core.data.public import check_reader, is_on_disk, missing_files
+from core.data.public import is_on_disk, missing_files
 from core.data.tree import find_pictures, holding
 from core.errors import UserError, printable
 from core.files import user_folder, user_path
@@ -174,7 +174,6 @@ def require(name: str, root: Path | None = None) -> None:
             find_pictures(folder_path(name))
         return
     info = describe(name, root)
-    check_reader(DATASETS[name])
     if info.status == "can be downloaded":
         root = root or default_data_dir()
         sought = missing_files(DATASETS[name], root)[0]

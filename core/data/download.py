@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from core.data.datasets import default_data_dir, describe
-from core.data.public import check_reader
 from core.errors import UserError
 from core.files import atomic_write, require_folder, write_failure
 from core.names import DATASETS, Dataset
@@ -42,7 +41,6 @@ def download(name: str, root: Path | None = None) -> Generator[Progress, None, N
     from torchvision.datasets.utils import extract_archive
 
     entry = DATASETS[name]
-    check_reader(entry)
     folder, files = _offered(entry, root)
     require_folder(folder)
     for file, md5, addresses in files:

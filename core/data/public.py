@@ -1,7 +1,6 @@
 """The files of the public data sets in torchvision's layout, unpacked or packed as they are offered for download."""
 
 import gzip
-import importlib.util
 import math
 import os
 import struct
@@ -12,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
 from core.data.tree import holding
-from core.errors import UserError, not_installed
+from core.errors import UserError
 from core.names import Dataset
 
 if TYPE_CHECKING:  # what is missing is asked for before torch is there
@@ -28,12 +27,6 @@ _IDX_NUMBERS = {8: "u1", 12: ">i4"}  # what the third byte of a file in LeCun's 
 def missing_files(entry: Dataset, root: Path) -> list[Path]:
     """The files of a set that are there neither unpacked nor packed, as far as this user may know."""
     return [file for file in _files(entry, root) if not any(map(os.path.exists, (file, *_packed(entry, root, file))))]
-
-
-def check_reader(entry: Dataset) -> None:
-    """Raise UserError, with what to install, where the package that reads a set is not there."""
-    if entry.needs and importlib.util.find_spec(entry.needs) is None:
-        raise UserError(not_installed(f"{entry.needs}, which reads the files of {entry.name},", entry.name))
 
 
 def is_on_disk(entry: Dataset, root: Path) -> bool:

@@ -1,13 +1,16 @@
-"""Street View House Numbers: images and labels in .mat files of MATLAB 5, as torchvision lays them out and reads them.
+"""Street View House Numbers: images and labels in .mat files of MATLAB 5, laid out as torchvision does.
 
-The package that reads such files is an extra, imported where it is used.
+The files are read here, as far as arrays of numbers go: scipy's reader is compiled, and a byte that lies can end the program.
+The format: MathWorks, MAT-File Format, "Level 5".
 """
 
+import math
 import struct
-import warnings
 import zlib
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from core.data.public import MOST_BYTES, not_there, unreadable
 from core.files import open_plain
@@ -17,8 +20,11 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-_HEADER, _COMPRESSED = 128, 15
-_NUMBERS = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {"single", "double"}
+_HEADER, _VERSION = 128, b"\0\1IM"
+_INT8, _INT32, _UINT32, _MATRIX, _COMPRESSED = 1, 5, 6, 14, 15
+_STORED = {1: "i1", 2: "u1", 3: "<i2", 4: "<u2", 5: "<i4", 6: "<u4", 7: "<f4", 9: "<f8", 12: "<i8", 13: "<u8"}
+_MEANT = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
+_COMPLEX_OR_LOGICAL = 0x0A00
 
 
 def open_svhn(entry: Dataset, split: str, root: Path) -> "tuple[Tensor, Tensor, tuple[str, ...]]":
@@ -35,56 +41,83 @@ def open_svhn(entry: Dataset, split: str, root: Path) -> "tuple[Tensor, Tensor, 
             raise ValueError(f"its X is {images.dtype} of {images.shape}, and not uint8 of (32, 32, 3, images)")
         if labels.size != images.shape[-1] or not labels.size:
             raise ValueError("its images and labels do not belong together")
-        if labels.dtype.kind not in "iuf" or not np.isin(labels, range(entry.classes + 1)).all():
+        if not np.isin(labels, range(entry.classes + 1)).all():
             raise ValueError("a label is no class")
         targets = labels.reshape(-1).astype(np.int64) % entry.classes
         upright = np.ascontiguousarray(images.transpose(3, 0, 1, 2))
         return torch.from_numpy(upright), torch.from_numpy(targets), tuple(map(str, range(entry.classes)))
-    except Exception as error:  # scipy answers torn files with whatever its parser stumbled on
+    except (OSError, ValueError, zlib.error, MemoryError) as error:
         raise unreadable(entry, root, error) from error
 
 
 def _read_mat(path: Path) -> "tuple[np.ndarray, np.ndarray]":
-    """The variables X and y, as long as they are arrays of numbers. Raises one of several errors."""
-    from scipy.io import loadmat, whosmat
-
-    with open_plain(path) as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a variable that cannot be read: its value says so too
-        _check_size(file)
-        named = [(name, kind) for name, _, kind in whosmat(file) if name in ("X", "y")]
-        if sorted(name for name, _ in named) != ["X", "y"] or not all(kind in _NUMBERS for _, kind in named):
-            raise ValueError("it has not one array of numbers X and one y")  # what is in cells is not even looked at
-        file.seek(0)
-        found: dict[str, Any] = loadmat(file, variable_names=("X", "y"))
-    images, labels = found["X"], found["y"]
-    for array in (images, labels):
-        if isinstance(array, str):
-            raise ValueError(" ".join(array.split()))
+    """The variables X and y. Raises ValueError unless there is one of each, an array of numbers, and zlib.error."""
+    with open_plain(path) as file:
+        content = memoryview(file.read(MOST_BYTES))
+    if content[:_HEADER][-4:] != _VERSION:
+        raise ValueError("it is no .mat file of MATLAB 5")
+    found: dict[bytes, list[np.ndarray | None]] = {b"X": [], b"y": []}
+    for matrix in _matrices(content[_HEADER:]):
+        name, array = _array(matrix)
+        found.get(name, []).append(array)
+    (images, *more), (labels, *others) = (arrays or [None] for arrays in found.values())
+    if images is None or labels is None or more or others:
+        raise ValueError("it has not one array of numbers X and one y")
     return images, labels
 
 
-def _check_size(file: IO[bytes]) -> None:
-    """Raise ValueError unless it is a file of MATLAB 5 whose variables are whole, and small when they are unpacked."""
-    if file.read(_HEADER)[-4:] != b"\0\1IM":
-        raise ValueError("it is no .mat file of MATLAB 5")
-    unpacked = 0
-    while tag := file.read(8):
-        kind, size = struct.unpack("<II", tag)
-        content = file.read(min(size, MOST_BYTES))
-        if len(content) != size:
+def _elements(content: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """(type, content) of one element behind the other. Raises ValueError where one is longer than what it lies in."""
+    while content:
+        if len(content) < 8:
             raise ValueError("it is shorter than it says")
-        unpacked += _unpacked_size(content, MOST_BYTES - unpacked) if kind == _COMPRESSED else size
-        if unpacked >= MOST_BYTES:
-            raise ValueError("it is larger unpacked than these pictures can be")
-    file.seek(0)
+        kind, size = struct.unpack_from("<II", content)
+        start = 8
+        if kind >> 16:  # up to four bytes lie in the tag
+            kind, size, start = kind & 0xFFFF, kind >> 16, 4
+        if start + size > (8 if start == 4 else len(content)):
+            raise ValueError("it is shorter than it says")
+        yield kind, content[start : start + size]
+        content = content[start + size + (-(start + size) % 8 if kind != _COMPRESSED else 0) :]
 
 
-def _unpacked_size(content: bytes, most: int) -> int:
-    """How many bytes are packed, counted a block at a time; `most` where they are more."""
-    unpacking, size = zlib.decompressobj(), 0
-    while not unpacking.eof and size < most:
-        block = unpacking.decompress(content, 1 << 20)
-        size, content = size + len(block), unpacking.unconsumed_tail
-        if not block:
-            raise ValueError("what is packed in it ends early")
-    return min(size, most)
+def _matrices(content: memoryview) -> Iterator[memoryview]:
+    """The variables of a file, those that are packed unpacked."""
+    room = MOST_BYTES
+    for kind, element in _elements(content):
+        if kind == _MATRIX:
+            yield element
+        elif kind == _COMPRESSED:
+            unpacked = _unpacked(element, room)
+            room -= len(unpacked)
+            yield from (inner for of, inner in islice(_elements(unpacked), 1) if of == _MATRIX)
+
+
+def _unpacked(content: memoryview, most: int) -> memoryview:
+    unpacking = zlib.decompressobj()
+    unpacked = unpacking.decompress(content, most)
+    if not unpacking.eof:
+        larger = len(unpacked) >= most
+        raise ValueError("it is larger unpacked than these pictures can be" if larger else "what is packed in it ends early")
+    return memoryview(unpacked)
+
+
+def _array(matrix: memoryview) -> "tuple[bytes, np.ndarray | None]":
+    """A variable's name and values, or None for them where they are anything but real numbers."""
+    import numpy as np
+
+    parts = _elements(matrix)
+    head = list(islice(parts, 3))
+    if [kind for kind, _ in head] != [_UINT32, _INT32, _INT8] or len(head[0][1]) != 8:
+        return b"", None
+    (_, flags), (_, sizes), (_, name) = head
+    (flag,) = struct.unpack_from("<I", flags)
+    if flag & _COMPLEX_OR_LOGICAL or flag & 0xFF not in _MEANT:
+        return bytes(name), None
+    kind, data = next(parts, (0, matrix))
+    shape = np.frombuffer(sizes, "<i4").tolist()
+    if kind not in _STORED or min(shape, default=-1) < 0 or math.prod(shape) * np.dtype(_STORED[kind]).itemsize != len(data):
+        raise ValueError(f"its {name.tobytes().decode('latin-1')} is not as large as it says")
+    with np.errstate(invalid="ignore"):
+        values = np.frombuffer(data, _STORED[kind]).astype(_MEANT[flag & 0xFF], copy=False)
+    return bytes(name), values.reshape(shape, order="F")

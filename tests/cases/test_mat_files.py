@@ -100,7 +100,7 @@ OTHER: dict[str, tuple[dict[str, Any], str]] = {
     "below nought": ({"y": np.full((N, 1), -1, np.int16)}, "a label is no class"),
     "one and a half": ({"y": np.full((N, 1), 1.5)}, "a label is no class"),
     "no number": ({"y": np.full((N, 1), np.nan)}, "a label is no class"),
-    "complex": ({"y": np.full((N, 1), 1 + 1j)}, "a label is no class"),
+    "complex": ({"y": np.full((N, 1), 1 + 1j)}, "not one array of numbers X and one y"),
 }
 
 

@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import struct
-import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 from torchvision import datasets
 
 from core.data.datasets import describe, open_dataset, require
@@ -19,7 +19,6 @@ from core.errors import UserError
 from core.judge.store import load_judge
 from core.names import DATASETS
 from tests.core.test_datasets import Site, idx, left
-from tinydiff_tui.cli import run
 
 COUNTS = {"train": 60, "test": 52}
 
@@ -83,7 +82,6 @@ def unpack_letters(root: Path) -> None:
 
 def write_svhn(root: Path, changes: Mapping[str, Any] = {}, *, packed: bool = True) -> Path:
     """The two files of MATLAB 5; `changes` are variables of that for training."""
-    savemat = pytest.importorskip("scipy.io").savemat
     for part, count in COUNTS.items():
         content = {
             "X": pictures(count, (32, 32, 3)).transpose(1, 2, 3, 0),
@@ -189,36 +187,12 @@ def test_not_there_names_the_first_file_and_the_way_to_it(name: str, sought: str
         require(name, tmp_path)
 
 
-# --- what reads them
-
-
-def test_without_scipy_svhn_says_what_to_install_before_anything_is_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for module in ("scipy", "scipy.io"):
-        monkeypatch.setitem(sys.modules, module, None)
-    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: pytest.fail("it was asked for"))
-    wanted = r"^scipy, which reads the files of svhn, is not installed; install it with pip install 'tinydiff-tui\[svhn\]'$"
-    for ask in (
-        lambda: require("svhn", tmp_path),
-        lambda: open_dataset("svhn", root=tmp_path),
-        lambda: list(download("svhn", tmp_path)),
-    ):
-        with pytest.raises(UserError, match=wanted):
-            ask()
-    assert run(["datasets", "--download", "svhn", "--data-dir", str(tmp_path)]) == 2
-    assert "pip install 'tinydiff-tui[svhn]'" in capsys.readouterr().err
-    assert left(tmp_path) == []
-    assert describe("svhn", tmp_path).status == "can be downloaded", "the list of sets needs no scipy"
-
-
 # --- downloads
 
 
 @pytest.fixture
 def offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     """The files of the three sets at addresses of a server of the test's own."""
-    pytest.importorskip("scipy.io")
     source = tmp_path / "source"
     source.mkdir()
     kept = [write_qmnist(source), write_letters(source), write_svhn(source)]

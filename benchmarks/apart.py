@@ -7,12 +7,10 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from unittest.mock import patch
 
-from benchmarks.peers import Contestant, contestant
-from core.data.datasets import open_dataset
+from benchmarks.peers import Contestant, Setting, contestant
 from core.names import NETWORKS
 from tinydiff_tui.__main__ import FOR_TORCH
 
@@ -25,10 +23,10 @@ _here: Contestant
 class Apart:
     """One of benchmarks.peers.NAMES. Raises ImportError when it is not installed."""
 
-    def __init__(self, key: str, dataset: str, data_dir: str, batch: int, seconds: int, device: str, seed: int) -> None:
+    def __init__(self, key: str, setting: Setting) -> None:
         self._process = ProcessPoolExecutor(1, get_context("spawn"))
         with patch.dict(os.environ, FOR_TORCH if key in NETWORKS else {}):
-            entered = self._process.submit(_enter, key, dataset, data_dir, batch, seconds, device, seed)
+            entered = self._process.submit(_enter, key, setting)
             self.name, self.samplers = entered.result()
 
     def ask(self, question: Callable[Concatenate[Contestant, P], T], *arguments: P.args, **named: P.kwargs) -> T:
@@ -42,12 +40,9 @@ class Apart:
         self._process.shutdown()
 
 
-def _enter(
-    key: str, dataset: str, data_dir: str, batch: int, seconds: int, device: str, seed: int
-) -> tuple[str, tuple[str, ...]]:
+def _enter(key: str, setting: Setting) -> tuple[str, tuple[str, ...]]:
     global _here  # noqa: PLW0603 (the only thing that this process is for)
-    data = open_dataset(dataset, "train", Path(data_dir) if data_dir else None)
-    _here = contestant(key, data, data_dir, batch, seconds, device, seed)
+    _here = contestant(key, setting)
     return _here.name, tuple(_here.samplers)
 
 

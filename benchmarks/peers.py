@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,15 +12,33 @@ from torch import Tensor, nn
 
 from core.compute.seeds import generator_for
 from core.config import SampleConfig, TrainConfig
-from core.data.datasets import ImageSet
+from core.data.datasets import ImageSet, open_dataset
 from core.diffusion.generate import generate
 from core.diffusion.process import Diffusion
 from core.diffusion.schedule import NoiseSchedule
 from core.images import Pixels, to_float, to_uint8
+from core.names import NETWORKS
 from core.network.norms import GroupNorm
 from core.network.unet import Grow, reference
 from core.training.events import Step
 from core.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all contestants share; ours trains for `seconds` as its recipe says, its learning rate 0 at their end, or for ever (0)
+    by `batch`. `seed` is that of the training."""
+
+    dataset: str
+    data_dir: str
+    image_size: int
+    batch: int
+    seconds: int
+    device: str
+    seed: int
+
+    def data(self, split: str = "train") -> ImageSet:
+        return open_dataset(self.dataset, split, Path(self.data_dir) if self.data_dir else None, self.image_size)
 
 
 class Contestant(Protocol):
@@ -39,16 +58,17 @@ class Contestant(Protocol):
 
 
 class Ours:
-    """A model of this project: for `seconds` as its recipe says, its learning rate 0 at their end, or for ever (0) by `batch`."""
+    """A model of this project."""
 
-    def __init__(self, model: str, data: ImageSet, data_dir: str, batch: int, seconds: int, device: str, seed: int) -> None:
+    def __init__(self, model: str, setting: Setting) -> None:
         self.name = f"ours {model}"
         self.samplers: Sequence[str] = ("default",)
         self._folder = tempfile.TemporaryDirectory()
         config = TrainConfig.of(
-            model=model, dataset=data.name, data_dir=data_dir, device=device, sample_interval=0, save_interval=0,
-            seed=seed, checkpoint_seconds=100_000, output_dir=str(Path(self._folder.name) / "run"),
-            **({"budget": f"{seconds}s"} if seconds else {"budget": "168h", "batch_size": batch}),
+            model=model, dataset=setting.dataset, data_dir=setting.data_dir, image_size=setting.image_size, device=setting.device,
+            sample_interval=0, save_interval=0, seed=setting.seed, checkpoint_seconds=100_000,
+            output_dir=str(Path(self._folder.name) / "run"),
+            **({"budget": f"{setting.seconds}s"} if setting.seconds else {"budget": "168h", "batch_size": setting.batch}),
         )  # fmt: skip
         self.trainer = Trainer(config)
         self._events = iter(self.trainer)
@@ -69,38 +89,44 @@ class Ours:
 
 
 class Peer:
-    """What the peers share: batches cut from the data on the device, AdamW or Adam, an average of the weights."""
+    """What the peers share: batches cut from the data on the device, AdamW, an average of the weights.
+
+    The average forgets faster at first, min(0.999, (1 + n) / (10 + n)) after n steps, as that of diffusers and of torch_ema do.
+    """
 
     name = ""
     samplers: Sequence[str] = ()
     rate = 1e-3
+    clip = 1.0
     average = 0.999
 
     def __init__(self, network: nn.Module, data: ImageSet, batch: int, device: torch.device, *, half: bool, fast: bool) -> None:
         self.device, self.batch, self.half = device, batch, half
-        self.data = data.images.to(device)
+        self.data, self.labels = data.images.to(device), data.labels.to(device)
         self.network = network.to(device)
         if fast:
             self.network = self.network.to(memory_format=torch.channels_last)
         self.run: Any = torch.compile(self.network) if fast and device.type == "cuda" else self.network
         self.optimizer = torch.optim.AdamW(self.network.parameters(), self.rate, fused=fast)
-        self.averaged = torch.optim.swa_utils.AveragedModel(
-            self.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(self.average)
-        )
+        self.averaged = torch.optim.swa_utils.AveragedModel(self.network, multi_avg_fn=self._average)
+
+    def _average(self, averaged: Any, current: Any, count: Any) -> None:
+        kept = min(self.average, (1 + float(count)) / (10 + float(count)))
+        torch._foreach_lerp_(averaged, current, 1 - kept)
 
     def step(self) -> Tensor:
-        index = torch.randint(len(self.data), (self.batch,))
-        x = to_float(self.data[index.to(self.device)])
+        index = torch.randint(len(self.data), (self.batch,)).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            loss = self.loss(x)
+            loss = self.loss(to_float(self.data[index]), self.labels[index])
         loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        if self.clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.averaged.update_parameters(self.network)
         return loss.detach()
 
-    def loss(self, x: Tensor) -> Tensor:
+    def loss(self, x: Tensor, labels: Tensor) -> Tensor:
         raise NotImplementedError
 
     def draw(self, sampler: str, count: int) -> Pixels:
@@ -132,7 +158,7 @@ class Plain(Peer):
         self.diffusion = Diffusion(NoiseSchedule("linear", 1000))
         super().__init__(network, data, batch, device, half=False, fast=False)
 
-    def loss(self, x: Tensor) -> Tensor:
+    def loss(self, x: Tensor, labels: Tensor) -> Tensor:
         t = torch.randint(1000, (len(x),), device=x.device)
         return self.diffusion.loss(self.run, x, t, torch.randn_like(x)).mean()
 
@@ -156,7 +182,7 @@ class Diffusers(Peer):
         self.samplers = tuple(kinds)
         super().__init__(network, data, batch, device, half=half, fast=half)
 
-    def loss(self, x: Tensor) -> Tensor:
+    def loss(self, x: Tensor, labels: Tensor) -> Tensor:
         noise = torch.randn_like(x)
         t = torch.randint(1000, (len(x),), device=x.device)
         return F.mse_loss(self.run(self.scheduler.add_noise(x, noise, t), t).sample, noise)
@@ -189,7 +215,7 @@ class Lucidrains(Peer):
         diffusion = GaussianDiffusion(network, image_size=data.side, timesteps=1000, sampling_timesteps=20)
         super().__init__(diffusion, data, batch, device, half=False, fast=False)
 
-    def loss(self, x: Tensor) -> Tensor:
+    def loss(self, x: Tensor, labels: Tensor) -> Tensor:
         return torch.as_tensor(self.run((x + 1) / 2))  # it scales to [-1, 1] itself
 
     @torch.inference_mode()
@@ -199,17 +225,99 @@ class Lucidrains(Peer):
         return to_uint8(torch.cat(drawn) * 2 - 1)
 
 
-NAMES = ("fast", "reference", "reference-plain", "diffusers-fp32", "diffusers-bf16", "denoising-diffusion-pytorch")
+class Small(Peer):
+    """smalldiffusion as its Fashion-MNIST example trains a U-Net, attention at half the side; its sampler in 20 evaluations."""
+
+    name = "smalldiffusion"
+    samplers: Sequence[str] = ("accelerated",)
+    rate, clip = 7e-4, 0
+
+    def __init__(self, data: ImageSet, batch: int, device: torch.device) -> None:
+        from smalldiffusion import Scaled, ScheduleLogLinear, Unet
+
+        network = Scaled(Unet)(
+            data.side, data.channels, data.channels, ch=64, ch_mult=(1, 1, 2), attn_resolutions=(data.side // 2,)
+        )  # fmt: skip
+        self.schedule = ScheduleLogLinear(sigma_min=0.01, sigma_max=20, N=800)
+        super().__init__(network, data, batch, device, half=False, fast=False)
+
+    def loss(self, x: Tensor, labels: Tensor) -> Tensor:
+        from smalldiffusion import generate_train_sample
+
+        x, sigma, noise, _ = generate_train_sample(x, self.schedule)
+        return torch.as_tensor(self.run.get_loss(x, sigma, noise))
+
+    @torch.inference_mode()
+    def draw(self, sampler: str, count: int) -> Pixels:
+        from accelerate import Accelerator
+        from smalldiffusion import samples
+
+        here, sigmas = Accelerator(cpu=self.device.type == "cpu"), self.schedule.sample_sigmas(20)
+        parts = [min(64, count - first) for first in range(0, count, 64)]
+        drawn = (samples(self.averaged.module, sigmas, gam=1.6, batchsize=size, accelerator=here) for size in parts)
+        return to_uint8(torch.cat([list(frames)[-1] for frames in drawn]))
 
 
-def contestant(key: str, data: ImageSet, data_dir: str, batch: int, seconds: int, device: str, seed: int) -> Contestant:
-    """One of NAMES; `seconds` as in `Ours`, `seed` of its training. Raises ImportError when not installed."""
-    place = torch.device(device)
-    torch.manual_seed(seed)
-    if key.startswith("diffusers"):
-        return Diffusers(data, batch, place, half=key.endswith("bf16"))
-    if key == "reference-plain":
-        return Plain(data, batch, place)
-    if key.startswith("denoising"):
-        return Lucidrains(data, batch, place)
-    return Ours(key, data, data_dir, batch, seconds, device, seed)
+class CFM(Peer):
+    """TorchCFM as its MNIST example trains a U-Net that is told the class; Euler in 20 evaluations, or its dopri5 to 1e-4."""
+
+    name = "TorchCFM"
+    samplers: Sequence[str] = ("euler", "dopri5")
+    clip = 0
+
+    def __init__(self, data: ImageSet, batch: int, device: torch.device) -> None:
+        from torchcfm.conditional_flow_matching import ConditionalFlowMatcher
+        from torchcfm.models.unet import UNetModel
+
+        self.flow, self.classes = ConditionalFlowMatcher(sigma=0.0), len(data.classes)
+        network = UNetModel(
+            dim=(data.channels, data.side, data.side),
+            num_channels=32,
+            num_res_blocks=1,
+            num_classes=self.classes,
+            class_cond=True,
+        )
+        super().__init__(network, data, batch, device, half=False, fast=False)
+
+    def loss(self, x: Tensor, labels: Tensor) -> Tensor:
+        t, between, flow = self.flow.sample_location_and_conditional_flow(torch.randn_like(x), x)
+        return F.mse_loss(self.run(t, between, labels), flow)
+
+    @torch.inference_mode()
+    def draw(self, sampler: str, count: int) -> Pixels:
+        from torchdiffeq import odeint
+
+        noises = torch.randn(count, self.data.shape[3], *self.data.shape[1:3]).to(self.device)
+        labels = (torch.arange(count) % self.classes).to(self.device)
+        times = torch.linspace(0, 1, 21 if sampler == "euler" else 2, device=self.device)
+
+        def sample(x: Tensor, y: Tensor) -> Tensor:
+            path = odeint(lambda t, x: self.averaged(t, x, y), x, times, method=sampler, atol=1e-4, rtol=1e-4)
+            return torch.as_tensor(path)[-1]
+
+        return to_uint8(torch.cat([sample(x, y) for x, y in zip(noises.split(64), labels.split(64), strict=True)]))
+
+
+NAMES = (
+    "fast", "reference", "reference-plain", "diffusers-fp32", "diffusers-bf16", "denoising-diffusion-pytorch", "smalldiffusion",
+    "torchcfm",
+)  # fmt: skip
+
+
+def contestant(key: str, setting: Setting) -> Contestant:
+    """One of NAMES. Raises ImportError when not installed."""
+    torch.manual_seed(setting.seed)
+    if key in NETWORKS:
+        return Ours(key, setting)
+    data, batch, place = setting.data(), setting.batch, torch.device(setting.device)
+    match key:
+        case "reference-plain":
+            return Plain(data, batch, place)
+        case "denoising-diffusion-pytorch":
+            return Lucidrains(data, batch, place)
+        case "smalldiffusion":
+            return Small(data, batch, place)
+        case "torchcfm":
+            return CFM(data, batch, place)
+        case _:
+            return Diffusers(data, batch, place, half=key == "diffusers-bf16")

@@ -1,7 +1,7 @@
-"""Training against diffusers and denoising-diffusion-pytorch, in turns, in one run on one machine.
+"""Training against diffusers, denoising-diffusion-pytorch, smalldiffusion and TorchCFM, in turns, in one run on one machine.
 
-    python -m benchmarks.training [--device cuda] [--dataset mnist] [--batch-size 128] [--rounds 3] [--seconds 10] [--minutes 0]
-        [--seed 0]
+    python -m benchmarks.training [--device cuda] [--dataset mnist] [--image-size 0] [--batch-size 128] [--rounds 3]
+        [--seconds 10] [--minutes 0] [--seed 0]
 
 Each contestant has a process of its own. A round gives each the machine for --seconds, all with one batch size: images/s (the
 median of the rounds), GFLOP/s by torch's own counter, their share of what a bf16 matrix product reaches here, the time that 20
@@ -15,6 +15,8 @@ OUTPUT.png draws them. The data's images are the same, and on the device, for al
 import argparse
 import statistics
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -22,10 +24,9 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.apart import Apart
-from benchmarks.peers import NAMES, Contestant
+from benchmarks.peers import NAMES, Contestant, Setting
 from benchmarks.plots import save_distances
 from core.compute.device import choose_compute
-from core.data.datasets import open_dataset
 from core.images import Pixels
 from core.judge.store import load_judge
 
@@ -119,12 +120,12 @@ def peak(device: torch.device) -> float:
     return 2 * side**3 / best
 
 
-def enter(options: argparse.Namespace, seconds: int, device: str) -> list[Apart]:
-    """Those that were asked for; a peer that is not installed is left out with a word. `seconds` as in peers.Ours."""
+def enter(keys: Sequence[str], setting: Setting) -> list[Apart]:
+    """Those that were asked for; a peer that is not installed is left out with a word."""
     field = []
-    for key in options.only:
+    for key in keys:
         try:
-            field.append(Apart(key, options.dataset, options.data_dir, options.batch_size, seconds, device, options.seed))
+            field.append(Apart(key, setting))
         except ImportError:
             print(f"{key} is not installed: left out (pip install '.[bench]')")
     return field
@@ -135,6 +136,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--data-dir", default="")
+    parser.add_argument("--image-size", type=int, default=0, help="of a folder")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument(
         "--only", nargs="+", choices=NAMES, default=NAMES, help="the first of them is what the others are compared with"
@@ -146,19 +148,25 @@ def main() -> None:
     parser.add_argument("--num-images", type=int, default=1000, help="images that are judged at each mark")
     parser.add_argument("--output", default="training")
     options = parser.parse_args()
-    options.device = choose_compute(options.device).device.type
-    count = len(open_dataset(options.dataset, "train", Path(options.data_dir) if options.data_dir else None))
-    print(f"torch {torch.__version__}, batch {options.batch_size}, {options.dataset}")
-    rated(options, count)
+    setting = Setting(
+        options.dataset, options.data_dir, options.image_size, options.batch_size, 0, choose_compute(options.device).device.type,
+        options.seed,
+    )  # fmt: skip
+    data = setting.data()
+    shape = "x".join(map(str, data.images.shape[1:]))
+    print(f"torch {torch.__version__}, batch {options.batch_size}, {options.dataset}, {len(data):,} images of {shape}")
+    rated(options, setting, len(data))
     if options.minutes:
-        judged(options)
+        judged(options, replace(setting, seconds=round(options.minutes * 60)))
 
 
-def rated(options: argparse.Namespace, count: int) -> None:
+def rated(options: argparse.Namespace, setting: Setting, count: int) -> None:
     """Print what each trains and draws in a second, and how long it takes for so many images of an epoch."""
-    compute = choose_compute(options.device)
-    field = enter(options, 0, options.device)
-    on_cpu = field if options.device == "cpu" else enter(options, 0, "cpu")  # what a CUDA graph replays is not counted
+    compute = choose_compute(setting.device)
+    field = enter(options.only, setting)
+    on_cpu = (
+        field if setting.device == "cpu" else enter(options.only, replace(setting, device="cpu"))
+    )  # no CUDA graph to count in
     work = {contestant.name: counted.ask(flops) for contestant, counted in zip(field, on_cpu, strict=True)}
     for counted in set(on_cpu) - set(field):
         counted.close()
@@ -187,11 +195,11 @@ def rated(options: argparse.Namespace, count: int) -> None:
         )
 
 
-def judged(options: argparse.Namespace) -> None:
-    """Train anew for the minutes asked, in turns, and print the least distance of its samplers at the marks."""
-    judge = load_judge(options.dataset, Path(options.data_dir) if options.data_dir else None)
-    budget = options.minutes * 60
-    field = [contestant for contestant in enter(options, round(budget), options.device) if contestant.samplers]
+def judged(options: argparse.Namespace, setting: Setting) -> None:
+    """Train anew for the seconds of the setting, in turns, and print the least distance of its samplers at the marks."""
+    judge = load_judge(setting.dataset, Path(setting.data_dir) if setting.data_dir else None, image_size=setting.image_size)
+    budget = setting.seconds
+    field = [contestant for contestant in enter(options.only, setting) if contestant.samplers]
     spent = {contestant.name: 0.0 for contestant in field}
     distances: dict[str, list[tuple[float, float]]] = {contestant.name: [] for contestant in field}
     print(f"\n{judge.name}, {options.num_images} images\n")

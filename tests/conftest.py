@@ -83,6 +83,14 @@ def small_glyphs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def few_pictures(tmp_path: Path) -> None:
+    """tmp_path/few.npy: 64 grey pictures, for commands whose data are of no matter."""
+    import numpy as np
+
+    np.save(tmp_path / "few.npy", np.random.default_rng(0).integers(0, 256, (64, 28, 28), np.uint8))
+
+
+@pytest.fixture
 def hasty_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Few glyphs, two steps of training, a cache and a console of its own."""
     few_glyphs(monkeypatch, 300, 200)

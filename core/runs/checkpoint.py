@@ -8,6 +8,7 @@ import pickletools
 import struct
 import zipfile
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -136,8 +137,7 @@ def _check(content: dict[str, Any]) -> None:
         raise ValueError("its configuration makes no sense") from error
     if SCHEDULES[config.schedule].learned and not is_spread(content.get("spread")):
         raise ValueError("what its schedule has learned makes no sense")
-    network = _network(content["network"], config, len(content["classes"]))
-    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    wanted = _shapes(content["network"], config, len(content["classes"]))
     for weights in (content["model"], content["ema"]):
         if not all(map(is_whole, weights.values())) or {k: tuple(v.shape) for k, v in weights.items()} != wanted:
             raise ValueError("its weights do not fit its network, or are no numbers")
@@ -159,25 +159,43 @@ def _check_training(content: dict[str, Any]) -> None:
             raise ValueError("its optimizers make no sense")
 
 
-def _network(shape: dict[str, Any], config: TrainConfig, classes: int) -> AnyNetwork:
-    """The network of a checkpoint without its weights: no memory is taken for them, unless it is a person's own.
-
-    Raises ValueError.
-    """
+def _shapes(shape: dict[str, Any], config: TrainConfig, classes: int) -> dict[str, tuple[int, ...]]:
+    """The weights of a checkpoint's network by their names, of one that works. Raises ValueError."""
     if NETWORKS[config.model].origin:
-        return _own_network(shape, config, classes)
+        return _shapes_of(_own_network(shape, config, classes))
     try:
         _check_shape(shape, config, classes)
-        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in shape.items()}
-        with torch.device("meta"):
-            network = UNet(UNetConfig(**fields))
-            size, t = network.config.size, torch.zeros(1, dtype=torch.int64)
-            if parameter_count(network) > MOST_PARAMETERS:
-                raise ValueError("larger than any network of ours")
-            network(torch.zeros(1, shape["channels"], *size), t, t if shape["classes"] else None)
+        return _shapes_of_ours(_unet_config(shape))
     except (ValueError, RuntimeError, ArithmeticError, UserError) as error:
         raise ValueError("the shape of its network makes no sense") from error
-    return network
+
+
+@lru_cache(maxsize=16)
+def _shapes_of_ours(config: UNetConfig) -> dict[str, tuple[int, ...]]:
+    """The same; no memory is taken for the weights."""
+    with torch.device("meta"):
+        network, t = UNet(config), torch.zeros(1, dtype=torch.int64)
+        if parameter_count(network) > MOST_PARAMETERS:
+            raise ValueError("larger than any network of ours")
+        network(torch.zeros(1, config.channels, *config.size), t, t if config.classes else None)
+    return _shapes_of(network)
+
+
+def _unet_config(shape: dict[str, Any]) -> UNetConfig:
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in shape.items()}
+    return UNetConfig(**fields)
+
+
+def _network(shape: dict[str, Any], config: TrainConfig, classes: int) -> AnyNetwork:
+    """The network of a checkpoint that was checked, without its weights: only a person's own takes memory for them."""
+    if NETWORKS[config.model].origin:
+        return _own_network(shape, config, classes)
+    with torch.device("meta"):
+        return UNet(_unet_config(shape))
+
+
+def _shapes_of(network: AnyNetwork) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in network.state_dict().items()}
 
 
 def _own_network(shape: dict[str, Any], config: TrainConfig, classes: int) -> OwnNetwork:

@@ -24,7 +24,7 @@ from tinydiff_tui.jobs.signals import heeded
 
 ROOT = str(Path(__file__).parents[2])
 TINY = [
-    "--dataset", "glyphs", "--model", "tiny", "--batch-size", "500", "--threads", "1", "--precision", "fp32", "--plain",
+    "--dataset", "folder:few.npy", "--model", "tiny", "--batch-size", "32", "--threads", "1", "--precision", "fp32", "--plain",
     "--sample-interval", "0", "--save-interval", "0",
 ]  # fmt: skip
 
@@ -71,6 +71,7 @@ def test_a_signal_that_was_ignored_stays_so(ignored: tuple[str, ...]) -> None:
         assert (signal.getsignal(getattr(signal, name)) is signal.SIG_IGN) is (name in ignored)
 
 
+@pytest.mark.usefixtures("few_pictures")
 @pytest.mark.slow
 @pytest.mark.parametrize("ignored, sent", [("HUP", "HUP"), ("INT", "INT"), ("TERM", "TERM"), ("HUP", "TERM")])
 def test_a_run_under_nohup_goes_on(tmp_path: Path, ignored: str, sent: str) -> None:
@@ -200,6 +201,7 @@ def test_a_folder_of_data_that_may_only_be_read_is_used(monkeypatch: pytest.Monk
     assert user_folder("data") == tmp_path / "tinydiff-tui"
 
 
+@pytest.mark.usefixtures("few_pictures")
 @pytest.mark.slow
 def test_commands_without_a_home_say_one_line(tmp_path: Path) -> None:
     """As in a container: docker --user, HOME=/dev/null. Case 25."""
@@ -263,6 +265,7 @@ def test_runs_of_a_folder_that_may_not_be_read() -> None:
 # --- D10: two detached runs on one folder
 
 
+@pytest.mark.usefixtures("few_pictures")
 @pytest.mark.slow
 def test_of_two_detached_runs_on_one_folder_one_says_so(tmp_path: Path) -> None:
     line = command("train", *TINY, "--epochs", "100000", "--detach", "--output-dir", "run")
@@ -288,6 +291,7 @@ def test_of_two_detached_runs_on_one_folder_one_says_so(tmp_path: Path) -> None:
 # --- D13: descriptors that are closed
 
 
+@pytest.mark.usefixtures("few_pictures")
 @pytest.mark.parametrize(
     "closing, line, code",
     [

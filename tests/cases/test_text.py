@@ -33,21 +33,9 @@ TABLE = {
 }
 RUN = ["-P", "-m", "tinydiff_tui"]
 TINY = [
-    "--dataset",
-    "glyphs",
-    "--model",
-    "tiny",
-    "--threads",
-    "1",
-    "--sample-interval",
-    "0",
-    "--save-interval",
-    "0",
-    "--epochs",
-    "1",
-    "--batch-size",
-    "512",
-]
+    "--dataset", "folder:few.npy", "--model", "tiny", "--threads", "1", "--batch-size", "32", "--epochs", "1",
+    "--sample-interval", "0", "--save-interval", "0",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "said"), TABLE.values(), ids=TABLE)
@@ -97,8 +85,9 @@ def _run(folder: Path, *arguments: str, **environment: str) -> "subprocess.Compl
     )
 
 
+@pytest.mark.usefixtures("few_pictures")
 def test_colour_forced_into_a_log_does_not_animate_it(tmp_path: Path) -> None:
-    ran = _run(tmp_path, "train", *TINY, FORCE_COLOR="1", TERM="xterm-256color")
+    ran = _run(tmp_path, "train", *TINY, "--budget", "6s", FORCE_COLOR="1", TERM="xterm-256color")
     assert ran.returncode == 0
     assert b"eta " in ran.stdout
     assert not {b"\r", b"\x1b[2K", b"\x1b[?25l"} & {sign for sign in (b"\r", b"\x1b[2K", b"\x1b[?25l") if sign in ran.stdout}
@@ -106,6 +95,7 @@ def test_colour_forced_into_a_log_does_not_animate_it(tmp_path: Path) -> None:
     assert b"\x1b[1m" in listed.stdout
 
 
+@pytest.mark.usefixtures("few_pictures")
 def test_a_name_that_the_locale_lacks_ends_nothing(tmp_path: Path) -> None:
     ran = _run(tmp_path, "train", *TINY, "--plain", "--output-dir", "Übung", PYTHONIOENCODING="ascii")
     assert ran.returncode == 0

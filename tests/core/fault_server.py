@@ -25,7 +25,6 @@ from core.runs.folder import RunDir
 from core.training.events import Noted, Step
 from core.training.trainer import Trainer
 
-DATASETS["glyphs"] = replace(DATASETS["glyphs"], size=96)
 AUDITED = {"open", "os.rename", "os.chmod", "os.remove", "os.mkdir", "os.truncate", "os.scandir"}
 CHANGING = AUDITED - {"os.scandir"}
 
@@ -75,8 +74,9 @@ class Faults:
         core.files.os.fdopen = lambda handle, mode: io.BufferedWriter(Raw(handle, "w"))  # type: ignore[attr-defined]
 
 
-def train(config: TrainConfig, faults: Faults, every_step: bool) -> list[str]:
-    """Start or resume the run, with a checkpoint after every step or one within each epoch; what it noted."""
+def train(config: TrainConfig, faults: Faults, images: int, every_step: bool) -> list[str]:
+    """Start or resume the run on so many glyphs, with a checkpoint after every step or every odd one; what it noted."""
+    DATASETS["glyphs"] = replace(DATASETS["glyphs"], size=images)
     sys.addaudithook(faults.watch)
     if faults.fail_at:
         faults.of_descriptors()
@@ -84,7 +84,7 @@ def train(config: TrainConfig, faults: Faults, every_step: bool) -> list[str]:
     trainer = Trainer(config, resume=resume, overwrite=not resume)
     notes = []
     for event in trainer:
-        if isinstance(event, Step) and (every_step or event.step % 6 == 3):
+        if isinstance(event, Step) and (every_step or event.step % 2):
             trainer.checkpoint_now()
         if isinstance(event, Noted):
             notes.append(event.text)
@@ -102,7 +102,7 @@ def attempt(job: dict[str, Any]) -> dict[str, Any]:
         code, said = 0, []
         try:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-            said = train(config, faults, job["every_step"])
+            said = train(config, faults, job["images"], job["every_step"])
         except UserError as error:
             code, said = 2, [str(error)]
         except BaseException:

@@ -66,10 +66,12 @@ class Server:
         env = os.environ | {"OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
 
-    def run(self, config: Any, seconds: float = 300.0, *, every_step: bool = True, **faults: Any) -> dict[str, Any]:
+    def run(
+        self, config: Any, seconds: float = 300.0, *, images: int = 96, every_step: bool = True, **faults: Any
+    ) -> dict[str, Any]:
         """One attempt at a run; its code is 0 when it came to its end, 2 when it was refused and -9 when it was killed."""
         assert self.process.stdin and self.process.stdout
-        job = {"config": config.to_dict(), "seconds": seconds, "every_step": every_step, "faults": faults}
+        job = {"config": config.to_dict(), "seconds": seconds, "images": images, "every_step": every_step, "faults": faults}
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
         ended: dict[str, Any] = json.loads(self.process.stdout.readline())
@@ -124,22 +126,24 @@ def test_kills_at_random_moments_change_nothing(
 def test_whichever_file_operation_fails_nothing_is_lost(
     tiny_config: Callable[..., Any], tmp_path: Path, server: Server, for_good: bool
 ) -> None:
-    """Each file operation of a short run fails in turn. It ends with one sentence, or goes on and says what it did without;
-    resumed, it comes to the same weights, with every checkpoint of an epoch."""
-    short = {"threads": 1, "sample_interval": 0}
-    whole = server.run(tiny_config(tmp_path / "whole", **short), every_step=False, fail_at=10**6)
+    """Each file operation of a run of two epochs of two steps fails in turn. It ends with one sentence, or goes on and says what
+    it did without; resumed, it comes to the same weights, with every checkpoint of an epoch. The odd ones fail once, the even
+    ones for good: a checkpoint is written seven times over."""
+    short: dict[str, Any] = {"threads": 1, "sample_interval": 0}
+    few: dict[str, Any] = {"images": 32, "every_step": False}
+    whole = server.run(tiny_config(tmp_path / "whole", **short), **few, fail_at=10**6)
     assert whole["code"] == 0 and not whole["said"]
     final = load_checkpoint(RunDir(tmp_path / "whole").final)
     errors = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
     refused = 0
-    for number in range(1, whole["operations"] + 1):
+    for number in range(1 + for_good, whole["operations"] + 1, 2):
         config = tiny_config(tmp_path / str(number), **short)
         error = errors[number % len(errors)]
-        ended = server.run(config, every_step=False, fail_at=number, error=error, for_good=for_good)
+        ended = server.run(config, **few, fail_at=number, error=error, for_good=for_good)
         assert all(text and "\n" not in text for text in ended["said"]), ended
         if ended["code"]:
             refused += 1
-            again = server.run(config, every_step=False)  # the last operation of all fails when everything is done
+            again = server.run(config, **few)  # the last operation of all fails when everything is done
             assert again["code"] == 0 or "is finished already" in again["said"][0], again
         run = RunDir(tmp_path / str(number))
         found = load_checkpoint(run.final)

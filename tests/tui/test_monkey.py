@@ -34,7 +34,7 @@ PASTES = [
     "two\nlines",
     "",
 ]
-DEEDS = 150
+DEEDS = 100
 
 
 @pytest.mark.slow

@@ -532,3 +532,8 @@ async def test_many_runs_with_names_of_all_kinds(tmp_path: Path, tiny_run: Path)
             await pilot.press("m", "up")
         assert len(screen.marked) == 8 and set(screen.marked.values()) == {"x0", "loss", "x0-hat", "epsilon", "x-t", "held"}
         assert all(line.cell_length == screen.table.size.width for line in map(screen.table.render_line, range(5)))
+
+
+def test_a_run_in_the_working_folder_has_the_name_of_its_folder(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tiny_run)
+    assert [row.name for row in RunList(Path()).read()] == [tiny_run.name]

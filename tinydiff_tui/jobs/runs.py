@@ -212,7 +212,7 @@ class RunList:
             yield tuple(rows.values())
 
     def _row(self, run: RunInfo | UnreadableRun) -> RunRow:
-        name = printable(run.path.name if run.path == self.root else str(run.path.relative_to(self.root)))
+        name = printable(run.path.absolute().name if run.path == self.root else str(run.path.relative_to(self.root)))
         if isinstance(run, UnreadableRun):
             return RunRow(str(run.path), name, error=str(run))
         followed = self._followed[run.path] = self._follow(self._followed[run.path])

@@ -19,7 +19,7 @@ from tinydiff_tui.jobs.data import OpenedSet, PixelFigures
 from tinydiff_tui.terminal.support import ascii_only
 from tinydiff_tui.text import cut
 
-STANDING = {"embedded": "built in", "own file": "your own", "on disk": "on disk", "can be downloaded": "↓ press D"}
+STANDING = {"embedded": "built in", "own file": "your own", "on disk": "on disk", "can be downloaded": "↓ with D"}
 """Where a set stands, in as few letters."""
 
 
@@ -81,7 +81,7 @@ class SetList(SideList):
 
 def _set_line(name: str, standing: str, opened: bool) -> Content:
     mark = Content.styled("● ", "$success") if opened else Content("  ")
-    return Content.assemble(mark, f"{cut(name, 13, fill=True)} ", (standing, "dim"))
+    return Content.assemble(mark, f"{cut(name, 14, fill=True)} ", (standing, "dim"))
 
 
 class ClassList(SideList):

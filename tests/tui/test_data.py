@@ -264,6 +264,16 @@ async def test_a_set_asked_for_while_another_opens_is_opened_next(tmp_path: Path
         assert screen.browser.label is None
 
 
+async def test_pictures_without_classes_have_numbers_alone(tmp_path: Path) -> None:
+    np.save(tmp_path / "few.npy", np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8))
+    async with at_mode("data", tmp_path) as pilot:
+        screen = await ready(pilot)
+        screen._open(f"folder:{tmp_path / 'few.npy'}")
+        screen = await ready(pilot, f"folder:{tmp_path / 'few.npy'}")
+        assert screen.browser.gallery.caption(2) == "2"
+        await until(pilot, lambda: screen.query_one("#picture-box", Box).title == "image 0")
+
+
 async def test_a_folder_of_images(tmp_path: Path) -> None:
     for i in range(5):
         (tmp_path / "mine" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)

@@ -45,8 +45,8 @@ class OpenedSet:
         return [int(n) for n in np.bincount(self.labels, minlength=len(self.classes))]
 
     def class_name(self, index: int) -> str:
-        """The name of the class of an image."""
-        return self.classes[int(self.labels[index])]
+        """The name of the class of an image; empty where all are of one."""
+        return self.classes[int(self.labels[index])] if len(self.classes) > 1 else ""
 
     def of_class(self, label: int | None) -> NDArray[np.intp]:
         """Indices of the images of a class, of all of them for None."""

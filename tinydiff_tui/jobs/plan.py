@@ -70,9 +70,9 @@ class Plan:
         if not self.steps:
             return ""
         if self.steps < FEW_STEPS:
-            return f"blurs: {FEW_STEPS} steps are the least that digits need"
+            return f"blurs: digits need {FEW_STEPS} steps"
         if self.seen > BY_HEART * (1 + self.mirrored):
-            return f"images learned by heart: held-out loss rises from {BY_HEART * (1 + self.mirrored)} times on"
+            return f"overfits from {BY_HEART * (1 + self.mirrored)} times on"
         return ""
 
 

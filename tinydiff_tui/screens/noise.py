@@ -314,7 +314,8 @@ class NoiseScreen(ModeScreen):
         self._fit()
         self.query_one("#x0", PixelGrid).show(self.noising.picture[None])
         self.query_one("#epsilon", PixelGrid).show(self.noising.noise_picture())
-        self.query_one("#x0-box", Box).title = f"x₀ · {cut(self.opened.class_name(self.index), 12)} #{self.index}"
+        name = cut(self.opened.class_name(self.index), 12)
+        self.query_one("#x0-box", Box).title = " ".join(filter(None, ("x₀ ·", name, f"#{self.index}")))
         self.query_one("#epsilon-box", Box).title = f"ε · noise {self.seed}"
         self._show_film()
 

@@ -127,7 +127,7 @@ class Browser(Horizontal):
         if gallery.index is None:
             return
         picture, box = opened.images[gallery.index], self.query_one("#picture-box", Box)
-        box.title = f"{cut(opened.class_name(gallery.index), 14)} · image {gallery.index}"
+        box.title = " · ".join(filter(None, (cut(opened.class_name(gallery.index), 14), f"image {gallery.index}")))
         box.figures = f"mean {picture.mean():.1f} · std {picture.std():.1f}"
         self.query_one("#picture", PixelGrid).show(picture[None])
         self.post_message(self.Moved(gallery.index))

@@ -140,7 +140,6 @@ def _facts(plan: Plan, config: TrainConfig, *, measuring: bool) -> dict[str, str
     size = f"{short_count(plan.parameters)} parameters"
     cores = f", {plan.threads} thread{'s' * (plan.threads != 1)}" if plan.device == "cpu" else ""
     classes = f", {plan.classes} classes" if plan.classes > 1 else ""
-    seen = f", each seen {plan.seen:,.0f} times" if known else ""
     disk = f"{_bytes(plan.disk_bytes)}, {plan.checkpoints:,} files; {_bytes(plan.free_bytes)} free"
     if plan.disk_bytes > plan.free_bytes:
         disk = f"{_bytes(plan.disk_bytes)} is more than the {_bytes(plan.free_bytes)} free: keep fewer checkpoints"
@@ -150,7 +149,8 @@ def _facts(plan: Plan, config: TrainConfig, *, measuring: bool) -> dict[str, str
         "network": f"{model}, {size}" if known else model,
         "predicts": f"{config.objective}, {config.schedule} noise",
         "optimiser": f"{config.optimizer}, rate {config.lr:g}, {config.lr_schedule}",
-        "images": f"{plan.images:,} of {width}x{height}x{channels}{classes}{seen}",
+        "images": f"{plan.images:,} of {width}x{height}x{channels}{classes}",
+        **({"seen": f"each image {plan.seen:,.0f} times"} if known else {}),
         **({"expect": plan.expect} if plan.expect else {}),
         "disk": disk if known else f"{_bytes(plan.free_bytes)} free",
         "folder": f"{printable(Path(config.output_dir).name)}: {plan.folder}",
@@ -174,7 +174,7 @@ def _lines(facts: dict[str, str], axis: str) -> Text:
 
 def _short(facts: dict[str, str]) -> Text:
     """The same in three lines."""
-    rows = (("time", "steps"), ("network", "disk"), ("expect",) if "expect" in facts else ("folder", "computes"))
+    rows = (("time", "steps"), ("network", "disk"), ("seen", "expect") if "expect" in facts else ("folder", "computes"))
     lines = [Text(" · ".join(facts[name] for name in row), no_wrap=True, overflow="ellipsis") for row in rows]
     return Text("\n", end="").join(lines)
 

@@ -108,6 +108,7 @@ def test_stopped_and_continued_it_sends_its_pictures_again(tmp_path: Path) -> No
         app.until(rested(app))
         os.kill(app.process.pid, signal.SIGTSTP)
         app.until(lambda: not pictures(app.strings) and b"\x1b[?1049l" in app.received)
+        app.until(lambda: "State:\tT" in Path(f"/proc/{app.process.pid}/status").read_text())  # or it would go on before it stops
         app.strings.clear()
         os.kill(app.process.pid, signal.SIGCONT)
         app.until(lambda: asked(app))

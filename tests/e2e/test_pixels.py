@@ -163,9 +163,9 @@ def test_what_is_not_known_to_show_placeholders_gets_none(tmp_path: Path) -> Non
         app.until("1–")
         app.until(lambda: named(app))
         answer(app, b"\x1bP>|Konsole 24.08.1\x1b\\" + ATTRIBUTES, PAUSE, YES)
+        app.until(lambda: any("\U0001fb00" <= char <= "\U0001fb3b" for char in app.text))  # sextants
         app.settle()
         assert not asked(app) and PLACEHOLDER not in app.text
-        assert any("\U0001fb00" <= char <= "\U0001fb3b" for char in app.text)  # sextants
         app.send("q")
         assert app.end() == 0
 
@@ -181,10 +181,10 @@ def test_a_name_that_only_the_terminal_says_is_enough(tmp_path: Path) -> None:
         app.until(rested(app))
         assert pixels(app)
         app.send("L")  # one look back
+        app.until(lambda: any("\U0001cd00" <= char <= "\U0001cde5" for char in app.text))  # octants
         app.until(lambda: PLACEHOLDER not in app.text)
         app.settle()
-        assert any("\U0001cd00" <= char <= "\U0001cde5" for char in app.text)  # octants
-        assert pictures(app.strings) == {}
+        app.until(lambda: pictures(app.strings) == {})
         app.send("q")
         assert app.end() == 0
 

@@ -37,8 +37,8 @@ class Setting:
     device: str
     seed: int
 
-    def data(self, split: str = "train") -> ImageSet:
-        return open_dataset(self.dataset, split, Path(self.data_dir) if self.data_dir else None, self.image_size)
+    def data(self) -> ImageSet:
+        return open_dataset(self.dataset, "train", Path(self.data_dir) if self.data_dir else None, self.image_size)
 
 
 class Contestant(Protocol):

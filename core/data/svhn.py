@@ -25,6 +25,7 @@ _INT8, _INT32, _UINT32, _MATRIX, _COMPRESSED = 1, 5, 6, 14, 15
 _STORED = {1: "i1", 2: "u1", 3: "<i2", 4: "<u2", 5: "<i4", 6: "<u4", 7: "<f4", 9: "<f8", 12: "<i8", 13: "<u8"}
 _MEANT = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
 _COMPLEX_OR_LOGICAL = 0x0A00
+_TOO_LARGE = "it is larger unpacked than these pictures can be"
 
 
 def open_svhn(entry: Dataset, split: str, root: Path) -> "tuple[Tensor, Tensor, tuple[str, ...]]":
@@ -96,9 +97,10 @@ def _matrices(content: memoryview) -> Iterator[memoryview]:
 def _unpacked(content: memoryview, most: int) -> memoryview:
     unpacking = zlib.decompressobj()
     unpacked = unpacking.decompress(content, most)
+    if len(unpacked) >= most:  # as many would leave no room, and zlib takes a bound of 0 for none
+        raise ValueError(_TOO_LARGE)
     if not unpacking.eof:
-        larger = len(unpacked) >= most
-        raise ValueError("it is larger unpacked than these pictures can be" if larger else "what is packed in it ends early")
+        raise ValueError("what is packed in it ends early")
     return memoryview(unpacked)
 
 
@@ -118,6 +120,9 @@ def _array(matrix: memoryview) -> "tuple[bytes, np.ndarray | None]":
     shape = np.frombuffer(sizes, "<i4").tolist()
     if kind not in _STORED or min(shape, default=-1) < 0 or math.prod(shape) * np.dtype(_STORED[kind]).itemsize != len(data):
         raise ValueError(f"its {name.tobytes().decode('latin-1')} is not as large as it says")
+    meant = np.dtype(_MEANT[flag & 0xFF])
+    if math.prod(shape) * meant.itemsize >= MOST_BYTES:  # bytes may stand for doubles
+        raise ValueError(_TOO_LARGE)
     with np.errstate(invalid="ignore"):
-        values = np.frombuffer(data, _STORED[kind]).astype(_MEANT[flag & 0xFF], copy=False)
+        values = np.frombuffer(data, _STORED[kind]).astype(meant, copy=False)
     return bytes(name), values.reshape(shape, order="F")

@@ -119,6 +119,16 @@ def test_a_mat_file_that_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest
     one_sentence("svhn", tmp_path, "larger unpacked than these pictures can be")
 
 
+@pytest.mark.parametrize("meant", [UINT8, 6], ids=["nothing is left for the next", "bytes that stand for doubles"])
+def test_a_mat_file_that_just_fills_what_there_is_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meant: int) -> None:
+    write_svhn(tmp_path)
+    first = matrix("Z", meant, (1 << 20, 1), bytes(1 << 20))
+    monkeypatch.setattr("core.data.svhn.MOST_BYTES", len(first) + (meant == 6))
+    packed = [element(15, zlib.compress(variable)) for variable in (first, HOUSES)]
+    (tmp_path / "train_32x32.mat").write_bytes(mat(*packed, LABELS_OF_HOUSES))
+    one_sentence("svhn", tmp_path, "larger unpacked than these pictures can be")
+
+
 @pytest.mark.parametrize("packed", [True, False])
 @FUZZ
 @given(flips=st.lists(st.tuples(st.integers(120, 420), st.integers(0, 255)), min_size=1, max_size=6))

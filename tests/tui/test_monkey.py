@@ -34,7 +34,7 @@ PASTES = [
     "two\nlines",
     "",
 ]
-DEEDS = 100
+DEEDS = 150
 
 
 @pytest.mark.slow

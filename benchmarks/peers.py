@@ -88,6 +88,11 @@ class Ours:
         self._folder.cleanup()
 
 
+def at_once(count: int) -> list[int]:
+    """How many images a peer draws at a time."""
+    return [min(64, count - first) for first in range(0, count, 64)]
+
+
 class Peer:
     """What the peers share: batches cut from the data on the device, AdamW, an average of the weights.
 
@@ -221,7 +226,7 @@ class Lucidrains(Peer):
     @torch.inference_mode()
     def draw(self, sampler: str, count: int) -> Pixels:
         sample: Any = self.averaged.module.sample
-        drawn = [sample(batch_size=min(64, count - first)) for first in range(0, count, 64)]
+        drawn = [sample(batch_size=size) for size in at_once(count)]
         return to_uint8(torch.cat(drawn) * 2 - 1)
 
 
@@ -253,8 +258,7 @@ class Small(Peer):
         from smalldiffusion import samples
 
         here, sigmas = Accelerator(cpu=self.device.type == "cpu"), self.schedule.sample_sigmas(20)
-        parts = [min(64, count - first) for first in range(0, count, 64)]
-        drawn = (samples(self.averaged.module, sigmas, gam=1.6, batchsize=size, accelerator=here) for size in parts)
+        drawn = (samples(self.averaged.module, sigmas, gam=1.6, batchsize=size, accelerator=here) for size in at_once(count))
         return to_uint8(torch.cat([list(frames)[-1] for frames in drawn]))
 
 

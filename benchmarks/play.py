@@ -1,16 +1,18 @@
 """What Play does in a terminal: pictures a second while one steers, key to picture; and whether a rough 3 becomes a 3.
 
-    python -m benchmarks.play [--only steer draw] [--seconds 5]
+    python -m benchmarks.play [--only steer draw] [--seconds 5] [--run FOLDER]
 
-`steer` runs the app in a pseudo-terminal of 120x40, local and on a line of 0.5 MB/s, alone and while a training runs. A picture
-counts when the place that is written under it has arrived, which is after its cells. `draw` needs the judge of glyphs and trains
-it where there is none. Prints one table; figures mean something on a quiet machine only.
+`steer` runs the app in a pseudo-terminal of 120x40, local and on a line of 0.5 MB/s, alone and while a training runs, through the
+embedded model or with --run through that of a run. A picture counts when the place that is written under it has arrived, which is
+after its cells. `draw` needs the judge of glyphs and trains it where there is none. Prints one table; figures mean something on a
+quiet machine only.
 """
 
 import argparse
 import os
 import re
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -142,13 +144,15 @@ def training(folder: Path, wanted: bool) -> Iterator[None]:
             process.kill()
 
 
-def steer(seconds: float) -> Iterator[Row]:
-    """Frames a second and key to picture, of 16 and 64 pictures."""
+def steer(seconds: float, run: str) -> Iterator[Row]:
+    """Frames a second and key to picture, of 16 and 64 pictures, by the model of a run or the embedded one."""
     for busy in (False, True):
         for speed in (0.0, SLOW_LINE):
             for count, keys in ((16, b""), (64, b"vv")):
                 with tempfile.TemporaryDirectory() as name, training(Path(name), busy):
                     (Path(name) / "here").mkdir()
+                    if run:
+                        shutil.copytree(run, Path(name) / "here" / "run")
                     screen = Screen(Path(name) / "here", speed)
                     screen.until(re.compile(rb"mean \d"))  # of the data set that is shown first
                     screen.send(b"6")
@@ -188,7 +192,7 @@ def _within(points: np.ndarray, others: np.ndarray) -> float:
     return float((points & near).sum() / max(points.sum(), 1))
 
 
-def draw(_: float) -> Iterator[Row]:
+def draw(seconds: float, run: str) -> Iterator[Row]:
     """What the judge reads in ten finished sketches, at strengths around the default."""
     from core.judge.store import load_judge
     from tinydiff_tui.jobs.finishing import Finish, finish_options, finished
@@ -217,14 +221,15 @@ def judge_distance(judge: "Judge", pictures: np.ndarray) -> float:
 
 
 def main() -> None:
-    parts: dict[str, Callable[[float], Iterator[Row]]] = {"steer": steer, "draw": draw}
+    parts: dict[str, Callable[[float, str], Iterator[Row]]] = {"steer": steer, "draw": draw}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=list(parts), default=list(parts))
     parser.add_argument("--seconds", type=float, default=5.0, help="of holding a key")
+    parser.add_argument("--run", default="", help="folder of a run to steer through")
     options = parser.parse_args()
     print(f"load of the machine: {os.getloadavg()[0]:.1f}\n\n| what | measured |\n|---|---|")
     for part in options.only:
-        for what, measured in parts[part](options.seconds):
+        for what, measured in parts[part](options.seconds, options.run):
             print(f"| {what} | {measured} |", flush=True)
 
 

@@ -23,6 +23,9 @@ SAMPLED, SAVED = 1, 5
 """Epochs between two looks at samples, and two checkpoints that are kept; of a small set so many as make as many steps."""
 GUIDANCE = 1.75
 """Scale for models that know classes, where none is asked for; by measurement, benchmarks/RESULTS.md."""
+DISTILLING = {"lr": 1e-3, "ema_decay": 0.99}
+DISTILLING_BUDGET = "5m"
+"""What suits a training with a teacher; by measurement, benchmarks/RESULTS.md."""
 INTERVALS = ("middle", "all")
 SPACINGS = ("trailing", "leading", "linspace")
 VARIANCES = ("small", "large", "learned")
@@ -107,6 +110,12 @@ class TrainConfig:
         choices=FLIPS,
     )
     model: str = setting("fast", "network, and the recipe that suits it", group="Model", choices=NETWORKS)
+    teacher: str = setting(
+        "",
+        "checkpoint of a model to distil: pictures like its own in one or two evaluations",
+        group="Model",
+        otherwise="none",
+    )
     base_channels: int = setting(
         0, "channels of the U-Net's first level; 0 as the model has", group="Network", low=0, high=MOST_CHANNELS
     )
@@ -122,7 +131,12 @@ class TrainConfig:
         low=0,
         high=FAR,
     )
-    budget: str = setting("", "train this long instead: 90s, 5m or 1h30m", group="Time", otherwise="none, the epochs count")
+    budget: str = setting(
+        "",
+        "train this long instead: 90s, 5m or 1h30m",
+        group="Time",
+        otherwise=f"none, the epochs count; {DISTILLING_BUDGET} with a teacher",
+    )
     batch_size: int = setting(96, "images in one training step", group="Batch", low=1)
     optimizer: str = setting("muon", "AdamW, or Muon for kernels and AdamW for the rest", group="Optimiser", choices=OPTIMIZERS)
     lr: float = setting(4e-3, "peak learning rate", group="Optimiser", low=1e-8, high=1.0)
@@ -202,7 +216,10 @@ class TrainConfig:
     @classmethod
     def of(cls, **given: Any) -> Self:
         """A checked config: what is given, else the model's recipe, else the default. Raises UserError."""
-        chosen = dict(lookup(NETWORKS, given.get("model", "fast"), "model").recipe) | given
+        chosen = dict(lookup(NETWORKS, given.get("model", "fast"), "model").recipe)
+        if given.get("teacher"):
+            chosen |= DISTILLING | ({} if given.get("epochs") else {"budget": DISTILLING_BUDGET})
+        chosen |= given
         objective = lookup(OBJECTIVES, chosen.get("objective", "flow"), "objective")
         config = cls(**({"schedule": objective.schedule, "t_sampling": objective.t_sampling} | chosen))
         config._check()
@@ -231,6 +248,11 @@ class TrainConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and checkpoints."""
         return dataclasses.asdict(self)
+
+    @property
+    def guides(self) -> bool:
+        """Whether a model that knows classes can be guided: it was not always told them, and nothing is distilled into it."""
+        return self.label_dropout > 0 and not self.teacher
 
     @property
     def budget_seconds(self) -> int:
@@ -315,6 +337,11 @@ class TrainConfig:
             )
         if self.learn_variance and not NETWORKS[self.model].learns_variance:
             raise UserError(f"{self.model} has no output for a variance; leave --learn-variance out or use --model reference")
+        if self.teacher and self.objective == "epsilon":
+            raise UserError(
+                "a model of epsilon cannot be distilled: its first evaluation says nothing about the image; distil one of "
+                "--objective flow, v or x0"
+            )
         if self.objective == "flow" and self.learn_variance:
             raise UserError("a learned variance needs a DDPM objective; leave --learn-variance out or use --objective epsilon")
 
@@ -401,14 +428,15 @@ class SampleConfig:
         "",
         "sampler",
         group="Sampler",
-        otherwise="unipc for a model of flow that knows classes, else ddpm; between two noises euler or dpmpp_2m",
+        otherwise="unipc for a model of flow that knows classes, else ddpm; between two noises euler or dpmpp_2m; euler for a "
+        "distilled one",
         choices=SAMPLERS,
     )
     steps: int = setting(
         0,
         "network evaluations to spend",
         group="Sampler",
-        otherwise="6 where the model's own sampler is unipc, else 20; 1000 with --sampler ddpm",
+        otherwise="6 where the model's own sampler is unipc, 2 where it was distilled, else 20; 1000 with --sampler ddpm",
         low=0,
     )
     spacing: str = setting("trailing", "how the steps are spread over the schedule", group="Sampler", choices=SPACINGS)
@@ -464,7 +492,10 @@ class SampleConfig:
             raise UserError(
                 "this model knows no classes, so --class and --guidance-scale do not apply; train one with --conditional"
             )
-        if classes and not config.label_dropout and self.guidance_scale >= 0 and self.guidance_scale != 1.0:
+        asked = self.guidance_scale >= 0 and self.guidance_scale != 1.0
+        if classes and config.teacher and asked:
+            raise UserError("this model was distilled, its teacher's guidance with it; leave --guidance-scale out")
+        if classes and not config.guides and asked:
             raise UserError(
                 "this model was always told the class in training, so there is nothing that guidance could lead away from; "
                 "leave --guidance-scale out"
@@ -478,9 +509,11 @@ class SampleConfig:
 
     def resolve(self, config: TrainConfig, classes: int) -> Self:
         """Fill in the sampler and steps that suit the model's objective, and the guidance of one that knows classes."""
-        guidance = self.guidance_scale if self.guidance_scale >= 0 else GUIDANCE if classes and config.label_dropout else 1.0
+        guidance = self.guidance_scale if self.guidance_scale >= 0 else GUIDANCE if classes and config.guides else 1.0
         if self.sampler:
             best, spent = self.sampler, SAMPLERS[self.sampler].evaluations
+        elif config.teacher:
+            best, spent = "euler", 2
         elif config.objective == "flow" and guidance != 1:
             best, spent = "unipc", 6
         elif self.start == "interpolate" or self.steps == 1:

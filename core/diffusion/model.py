@@ -27,8 +27,10 @@ class Model:
     @property
     def about(self) -> str:
         """What it is, in a few words."""
-        own = self.config.dataset != UNNAMED
-        return f"{self.config.model} on {self.config.dataset}, step {self.step:,}" if own else f"{self.config.model} of diffusers"
+        config = self.config
+        if config.dataset == UNNAMED:
+            return f"{config.model} of diffusers"
+        return f"{config.model} on {config.dataset}{', distilled' if config.teacher else ''}, step {self.step:,}"
 
     @property
     def label_count(self) -> int:

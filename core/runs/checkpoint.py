@@ -50,7 +50,7 @@ _SIZES = {
 _NAMED = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch FloatStorage"}
 """Everything that our checkpoints name in their pickle."""
 _MOST_STRUCTURE = 8 << 20  # bytes that describe the tensors; ours take about 100,000
-_MOST_BYTES = 16 * MOST_PARAMETERS  # of a file: weights, their average and two moments
+_MOST_BYTES = 24 * MOST_PARAMETERS  # of a file: weights, their average, two moments, a teacher, and the critic beside it
 _AROUND = 512  # bytes that torch.save takes for a tensor beside its numbers
 _UTF8, _DESCRIBED = 0x800, 8  # flags of a zip entry: how its name is written, and that its size stands behind it too
 
@@ -138,8 +138,9 @@ def _check(content: dict[str, Any]) -> None:
     if SCHEDULES[config.schedule].learned and not is_spread(content.get("spread")):
         raise ValueError("what its schedule has learned makes no sense")
     wanted = _shapes(content["network"], config, len(content["classes"]))
-    for weights in (content["model"], content["ema"]):
-        if not all(map(is_whole, weights.values())) or {k: tuple(v.shape) for k, v in weights.items()} != wanted:
+    for weights in (content["model"], content["ema"], content.get("teacher", content["ema"])):
+        fits = isinstance(weights, dict) and all(map(is_whole, weights.values()))
+        if not fits or {k: tuple(v.shape) for k, v in weights.items()} != wanted:
             raise ValueError("its weights do not fit its network, or are no numbers")
     _check_training(content)
 
@@ -148,6 +149,9 @@ def _check_training(content: dict[str, Any]) -> None:
     """The sums and moments that a resume takes up, where there are any. Raises ValueError."""
     if not all(is_whole(content[key]) for key in ("tally", "epoch_loss", "errors") if key in content):
         raise ValueError("its sums make no sense")
+    critic = content.get("critic", {})
+    if not isinstance(critic, dict) or not all(map(is_whole, critic.values())):
+        raise ValueError("its critic makes no sense")
     optimizers = content.get("optimizers", [])
     if type(optimizers) is not list or not all(type(each) is dict and type(each.get("state")) is dict for each in optimizers):
         raise ValueError("its optimizers make no sense")

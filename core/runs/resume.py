@@ -19,6 +19,7 @@ def with_whole_paths(config: TrainConfig) -> TrainConfig:
         config,
         output_dir=str(user_path(config.output_dir).absolute()),
         data_dir=str(user_path(config.data_dir).absolute()) if config.data_dir else "",
+        teacher=str(user_path(config.teacher).absolute()) if config.teacher else "",
         dataset=f"folder:{folder_path(config.dataset).absolute()}" if _of_folder(config) else config.dataset,
     )
 

@@ -108,7 +108,7 @@ class Aside:
         self._previews = Allowance(SHARE_PREVIEWS, every=2.0)
         self._looks = Allowance(SHARE_HELD_OUT, every=2.0)
         self._held_out: HeldOutLoss | None = None
-        self._nothing_held_out = False
+        self._nothing_held_out = bool(config.teacher)  # who has a teacher learns pictures of it, not those
 
     @property
     def share(self) -> float:
@@ -152,6 +152,8 @@ class Aside:
         """The same at any time, before the first step too: by a sampler that adds no noise of its own."""
         steps = min(EVALUATIONS, model.config.timesteps)
         options = SampleConfig(num_images=PREVIEWS, sampler="unipc", steps=steps, seed=model.config.seed)
+        if model.config.teacher:
+            options = SampleConfig(num_images=PREVIEWS, seed=model.config.seed)
         *_, last = generate(model, options, self.stepper.compute)
         labels = tuple(classes_drawn(model, options))
         return Preview(self.state.step, self.state.seconds, last.frame.x.cpu(), labels)

@@ -41,6 +41,14 @@ class EpochEnd:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """So many of the pairs are drawn that a step of a distilling needs."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Sampling:
     """A network evaluation of the samples being drawn within training."""
 
@@ -111,4 +119,4 @@ class Finished:
     path: Path
 
 
-Event = Step | EpochEnd | Sampling | Samples | Preview | HeldOut | Saved | RolledBack | Noted | Finished
+Event = Step | EpochEnd | Drawn | Sampling | Samples | Preview | HeldOut | Saved | RolledBack | Noted | Finished

@@ -12,8 +12,8 @@ from core.compute.device import Compute, choose_compute
 from core.config import TrainConfig
 from core.data.datasets import ImageSet
 from core.network.unet import parameter_count
+from core.training.distil import stepper
 from core.training.state import TrainState
-from core.training.steps import Stepper
 
 SECONDS = 1.0  # of measuring, where a step is shorter
 LEAST = 2  # steps; what the first one builds is built once
@@ -35,18 +35,18 @@ def measure(config: TrainConfig, shape: tuple[int, int, int], classes: int) -> I
     compute = choose_compute(config.device, config.precision, config.threads)
     data = _noise(config, shape, classes)
     state = TrainState(config, data, compute.device)
-    stepper = Stepper(config, data, state, compute)
+    steps = stepper(config, data, state, compute)
     seconds: list[float] = []
     started = time.perf_counter()
     while len(seconds) < LEAST or time.perf_counter() - started < SECONDS:
         began = time.perf_counter()
-        stepper.gradient().loss.item()
-        stepper.update(config.lr)
+        steps.gradient().loss.item()
+        steps.update(config.lr)
         next(state.network.parameters()).flatten()[0].item()  # on a GPU the work is done by then
         seconds.append(time.perf_counter() - began)
         yield None
     size = _bytes(state.content(config))
-    yield Measured(parameter_count(state.network), size, min(seconds[1:]), stepper.compute)
+    yield Measured(parameter_count(state.network), size, min(seconds[1:]), steps.compute)
 
 
 def _noise(config: TrainConfig, shape: tuple[int, int, int], classes: int) -> ImageSet:

@@ -1,5 +1,6 @@
 """Everything that changes while a run trains, and how it goes into a checkpoint and comes back."""
 
+import copy
 import math
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from core.diffusion.model import make_diffusion
 from core.errors import UserError
 from core.extend.needs import needed
 from core.network.build import build
+from core.network.critic import Critic
 from core.network.muon import Muon, muon_and_adamw
 from core.network.own import AnyNetwork
 from core.runs.checkpoint import MOST_FACTOR, describe_network
@@ -21,6 +23,9 @@ from core.runs.folder import now
 from core.training.ema import EMA
 
 TALLY = 10  # sums since the last line of metrics: loss, gradient norm, loss by quarter of t (4), images by quarter of t (4)
+
+CRITIC_BETAS = (0.0, 0.99)
+"""Of its Adam: a game of two wants no momentum (Karras et al. 2018)."""
 
 
 def make_optimizers(config: TrainConfig, network: AnyNetwork) -> tuple[torch.optim.Optimizer, ...]:
@@ -32,9 +37,13 @@ def make_optimizers(config: TrainConfig, network: AnyNetwork) -> tuple[torch.opt
 
 
 class TrainState:
-    """Weights, their average, the optimizers and the counters. Randomness and the data's order follow from (seed, step)."""
+    """Weights, their average, the optimizers and the counters. Randomness and the data's order follow from (seed, step).
 
-    def __init__(self, config: TrainConfig, data: ImageSet, device: torch.device) -> None:
+    `teacher` is the checkpoint whose averaged weights a new run with a teacher takes up, as that and as its own to begin with.
+    Raises UserError when its network is another one.
+    """
+
+    def __init__(self, config: TrainConfig, data: ImageSet, device: torch.device, teacher: dict[str, Any] | None = None) -> None:
         classes = data.condition_classes if config.conditional else 0
         with seeded(config.seed):
             network = build(config, data.size, data.channels, classes)
@@ -45,6 +54,14 @@ class TrainState:
         self.ema = EMA(self.network, config.ema_decay)
         self.optimizers = make_optimizers(config, self.network)
         self.diffusion = make_diffusion(config)
+        self.teacher: AnyNetwork | None = None
+        self.critic: Critic | None = None
+        if config.teacher:
+            with seeded(config.seed):
+                self.critic = Critic(data.channels, data.size, classes).to(device)
+            self.teacher = copy.deepcopy(self.network).eval().requires_grad_(False)
+            adamw = torch.optim.AdamW(self.critic.parameters(), config.lr, CRITIC_BETAS, weight_decay=0.0, foreach=True)
+            self.optimizers = (*self.optimizers, adamw)
         self.step = 0
         self.ended_epochs = 0  # epochs whose samples and checkpoint are done too
         self.seconds = 0.0
@@ -53,6 +70,8 @@ class TrainState:
         self.tally = torch.zeros(TALLY, device=device)
         self.epoch_loss = torch.zeros((), device=device)
         self.errors = torch.zeros(2, BINS, device=device)  # of x_0, for a learned schedule
+        if teacher:
+            self._learn_from(teacher, config.teacher)
 
     @property
     def spread(self) -> tuple[float, ...]:
@@ -62,8 +81,10 @@ class TrainState:
 
     def content(self, config: TrainConfig) -> dict[str, Any]:
         """The entries of a checkpoint."""
-        learned = {"spread": list(self.spread), "errors": self.errors} if self.spread else {}
-        return learned | {
+        more: dict[str, Any] = {"spread": list(self.spread), "errors": self.errors} if self.spread else {}
+        if self.teacher is not None and self.critic is not None:
+            more |= {"teacher": self.teacher.state_dict(), "critic": self.critic.state_dict()}
+        return more | {
             "config": config.to_dict(),
             "network": describe_network(self.network),
             "classes": list(self.classes),
@@ -82,9 +103,18 @@ class TrainState:
             "started": self.started,
         }
 
+    def _learn_from(self, saved: dict[str, Any], path: str) -> None:
+        if saved["network"] != describe_network(self.network):
+            raise UserError(f"{path} was trained on pictures of another size or with other classes than these; check --data-dir")
+        for network in filter(None, (self.teacher, self.network, self.ema.network)):
+            network.load_state_dict(saved["ema"])
+        if isinstance(self.diffusion.schedule, LearnedSchedule):
+            self.diffusion.schedule.take(tuple(saved["spread"]))
+
     def is_finite(self) -> bool:
         """Whether every number that a checkpoint would hold is one."""
         held = [*self.network.parameters(), *self.ema.network.parameters(), self.tally, self.epoch_loss, self.errors]
+        held += self.critic.parameters() if self.critic is not None else ()
         held += [value for optimizer in self.optimizers for own in optimizer.state.values() for value in own.values()]
         whole = [value.isfinite().all().to(self.tally.device) for value in held if isinstance(value, torch.Tensor)]
         return bool(torch.stack(whole).all())
@@ -98,6 +128,9 @@ class TrainState:
             counters = [saved[name] for name in ("ema_updates", "ended_epochs", "seconds", "lr_factor", "started")]
             sums = [(self.tally, saved["tally"]), (self.epoch_loss, saved["epoch_loss"])]
             sums += [(self.errors, saved["errors"])] if self.spread else []
+            if self.critic is not None and self.teacher is not None:
+                sums += [(own, saved["critic"][name]) for name, own in self.critic.state_dict().items()]
+                sums += [(own, saved["teacher"][name]) for name, own in self.teacher.state_dict().items()]
             if any(own.shape != value.shape for own, value in sums):
                 raise ValueError("other sums")
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:

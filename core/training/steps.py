@@ -2,6 +2,7 @@
 measures how long a step takes."""
 
 import math
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from core.data.datasets import ImageSet
 from core.diffusion import learned
 from core.network.own import OwnNetwork
 from core.training.batches import Batches
+from core.training.events import Drawn
 from core.training.state import TrainState
 
 
@@ -42,10 +44,14 @@ class Stepper:
         self.batches = Batches(config, data, compute.device, self.processes)
         self.network: nn.Module = self.processes.wrap(state.network)
         self.draws = isinstance(state.network, OwnNetwork) or state.network.config.dropout > 0
-        if compute.device.type == "cuda" and self.processes.size == 1 and not self.draws:
+        if compute.device.type == "cuda" and self.processes.size == 1 and not self.draws and not config.teacher:
             x0, t, _, labels = self.draw()
             inputs = (x0, t) if labels is None else (x0, t, labels)
             self.network, self.compute = with_graphs(self.network, inputs, compute)
+
+    def prepare(self) -> Iterator[Drawn]:
+        """What the present step needs and takes long, in parts; nothing here."""
+        return iter(())
 
     def draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """x_0, t, noise and labels of this process in the present step: its rows of what is drawn for the whole batch."""

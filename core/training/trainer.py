@@ -38,10 +38,11 @@ from core.runs.resume import load_or_offer, merge_for_resume, with_whole_paths
 from core.training.aside import Aside
 from core.training.batches import lr_fraction
 from core.training.clock import Clock
+from core.training.distil import stepper, with_teacher
 from core.training.events import EpochEnd, Event, Finished, HeldOut, Noted, RolledBack, Sampling, Saved, Step
 from core.training.events import Samples as SamplesEvent
 from core.training.state import TrainState
-from core.training.steps import Gradient, Stepper
+from core.training.steps import Gradient
 
 LOG_EVERY = 10  # steps in one line of metrics.jsonl
 LOOK_SECONDS = 0.25  # how often requests in the run's folder are looked for
@@ -84,11 +85,12 @@ class Trainer:
             saved = self.processes.tell(load_or_offer(self.resumed_from, self.run) if self.processes.first else {})
             before = TrainConfig.from_dict(saved["config"])
             config = merge_for_resume(config, before)
+        config, teacher = (config, None) if saved else with_teacher(config)
         config, self.data = _opened(config, saved)
         self.config = config
         check_batch(config.batch_size, config.dataset, len(self.data))
         check_share(config.batch_size)
-        self.state = TrainState(config, self.data, self.compute.device)
+        self.state = TrainState(config, self.data, self.compute.device, teacher)
         self.steps_per_epoch = len(self.data) // config.batch_size
         self._clock = Clock()
         self._counted = self._clock()
@@ -99,7 +101,7 @@ class Trainer:
             self._compare_pictures(saved.get("fingerprint"), allowed=moved or other_data)
             self._refuse_passed(before)
             self._notes += filter(None, [changed(config, saved.get("extend"))])
-        self.stepper = Stepper(config, self.data, self.state, self.compute, self.processes)
+        self.stepper = stepper(config, self.data, self.state, self.compute, self.processes)
         self.compute = self.stepper.compute
         self.total_steps = self._length()
         self._lately: deque[tuple[int, float]] = deque(maxlen=pace.LINES)
@@ -353,6 +355,10 @@ class Trainer:
                     yield from self._last_samples()
                     self._save()
                     return
+                for drawn in self.stepper.prepare():
+                    yield drawn
+                    if self._stop_asked.is_set():
+                        return
                 self._order(self.total_steps)
                 done = self._step()
                 self._in_step = False

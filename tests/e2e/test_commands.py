@@ -68,6 +68,20 @@ def run(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
     return folder
 
 
+def test_a_run_is_distilled_and_its_student_drawn_from(run: Path) -> None:
+    fast = ("--batch-size", "64", "--device", "cpu", *FIXED)
+    ways = ("train", "--teacher", "out/model_final.pt", "--output-dir", "student", *fast)
+    result = tinydiff(*ways, "--dataset", "glyphs", cwd=run)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "--dataset is the teacher's, folder:" in result.stderr and not (run / "student").exists()
+    result = tinydiff(*ways, "--epochs", "1", "--sample-interval", "0", cwd=run)
+    assert result.returncode == 0, result.stderr
+    result = tinydiff("sample", "--checkpoint", "student/model_final.pt", "--num-images", "8", cwd=run)
+    assert result.returncode == 0 and "8 images, euler, 2 evaluations" in result.stdout, result.stderr
+    result = tinydiff(*ways, "--teacher", "student/model_final.pt", "--output-dir", "again", cwd=run)
+    assert result.returncode == 2 and "is distilled itself" in result.stderr
+
+
 def test_train_leaves_every_file(run: Path) -> None:
     names = {str(p.relative_to(run / "out")) for p in (run / "out").rglob("*") if p.is_file()}
     assert names >= {

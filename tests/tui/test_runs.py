@@ -16,7 +16,7 @@ from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Static
 
 from core.config import TrainConfig
-from core.runs.folder import RunDir, RunInfo
+from core.runs.folder import RunDir, RunInfo, read_run
 from core.runs.remarks import keep_verdict, read_note, write_note
 from tests.core.test_runs import VERDICT
 from tests.tui.modes import at_mode, until
@@ -32,6 +32,7 @@ from tinydiff_tui.widgets.chart import Chart
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 from tinydiff_tui.widgets.run_table import RunTable, tail
 from tinydiff_tui.widgets.sheet import Labels, SheetGrid, row_tile
+from tinydiff_tui.widgets.train_form import TrainForm
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ async def test_good_and_unreadable_runs_are_listed_without_what_could_break_the_
         assert not any("\x1b" in cell for cell in cells)
         point_at(screen, "broken")
         await until(pilot, lambda: "cannot be read" in about(screen))
-        await pilot.press(*"mordgjN")
+        await pilot.press(*"mordgjNT")
         assert pilot.app.screen is screen
 
 
@@ -148,6 +149,29 @@ async def test_a_live_run_is_followed_and_not_deleted(folder: Path) -> None:
             assert pilot.app.current_mode == "runs"
     finally:
         lock.release()
+
+
+@pytest.mark.usefixtures("small_glyphs")
+async def test_a_run_is_distilled_in_train(folder: Path) -> None:
+    """Its checkpoint stands in the form, the plan is the teacher's, and what starts is a student."""
+    async with at_mode("runs", folder, (120, 40)) as pilot:
+        screen = await listed(pilot, 3)
+        point_at(screen, "one")
+        await pilot.press("T")
+        await until(pilot, lambda: pilot.app.current_mode == "train")
+        train = pilot.app.screen
+        assert isinstance(train, TrainScreen)
+        form = train.query_one(TrainForm)
+        assert form.row("teacher").read() == str(folder / "one" / "model_final.pt")
+        lines = train.query_one("#lines", Static)
+        await until(pilot, lambda: "teacher" in str(lines.content) and "tiny" in str(lines.content))
+        form.fill({"teacher": str(folder / "one" / "model_final.pt"), "epochs": 1, "batch_size": 16, "output_dir": "student"})
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: train.outcome == "finished")
+        assert train.view is not None and train.view.recipe.endswith("distilled")
+        assert read_run(folder / "student").config.teacher == str(folder / "one" / "model_final.pt")
+        await pilot.press("T")
+        await until(pilot, lambda: "is distilled itself" in str(lines.content))
 
 
 async def test_delete_asks_first_and_takes_only_the_run(folder: Path) -> None:

@@ -114,7 +114,7 @@ def test_train_form(snap_compare: Compare, size: tuple[int, int]) -> None:
                    "objective": "v", "output_dir": "mine", "device": "cpu", "precision": "fp32", "threads": 2})  # fmt: skip
         box = app.screen.query_one(PlanBox)
         await when(lambda _: len(box.query_one("#lines").render().plain) > 20 and not app.jobs.running("plan"))(pilot)
-        box.show(plan(), TrainConfig.of(model="tiny", epochs=3), measuring=False)
+        box.show(plan(), measuring=False)
         await pilot.pause()
 
     assert snap_compare(opened("train"), terminal_size=size, run_before=fill_in)
@@ -123,6 +123,7 @@ def test_train_form(snap_compare: Compare, size: tuple[int, int]) -> None:
 def plan() -> Plan:
     return Plan(
         shape=(28, 28, 1), images=20_000, classes=10, batch_size=64, steps_per_epoch=312, folder="new", free_bytes=72 * 10**9,
+        recipe=TrainConfig.of(model="tiny", epochs=3),
         parameters=123_456, steps=936, epochs=3.0, seconds=300.0, images_per_second=200.0, checkpoints=3, disk_bytes=9 * 10**6,
         device="cpu", precision="fp32", threads=2,
     )  # fmt: skip

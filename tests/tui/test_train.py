@@ -11,6 +11,7 @@ import torch
 from rich.cells import cell_len
 from textual.widgets import Button, Input, Label, Select, Static
 
+from core.config import TrainConfig
 from core.diffusion.process import Diffusion
 from core.network.unet import parameter_count
 from core.runs.folder import RunDir, read_run
@@ -170,7 +171,9 @@ async def test_the_plan_is_that_of_the_run(tmp_path: Path) -> None:
 )
 def test_a_plan_says_what_to_expect_of_too_short_and_too_long(steps: int, images: int, mirrored: bool, said: str) -> None:
     per_epoch = images // 96
-    plan = Plan((28, 28, 1), images, 0, 96, per_epoch, "new", 0, mirrored, steps=steps, epochs=steps / per_epoch)
+    plan = Plan(
+        (28, 28, 1), images, 0, 96, per_epoch, "new", 0, TrainConfig.of(), mirrored, steps=steps, epochs=steps / per_epoch
+    )
     assert plan.expect == said
     assert plan.seen == pytest.approx(steps * 96 / images)
 

@@ -224,6 +224,12 @@ class TinydiffApp(App[None]):
         if self.train_screen is not None:
             self.train_screen.resume_run(folder)
 
+    async def distil_in_train(self, checkpoint: Path) -> None:
+        """Go to Train, its form filled with a run that distils this model."""
+        await self.switch_mode("train")
+        if self.train_screen is not None:
+            self.train_screen.distil(checkpoint)
+
     # --- a person's own files
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

@@ -11,7 +11,7 @@ from core.config import COMPUTE_FIELDS, GROUPS, REQUESTS, SampleConfig, TrainCon
 from core.errors import UserError
 
 SHELLS = ("bash", "zsh", "fish", "tcsh")
-PATHS = ("data_dir", "output_dir")
+PATHS = ("data_dir", "output_dir", "teacher")
 EVALUATED = ("sampler", "steps", "spacing", "eta", "variance", "seed", "guidance_scale", "guidance_interval")
 RACED = ("seed", "label", "guidance_interval", "spacing", "eta", "variance")
 VISUALIZED = ("dataset", "data_dir", "image_size", "schedule", "timesteps", "seed")

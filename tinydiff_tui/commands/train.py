@@ -90,8 +90,11 @@ def _checked_config(options: argparse.Namespace) -> TrainConfig:
         checkpoint = user_path(options.resume) if isinstance(options.resume, str) else None
         config = TrainConfig.continued(saved_config(run_dir, checkpoint), fields | {"output_dir": str(run_dir.path)})
     else:
-        fields.setdefault("dataset", default_dataset(root))
-        config = TrainConfig.of(**fields)
+        config = TrainConfig.of(**({"dataset": default_dataset(root)} | fields))
+        if config.teacher:
+            from core.training.distil import as_taught  # reads a checkpoint, which takes torch
+
+            config = as_taught(config, fields)
         if is_first():
             run_dir.check_free(resume=False, overwrite=options.overwrite)
     check_share(config.batch_size)
@@ -149,7 +152,7 @@ def _judge(quality: "Quality", progress: Plain, stop: list[int]) -> None:
 
 
 def _report(event: "Event", folder: Path, progress: Plain) -> None:
-    from core.training.events import Saved, Step
+    from core.training.events import Drawn, Saved, Step
     from core.training.trainer import LOG_EVERY
 
     if isinstance(event, Step):
@@ -157,6 +160,9 @@ def _report(event: "Event", folder: Path, progress: Plain) -> None:
             speed = f"{event.images_per_second:.0f} images/s"
             text = f"epoch {event.epoch}/{event.epochs} loss {event.loss.item():.4f} {speed}"
             progress.update(event.step, event.total_steps, text, event.eta_seconds)
+    elif isinstance(event, Drawn):
+        if progress.due(event.done, 1024):
+            progress.update(event.done, event.total, "drawing the teacher's pairs again", None)
     elif not (isinstance(event, Saved) and event.path == RunDir(folder).last) and (line := event_line(event, folder)):
         progress.say(line)
 

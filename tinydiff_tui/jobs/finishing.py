@@ -20,7 +20,7 @@ from core.diffusion.model import Model
 from core.diffusion.samplers import Frame
 from core.diffusion.starts import keep_outside, noised
 from core.errors import UserError
-from tinydiff_tui.jobs.live import Live, Way
+from tinydiff_tui.jobs.live import Live, Way, fewest
 from tinydiff_tui.jobs.newest import Newest
 from tinydiff_tui.jobs.sampling import View, compute, model_of
 from tinydiff_tui.jobs.sketch import Sketch
@@ -71,7 +71,7 @@ def finishing(mail: Newest[Finish]) -> Live[Finish]:
     def way(asked: Finish) -> Way:
         model = model_of(asked.path)
         options = finish_options(asked, model)
-        return Way(options, lambda spent: finished(model, asked, spent))
+        return Way(options, lambda spent: finished(model, asked, spent), fewest(model))
 
     return Live(mail, way)
 

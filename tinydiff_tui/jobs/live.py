@@ -13,11 +13,12 @@ from torch import Tensor
 
 from core import images
 from core.config import SampleConfig
+from core.diffusion.model import Model
 from tinydiff_tui.jobs.newest import Newest
 from tinydiff_tui.terminal.cells import Pixels
 
 FEWEST, FEW = 2, 6
-"""Evaluations of a picture while keys come."""
+"""Evaluations of a picture while keys come; of a distilled model one is enough."""
 LIVE_SECONDS = 0.03
 """What such a picture may take; where it takes longer, fewer evaluations are spent, and where the fewest do, no guidance."""
 REST_SECONDS = 0.08
@@ -26,12 +27,19 @@ REST_SECONDS = 0.08
 Request = TypeVar("Request")
 
 
+def fewest(model: Model) -> int:
+    """Evaluations of a picture of this model while keys come."""
+    return 1 if model.config.teacher else FEWEST
+
+
 @dataclass(frozen=True)
 class Way:
-    """How a request is drawn: its resolved options, and x_t after each evaluation with those options or with fewer steps."""
+    """How a request is drawn: its resolved options, and x_t after each evaluation with those options or with fewer steps, which
+    are `fewest` at least."""
 
     options: SampleConfig
     frames: Callable[[SampleConfig], Iterator[Tensor]]
+    fewest: int
 
 
 @dataclass(frozen=True)
@@ -66,18 +74,18 @@ class Live(Generic[Request]):
             self._resting = False
             way = self.way(asked)
             own = way.options
-            if (few := self._few(own)) != own:
+            if (few := self._few(own, way.fewest)) != own:
                 yield from self._drawn(asked, way, few)
                 if self.mail.waits(REST_SECONDS):
                     continue
             yield from self._drawn(asked, way, own, patient=few != own)
 
-    def _few(self, own: SampleConfig) -> SampleConfig:
+    def _few(self, own: SampleConfig, fewest: int) -> SampleConfig:
         """What there is time for."""
         passes = int(LIVE_SECONDS / self._pace)
-        if _passes(own) > 1 and passes < FEWEST * _passes(own):
+        if _passes(own) > 1 and passes < fewest * _passes(own):
             own = dataclasses.replace(own, guidance_scale=1.0)
-        return dataclasses.replace(own, steps=min(max(passes // _passes(own), FEWEST), FEW, own.steps))
+        return dataclasses.replace(own, steps=min(max(passes // _passes(own), fewest), FEW, own.steps))
 
     def _drawn(self, asked: Request, way: Way, options: SampleConfig, *, patient: bool | None = None) -> Iterator[Shown[Request]]:
         """The pictures, as an iterator of one. With all evaluations they are the last for this request; `patient`: those of few

@@ -32,6 +32,7 @@ MEASURING = threading.Lock()
 @dataclass(frozen=True)
 class Plan:
     """What is known of a run; nan, 0 and empty while it is not. `folder` says whether it is new, and what it holds otherwise.
+    `recipe` is the config, with what is its teacher's.
 
     `mirrored`: every other image is shown as in a mirror, which makes two of it; `rates`: the learning rate at some of its
     steps; `signal` and `noise`: how much of x_0 and of epsilon is in x_t, at some t.
@@ -44,6 +45,7 @@ class Plan:
     steps_per_epoch: int
     folder: str
     free_bytes: int
+    recipe: TrainConfig
     mirrored: bool = False
     parameters: int = 0
     steps: int = 0
@@ -67,7 +69,7 @@ class Plan:
     @property
     def expect(self) -> str:
         """What to expect of a run too short or too long for its images, by benchmarks/RESULTS.md; else empty."""
-        if not self.steps:
+        if not self.steps or self.recipe.teacher:
             return ""
         if self.steps < FEW_STEPS:
             return f"blurs: digits need {FEW_STEPS} steps"
@@ -85,6 +87,10 @@ class Planner:
     def plan(self, config: TrainConfig, *, busy: bool) -> Iterator[Plan]:
         """What is known at once; then, unless the machine is busy, the same again with what a few steps told. Closing stops
         within one step. Raises UserError for a data set that is not there or does not suit the rest."""
+        if config.teacher:
+            from core.training.distil import with_teacher
+
+            config, _ = with_teacher(config)
         plan = _known(config)
         yield plan
         shape, classes = plan.shape, plan.classes
@@ -103,7 +109,8 @@ class Planner:
 
 
 _DECISIVE = (
-    "model", *SHAPE, "batch_size", "device", "precision", "threads", "optimizer", "conditional", "learn_variance", "objective",
+    "model", *SHAPE, "teacher", "batch_size", "device", "precision", "threads", "optimizer", "conditional", "learn_variance",
+    "objective",
 )  # fmt: skip
 """Fields that a step's time, or a checkpoint's size, depends on."""
 
@@ -124,7 +131,7 @@ def _known(config: TrainConfig) -> Plan:
     signal, noise = _levels(config)
     free = shutil.disk_usage(there).free
     per_epoch, folder, flips = images // config.batch_size, _folder(place), config.flips(mirrored)
-    return Plan(shape, images, classes, config.batch_size, per_epoch, folder, free, flips, signal=signal, noise=noise)
+    return Plan(shape, images, classes, config.batch_size, per_epoch, folder, free, config, flips, signal=signal, noise=noise)
 
 
 def _rates(config: TrainConfig, steps: int) -> Points:

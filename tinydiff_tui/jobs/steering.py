@@ -15,7 +15,7 @@ from core.config import SampleConfig
 from core.diffusion.generate import timesteps_for, told, walk
 from core.diffusion.model import Model
 from core.diffusion.plane import Plane, noise_of, plane_through
-from tinydiff_tui.jobs.live import Live, Shown, Way
+from tinydiff_tui.jobs.live import Live, Shown, Way, fewest
 from tinydiff_tui.jobs.newest import Newest
 from tinydiff_tui.jobs.sampling import compute, model_of
 from tinydiff_tui.terminal.cells import Pixels
@@ -109,7 +109,7 @@ def steering(mail: Newest[Asked]) -> Live[Asked]:
         model, points = model_of(asked.path), asked.points()
         x = noises(asked.spot, points, model.shape)
         own = options_of(asked, model, len(points))
-        return Way(own, lambda options: (in_parts if options == own else pictures_from)(model, options, x))
+        return Way(own, lambda options: (in_parts if options == own else pictures_from)(model, options, x), fewest(model))
 
     return Live(mail, way)
 

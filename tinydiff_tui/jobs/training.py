@@ -197,7 +197,7 @@ class Training:
         import torch
 
         from core.images import to_uint8
-        from core.training.events import Finished, HeldOut, Preview, RolledBack, Samples, Sampling, Step
+        from core.training.events import Drawn, Finished, HeldOut, Preview, RolledBack, Samples, Sampling, Step
         from tinydiff_tui.jobs.quality import Distance
 
         assert self.trainer is not None
@@ -207,6 +207,8 @@ class Training:
                 self._pending.append(torch.cat([event.loss[None], event.quartiles.flatten()]))
                 if len(self._pending) >= HEADLINE:
                     self._read_tensors()
+            case Drawn():
+                self._phase = f"drawing pairs again, {event.done:,} of {event.total:,}"
             case Sampling():
                 self._phase = "sampling"
                 self._pictures = event.frame.frame.x
@@ -244,7 +246,7 @@ class Training:
         return TrainView(
             folder=trainer.run.path,
             dataset=printable(trainer.config.dataset),
-            recipe=f"{trainer.config.model} {trainer.config.objective}",
+            recipe=f"{trainer.config.model} {trainer.config.objective}" + " distilled" * bool(trainer.config.teacher),
             phase=self._phase,
             step=trainer.step,
             total_steps=trainer.total_steps,

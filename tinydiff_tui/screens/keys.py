@@ -33,6 +33,7 @@ KEYS = {
     "sample": Key("s", "Sample now"),
     "checkpoint": Key("c", "Checkpoint"),
     "judge": Key("j", "Judge"),
+    "distil": Key("T", "Distil"),
     "log": Key("l", "Log"),
     "fields": Key("a", "Fields"),
     "filter": Key("slash", "Filter", "/"),

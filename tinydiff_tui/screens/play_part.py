@@ -96,7 +96,7 @@ class Part(Container, can_focus=True):
         cannot be guided."""
         if not self.labels("this model knows no classes, so there is nothing to guide it to") or self.facts is None:
             return given
-        if not self.facts.config.label_dropout:
+        if not self.facts.config.guides:
             self.say("this model was always told the class in training, so there is nothing to guide it away from")
             return given
         own = self.facts.resolved(SampleConfig()).guidance_scale if given < 0 else given

@@ -32,6 +32,7 @@ class RunActions(ModeScreen):
         key("note", "note", "Write a line on this run, kept in its folder"),
         key("open", "open", "Draw images from this run", label="Sample"),
         Binding("r", "resume", "Resume", tooltip="Continue this run in Train"),
+        key("distil", "distil", "Train a student that draws in two evaluations what this model draws, in Train"),
         Binding("d", "delete", "Delete", tooltip="Delete this run's folder, after a question; never a live one"),
         key("pause", "ask('pause')", "Have a live run pause"),
         key("go_on", "ask('resume')", "Have a paused run go on"),
@@ -69,7 +70,7 @@ class RunActions(ModeScreen):
         raise NotImplementedError
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Which keys work now: requests for a live run, resuming and deleting for one that nobody trains."""
+        """Which keys work now: requests for a live run, resuming, distilling and deleting for one that nobody trains."""
         if not self.is_mounted:
             return True
         row = self.chosen
@@ -78,7 +79,7 @@ class RunActions(ModeScreen):
             return self.comparison is not None
         if action in ("compare", "judge", "note", "open"):
             return readable
-        if action in ("resume", "delete"):
+        if action in ("resume", "delete", "distil"):
             return readable and not live
         if action == "ask":
             return live and parameters != (("pause" if row is not None and row.status == "paused" else "resume"),)
@@ -162,6 +163,10 @@ class RunActions(ModeScreen):
         row = self.chosen
         if row is not None and row.info is not None:
             await self.app.resume_in_train(row.info.path)
+
+    async def action_distil(self) -> None:
+        if (checkpoint := self._checkpoint()) is not None:
+            await self.app.distil_in_train(checkpoint)
 
     def action_ask(self, request: str) -> None:
         """Leave a request for the process that trains the run under the cursor, which may be this one."""

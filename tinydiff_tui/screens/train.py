@@ -30,7 +30,7 @@ from tinydiff_tui.widgets.train_form import TrainForm, free_output_dir
 ON_FORM = frozenset(("start", "detach", "fields", "preset"))
 ON_BOARD = frozenset(("log_scale", "unit", "grid"))
 WHILE_RUNNING = frozenset(("checkpoint", "sample", "stop", "scale_lr", "judge_now"))
-AFTER = frozenset(("new_run", "open_in_sample", "judge"))
+AFTER = frozenset(("new_run", "open_in_sample", "judge", "distil"))
 LR_STEP = 1.25
 PACE = 0.5  # a picture of the dashboard takes 25 ms of one core from a training that wants all of them
 LR = Binding.Group("lr")
@@ -66,6 +66,7 @@ class TrainScreen(ModeScreen):
         key("before", "turn(-1)", "The boxes of the dashboard before; there is no room for all", group=PAGES),
         key("next", "turn(1)", "The next boxes of the dashboard; there is no room for all", group=PAGES),
         key("judge", "judge", "Have the data set's judge say in figures how good the newest checkpoint is"),
+        key("distil", "distil", "Train a student that draws in two evaluations what this model draws"),
         key("new", "new_run", "Back to the form", label="New run"),
         key("open", "open_in_sample", "Draw images from this run"),
     ]
@@ -159,7 +160,8 @@ class TrainScreen(ModeScreen):
             if not self.app.engine_ready:
                 raise UserError(self.app.engine_error or "the engine is still loading; try again in a moment")
             config = self._asked_for()
-            check_data(config)
+            if not config.teacher:  # whose pictures they are is looked up when the run begins
+                check_data(config)
         except UserError as error:
             form.say(str(error))
             return
@@ -192,7 +194,8 @@ class TrainScreen(ModeScreen):
         self.training, self.config, self.view, self.outcome = training, config, None, ""
         self.app.remember_run(Path(config.output_dir))
         self.query_one(TrainForm).say("")
-        self.query_one(Dashboard).clear(printable(f"preparing {config.model} on {config.dataset} …"))
+        what = f"to distil {config.teacher}" if config.teacher else f"{config.model} on {config.dataset}"
+        self.query_one(Dashboard).clear(printable(f"preparing {what} …"))
         self.app.tell_training("running", "preparing")
         self.add_class("-running")
         self.set_focus(None)
@@ -239,6 +242,14 @@ class TrainScreen(ModeScreen):
             self.notify("the engine is still loading; try again in a moment")
         else:
             self.begin(config, resume=True)
+
+    def distil(self, checkpoint: Path) -> None:
+        """Fill the form with a run that distils a model, for a person to start."""
+        if self.app.jobs.running("train"):
+            self.notify("a training runs already; stop it first (X)", severity="warning")
+            return
+        self.action_new_run()
+        self.query_one(TrainForm).fill({"teacher": str(checkpoint), "output_dir": free_output_dir(self.app.cwd)})
 
     def on_job_update(self, message: JobUpdate) -> None:
         if message.name == "train" and isinstance(message.snapshot, TrainView):
@@ -418,6 +429,10 @@ class TrainScreen(ModeScreen):
     def action_judge(self) -> None:
         if found := self._checkpoint():
             self.app.push_screen(Verdict(found, SampleConfig(num_images=IMAGES)))
+
+    def action_distil(self) -> None:
+        if found := self._checkpoint():
+            self.distil(found)
 
     def _checkpoint(self) -> Path | None:
         """The run's newest weights; None, which is said, before there are any."""

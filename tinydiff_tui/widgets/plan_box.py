@@ -108,7 +108,7 @@ class PlanBox(Vertical):
 
     def _take(self, plan: object, *, measuring: bool) -> None:
         if isinstance(plan, Plan) and self._config is not None:
-            self.show(plan, self._config, measuring=measuring and not plan.steps)
+            self.show(plan, measuring=measuring and not plan.steps)
             if plan.device:
                 self.post_message(self.Measured(plan))
 
@@ -117,9 +117,9 @@ class PlanBox(Vertical):
         self.query_one("#lines", Static).update(Text(for_app(sentence), style=self.app.theme_variables["axis"]))
         self.query_one("#plan", Box).figures = ""
 
-    def show(self, plan: Plan, config: TrainConfig, *, measuring: bool) -> None:
+    def show(self, plan: Plan, *, measuring: bool) -> None:
         """Draw a plan; `measuring` while a few steps are timed."""
-        facts = _facts(plan, config, measuring=measuring)
+        facts = _facts(plan, measuring=measuring)
         narrow = self.screen.has_class("-narrow")
         self.query_one("#lines", Static).update(_short(facts) if narrow else _lines(facts, self.app.theme_variables["axis"]))
         self.query_one("#plan", Box).figures = "measuring a few steps …" if measuring else ""
@@ -128,8 +128,9 @@ class PlanBox(Vertical):
         self.query_one("#level-chart", Chart).show(levels, Frame("t", low=0.0, high=1.05))
 
 
-def _facts(plan: Plan, config: TrainConfig, *, measuring: bool) -> dict[str, str]:
+def _facts(plan: Plan, *, measuring: bool) -> dict[str, str]:
     """What there is to know and how much it is, the most wanted first."""
+    config = plan.recipe
     waits = "measuring …" if measuring else "not measured while something else runs"
     height, width, channels = plan.shape
     known = plan.steps > 0
@@ -150,6 +151,7 @@ def _facts(plan: Plan, config: TrainConfig, *, measuring: bool) -> dict[str, str
         "predicts": f"{config.objective}, {config.schedule} noise",
         "optimiser": f"{config.optimizer}, rate {config.lr:g}, {config.lr_schedule}",
         "images": f"{plan.images:,} of {width}x{height}x{channels}{classes}",
+        **({"teacher": printable(config.teacher)} if config.teacher else {}),
         **({"seen": f"each image {plan.seen:,.0f} times"} if known else {}),
         **({"expect": plan.expect} if plan.expect else {}),
         "disk": disk if known else f"{_bytes(plan.free_bytes)} free",

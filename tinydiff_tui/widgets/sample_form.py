@@ -126,7 +126,7 @@ class SampleForm(Form):
         about = f"{config.objective} on the {config.schedule} schedule, {config.timesteps:,} timesteps: "
         self.query_one("#about", Static).update(f"{about}{OBJECTIVES[config.objective].formula}")
         self.offer_classes(facts.classes, facts.labels)
-        self.set_class(facts.labels > 0 and config.label_dropout > 0, "-guides")
+        self.set_class(facts.labels > 0 and config.guides, "-guides")
         self._tell_defaults()
 
     def offer_classes(self, classes: tuple[str, ...], labels: int) -> None:

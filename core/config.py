@@ -39,6 +39,11 @@ COMPUTE_FIELDS = ("device", "precision", "threads")
 """Where a config computes."""
 SHAPE = ("base_channels", "channel_multipliers", "blocks", "attention", "dropout")
 """The fields that change a U-Net; empty or 0 they leave it as its model has it."""
+OF_TEACHER = (
+    "dataset", "data_dir", "image_size", "flip", "model", *SHAPE, "objective", "schedule", "timesteps", "zero_terminal_snr",
+    "t_sampling", "weighting", "learn_variance", "conditional", "label_dropout",
+)  # fmt: skip
+"""The fields of a run with a teacher that are as the teacher has them; only where the data lie may be told."""
 MOST_CHANNELS, MOST_MULTIPLIER, MOST_LEVELS, MOST_BLOCKS = 1024, 64, 8, 8
 MOST_PARAMETERS = 1 << 26
 """Of a network; a checkpoint holds four numbers for each."""

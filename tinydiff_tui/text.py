@@ -47,6 +47,11 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def evaluations(count: int) -> str:
+    """1 evaluation, or 6 evaluations."""
+    return f"{count} evaluation{'s' * (count != 1)}"
+
+
 def short_count(value: float) -> str:
     """950, 12.4k or 3.1M; 9e+15 for what no run comes to."""
     if abs(value) >= 1e12:

@@ -18,7 +18,7 @@ from core import images
 from core.compute.device import Compute
 from core.compute.distributed import ProcessGroup, world_size
 from core.compute.seeds import generator_for
-from core.config import SHAPE, SampleConfig, TrainConfig
+from core.config import OF_TEACHER, SampleConfig, TrainConfig
 from core.data.datasets import ImageSet
 from core.diffusion.generate import timesteps_for, told, walk
 from core.diffusion.model import Model
@@ -31,21 +31,16 @@ from core.training.events import Drawn
 from core.training.state import TrainState
 from core.training.steps import Gradient, Stepper, by_quartile
 
-FRESH = 32
-"""Pairs that are drawn anew for each step, as many as a step of 96 costs again."""
+FRESH = 16
+"""Pairs that are drawn anew for each step; a batch holds each of them several times over its life."""
 MOST_PAIRS = 8192
 """The newest of them, of which a batch is taken."""
-EVALUATIONS = 6
+EVALUATIONS = 4
 """Of the teacher for a picture."""
 REAL = 0.02
 """Weight of the critic's word beside the squared error."""
 SMOOTH, EVERY, SHIFT = 0.01, 2, 0.05
 """Weight of the critic's steepness, every how many steps it is looked at, and how far its pictures are shifted for that."""
-OF_TEACHER = (
-    "dataset", "data_dir", "image_size", "flip", "model", *SHAPE, "objective", "schedule", "timesteps", "zero_terminal_snr",
-    "t_sampling", "weighting", "learn_variance", "conditional", "label_dropout",
-)  # fmt: skip
-"""Fields of a run that are its teacher's."""
 
 
 def with_teacher(config: TrainConfig) -> tuple[TrainConfig, dict[str, Any] | None]:

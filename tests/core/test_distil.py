@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from core.compute.device import choose_compute
-from core.config import SampleConfig, TrainConfig
+from core.config import OF_TEACHER, SampleConfig, TrainConfig
 from core.diffusion.generate import generate
 from core.diffusion.model import Model
 from core.errors import UserError
@@ -18,7 +18,7 @@ from core.network.critic import Critic, steepness
 from core.runs.checkpoint import export_safetensors, load_model
 from core.runs.folder import RunDir
 from core.training import distil
-from core.training.distil import FRESH, MOST_PAIRS, OF_TEACHER, Pairs, as_taught
+from core.training.distil import FRESH, MOST_PAIRS, Pairs, as_taught
 from core.training.events import Drawn, HeldOut, Preview, Step
 from core.training.measure import measure
 from core.training.trainer import Trainer

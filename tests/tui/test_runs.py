@@ -162,10 +162,13 @@ async def test_a_run_is_distilled_in_train(folder: Path) -> None:
         train = pilot.app.screen
         assert isinstance(train, TrainScreen)
         form = train.query_one(TrainForm)
-        assert form.row("teacher").read() == str(folder / "one" / "model_final.pt")
+        assert form.row("teacher").read() == "one/model_final.pt"
+        assert form.row("budget").default_text == "5m" and form.row("dataset").default_text == "the teacher's"
         lines = train.query_one("#lines", Static)
         await until(pilot, lambda: "teacher" in str(lines.content) and "tiny" in str(lines.content))
-        form.fill({"teacher": str(folder / "one" / "model_final.pt"), "epochs": 1, "batch_size": 16, "output_dir": "student"})
+        form.row("dataset").write("mnist")
+        await until(pilot, lambda: "dataset is the teacher's" in str(form.query_one("#problem", Static).content))
+        form.fill({"teacher": "one/model_final.pt", "epochs": 1, "batch_size": 16, "output_dir": "student"})
         await pilot.press("ctrl+s")
         await until(pilot, lambda: train.outcome == "finished")
         assert train.view is not None and train.view.recipe.endswith("distilled")

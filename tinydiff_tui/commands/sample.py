@@ -16,6 +16,7 @@ from tinydiff_tui.commands.newest import checkpoint_of, pictures_folder
 from tinydiff_tui.commands.options import check_compute, chosen_compute, given, output_path
 from tinydiff_tui.commands.output import can_show, say
 from tinydiff_tui.commands.progress import make_progress
+from tinydiff_tui.text import evaluations
 
 if TYPE_CHECKING:
     from core import images
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     guidance = f"guidance {wanted.guidance_scale:g}{levels}, " if model.label_count else ""
     with make_progress(plain=options.plain, silent=not processes.first) as progress:
         progress.say(
-            f"{wanted.num_images} images, {wanted.sampler}, {wanted.steps} evaluations, {guidance}{model.config.objective} "
+            f"{wanted.num_images} images, {wanted.sampler}, {evaluations(wanted.steps)}, {guidance}{model.config.objective} "
             f"objective, {model.config.schedule} schedule; {compute.describe()}"
         )
         source = source_pictures(model, wanted, options.data_dir or "", progress.say)
@@ -104,7 +105,7 @@ def _caption(model: "Model", wanted: SampleConfig) -> str:
     config = model.config
     parts = [
         model.about if config.dataset == UNNAMED else f"{config.dataset}, {config.model}, step {model.step:,}",
-        f"{wanted.sampler}, {wanted.steps} evaluations",
+        f"{wanted.sampler}, {evaluations(wanted.steps)}",
         f"guidance {wanted.guidance_scale:g}" if wanted.guidance_scale != 1 else "",
         f"class {model.classes[wanted.label]}" if wanted.label >= 0 else "",
         f"seed {wanted.seed}",

@@ -17,6 +17,7 @@ from core.errors import UserError
 from core.runs.models import modified
 from tinydiff_tui.jobs.sampling import compute, model_of
 from tinydiff_tui.terminal.cells import Pixels
+from tinydiff_tui.text import evaluations
 
 COUNT = 10
 """Noises that every run draws, one a column."""
@@ -115,7 +116,7 @@ class Comparing:
     def _draw(self, run: Contestant) -> Iterator[BatchFrame]:
         model = self._model = model_of(run.checkpoint)
         options = SampleConfig(num_images=COUNT, seed=self.seed).resolve(model.config, model.label_count)
-        self._how = f"{options.sampler}, {options.steps} evaluations"
+        self._how = f"{options.sampler}, {evaluations(options.steps)}"
         frame = None
         frames = generate(model, options, compute())
         try:

@@ -24,7 +24,7 @@ from core.judge.judge import FEW, NEAREST, SURE, Report
 from core.judge.store import Ready, prepare_judge
 from core.runs.folder import now, run_folder_of
 from core.runs.remarks import Verdict, keep_verdict
-from tinydiff_tui.text import duration, printable
+from tinydiff_tui.text import duration, evaluations, printable
 
 ACROSS = 10
 """Pairs in a row of a sheet."""
@@ -61,7 +61,7 @@ def judging(
     options = options.resolve(model.config, model.label_count)
     read: list[str] = []
     ready = yield from fetched(model.config, data_root(data_dir, model.config.data_dir), compute, read)
-    title = f"{options.num_images} images, {options.sampler}, {options.steps} evaluations, {compute.describe()}"
+    title = f"{options.num_images} images, {options.sampler}, {evaluations(options.steps)}, {compute.describe()}"
     source = source_pictures(model, options, data_dir, read.append)
     yield from _titles(read)
     started = time.monotonic()

@@ -22,6 +22,7 @@ from core.runs.checkpoint import load_model
 from tinydiff_tui.jobs.judging import drawn as drawn_to_judge
 from tinydiff_tui.jobs.sampling import View
 from tinydiff_tui.terminal.cells import Pixels
+from tinydiff_tui.text import evaluations
 
 JUDGED = 256
 """Images of each lane that the judge looks at: of so few its distance says who is nearer, not how near."""
@@ -67,7 +68,7 @@ class Racer:
     def how(self) -> str:
         """The sampler and what it is given."""
         guided = f", guidance {self.options.guidance_scale:g}" if self.labels else ""
-        return f"{self.options.sampler}, {self.options.steps} evaluations{guided}"
+        return f"{self.options.sampler}, {evaluations(self.options.steps)}{guided}"
 
     @property
     def headings(self) -> list[str]:

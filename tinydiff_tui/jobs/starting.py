@@ -12,9 +12,12 @@ from core.runs.folder import RunDir
 
 def placed(config: TrainConfig, cwd: Path, data_dir: Path | None) -> TrainConfig:
     """The app's folders where the form names none of its own. Raises UserError when the run's folder cannot be written."""
-    place = user_path(config.output_dir, None if cwd == working_folder() else cwd)
+    base = None if cwd == working_folder() else cwd
+    place = user_path(config.output_dir, base)
     require_folder(place)
-    return dataclasses.replace(config, output_dir=str(place), data_dir=config.data_dir or (str(data_dir) if data_dir else ""))
+    teacher = str(user_path(config.teacher, base)) if config.teacher else ""
+    data = config.data_dir or (str(data_dir) if data_dir else "")
+    return dataclasses.replace(config, output_dir=str(place), teacher=teacher, data_dir=data)
 
 
 def check_data(config: TrainConfig) -> None:

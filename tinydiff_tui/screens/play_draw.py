@@ -16,6 +16,7 @@ from tinydiff_tui.jobs.sketch import Sketch
 from tinydiff_tui.screens.keys import key
 from tinydiff_tui.screens.play_part import Part, after
 from tinydiff_tui.terminal.deferred import np
+from tinydiff_tui.text import evaluations
 from tinydiff_tui.widgets.canvas import Canvas
 from tinydiff_tui.widgets.film import Film, FilmStrip, PictureBox
 from tinydiff_tui.widgets.pixel_grid import PixelGrid, SampleGrid
@@ -358,7 +359,7 @@ class Draw(Part):
         box, options = self.query_one("#finished", PictureBox), shown.options
         box.show(shown.pictures)
         guided = f" · guidance {options.guidance_scale:g}" if self.facts.labels else ""
-        spent = f"{options.sampler} · {options.steps} evaluations · {1000 * shown.seconds:.0f} ms"
+        spent = f"{options.sampler} · {evaluations(options.steps)} · {1000 * shown.seconds:.0f} ms"
         box.figures = f"{spent}{guided} · seed {options.seed}"
 
     def _take_branches(self, branched: Branched) -> None:

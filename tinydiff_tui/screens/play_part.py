@@ -97,7 +97,12 @@ class Part(Container, can_focus=True):
         if not self.labels("this model knows no classes, so there is nothing to guide it to") or self.facts is None:
             return given
         if not self.facts.config.guides:
-            self.say("this model was always told the class in training, so there is nothing to guide it away from")
+            why = (
+                "is distilled, its teacher's guidance with it"
+                if self.facts.config.teacher
+                else "was always told the class in training"
+            )
+            self.say(f"this model {why}, so there is nothing to guide it away from")
             return given
         own = self.facts.resolved(SampleConfig()).guidance_scale if given < 0 else given
         return after(GUIDANCES, own) if own < GUIDANCES[-1] else GUIDANCES[0]

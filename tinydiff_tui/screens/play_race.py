@@ -21,7 +21,7 @@ from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 from tinydiff_tui.screens.keys import key
 from tinydiff_tui.screens.play_part import Part, after
 from tinydiff_tui.terminal.deferred import np
-from tinydiff_tui.text import cut, number
+from tinydiff_tui.text import cut, evaluations, number
 from tinydiff_tui.widgets.film import PictureBox
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 from tinydiff_tui.widgets.scrubber import Scrubber
@@ -358,7 +358,7 @@ class Race(Part):
             known = self.facts is not None and self.facts.labels
             guided = "" if not known else " · guidance " + ("default" if each.guidance < 0 else f"{each.guidance:g}")
             whose = "" if each.checkpoint is None else f" · {self.play.name_of(each.checkpoint)}"
-            title = f"{place + 1} · {each.sampler} · {each.steps} evaluations{guided}{whose}"
+            title = f"{place + 1} · {each.sampler} · {evaluations(each.steps)}{guided}{whose}"
             self._box(place).title = cut(title, max(self._box(place).size.width - 6, 20))
         if self.standing is None:
             self._scrubber.maximum, self._scrubber.value, self._scrubber.label = 1, 0, f"seed {self.seed}"
@@ -378,7 +378,7 @@ class Race(Part):
                 far = f" · distance {number(racer.distance, '.2f')}" if math.isfinite(racer.distance) else ""
                 box.figures = f"{min(spent, racer.evaluations)}/{racer.evaluations} · {moment} · {racer.seconds:.2f} s{far}"
         shown = "x_t" if self.kind == "x" else "x̂₀"
-        self._scrubber.label = f"seed {self.seed} · {shown} after {spent} evaluations ·"
+        self._scrubber.label = f"seed {self.seed} · {shown} after {evaluations(spent)} ·"
 
     def action_save(self, ending: str) -> None:
         path = self.file("race", ending)

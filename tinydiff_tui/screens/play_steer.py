@@ -14,6 +14,7 @@ from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 from tinydiff_tui.jobs.newest import Newest
 from tinydiff_tui.screens.keys import key
 from tinydiff_tui.screens.play_part import Part, after
+from tinydiff_tui.text import evaluations
 from tinydiff_tui.widgets.film import Film, FilmStrip, PictureBox
 from tinydiff_tui.widgets.pixel_grid import PixelGrid
 from tinydiff_tui.widgets.plane_grid import PlaneGrid
@@ -243,8 +244,8 @@ class Steer(Part):
             f" · class {self.class_name(self.label)} · guidance {drawn.options.guidance_scale:g}" if self.facts.labels else ""
         )
         box.title = f"Steer · {self.play.name_of(asked.path)}{guided}"
-        evaluations = f"{drawn.options.sampler} · {drawn.options.steps} evaluations · {1000 * drawn.seconds:.0f} ms"
-        box.figures = f"{evaluations} · {asked.spacing:g} rad apart · directions {asked.spot.directions}"
+        spent = f"{drawn.options.sampler} · {evaluations(drawn.options.steps)} · {1000 * drawn.seconds:.0f} ms"
+        box.figures = f"{spent} · {asked.spacing:g} rad apart · directions {asked.spot.directions}"
         this = self.query_one("#this", PictureBox)
         this.show(middle[None])
         this.figures = f"{asked.spot.x:+.2f} {asked.spot.y:+.2f} rad"

@@ -124,8 +124,10 @@ class TrainScreen(ModeScreen):
         self.query_one(TrainForm).resolve({name: f"auto, {value}" for name, value in chosen.items()})
 
     def dataset_chosen(self, name: str) -> None:
-        """The data set was chosen in another mode."""
-        self.query_one(TrainForm).row("dataset").write(name)
+        """The data set was chosen in another mode; a student has its teacher's."""
+        form = self.query_one(TrainForm)
+        if not form.given()[0].get("teacher"):
+            form.row("dataset").write(name)
 
     def names_changed(self) -> None:
         form = self.query_one(TrainForm)
@@ -249,7 +251,8 @@ class TrainScreen(ModeScreen):
             self.notify("a training runs already; stop it first (X)", severity="warning")
             return
         self.action_new_run()
-        self.query_one(TrainForm).fill({"teacher": str(checkpoint), "output_dir": free_output_dir(self.app.cwd)})
+        near = checkpoint.relative_to(self.app.cwd) if checkpoint.is_relative_to(self.app.cwd) else checkpoint
+        self.query_one(TrainForm).fill({"teacher": str(near), "output_dir": free_output_dir(self.app.cwd)})
 
     def on_job_update(self, message: JobUpdate) -> None:
         if message.name == "train" and isinstance(message.snapshot, TrainView):

@@ -13,7 +13,7 @@ from core.names import SAMPLERS, STARTS
 from tinydiff_tui.terminal.cells import Pixels
 from tinydiff_tui.terminal.deferred import np
 from tinydiff_tui.terminal.tiling import fit
-from tinydiff_tui.text import bar, cut, duration
+from tinydiff_tui.text import bar, cut, duration, evaluations
 from tinydiff_tui.widgets.film import Film, FilmStrip, PictureBox
 from tinydiff_tui.widgets.pixel_grid import PixelGrid, SampleGrid
 from tinydiff_tui.widgets.scrubber import Scrubber
@@ -317,7 +317,7 @@ class Trajectory(Container):
             figures = f"{drawn.done}/{drawn.evaluations} evaluations{left} {share}"
         else:
             guided = f" · guidance {options.guidance_scale:g}" if drawn.labels else ""
-            figures = f"{options.sampler} · {options.steps} evaluations{guided} · seed {options.seed} · {drawn.seconds:.1f} s"
+            figures = f"{options.sampler} · {evaluations(options.steps)}{guided} · seed {options.seed} · {drawn.seconds:.1f} s"
         first = grid.first if grid.zoomed is None else self.cursor
         there = f"{first + 1}–{first + grid.shown}" if grid.shown > 1 else f"{first + 1}"
         shown = f"{there} of {count} · " if grid.shown and grid.shown < count else ""

@@ -23,7 +23,10 @@ SAMPLED, SAVED = 1, 5
 """Epochs between two looks at samples, and two checkpoints that are kept; of a small set so many as make as many steps."""
 GUIDANCE = 1.75
 """Scale for models that know classes, where none is asked for; by measurement, benchmarks/RESULTS.md."""
-DISTILLING = {"lr": 1e-3, "ema_decay": 0.99}
+DISTILLING: dict[str, Any] = {
+    "batch_size": 96, "optimizer": "muon", "lr": 1e-3, "lr_schedule": "linear", "warmup": 20, "weight_decay": 0.01,
+    "grad_clip": 1.0, "ema_decay": 0.99,
+}  # fmt: skip
 DISTILLING_BUDGET = "5m"
 """What suits a training with a teacher; by measurement, benchmarks/RESULTS.md."""
 INTERVALS = ("middle", "all")
@@ -349,6 +352,12 @@ class TrainConfig:
             )
         if self.objective == "flow" and self.learn_variance:
             raise UserError("a learned variance needs a DDPM objective; leave --learn-variance out or use --objective epsilon")
+
+
+def without_teachers(given: dict[str, Any]) -> dict[str, Any]:
+    """Fields without those that are a teacher's, but for where the data lie."""
+    kept = {"data_dir", "dataset"} if str(given.get("dataset", "")).startswith("folder:") else {"data_dir"}
+    return {name: value for name, value in given.items() if name not in OF_TEACHER or name in kept}
 
 
 def check_value(f: "dataclasses.Field[Any]", value: object) -> None:

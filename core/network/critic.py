@@ -15,7 +15,7 @@ class Critic(nn.Module):
 
     def __init__(self, channels: int, size: tuple[int, int], classes: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(channels, WIDTH, 4, 2, 1), nn.LeakyReLU(0.2)]
+        layers: list[nn.Module] = [nn.Conv2d(channels, WIDTH, 4 if min(size) > 1 else 3, 2, 1), nn.LeakyReLU(0.2)]
         width, side = WIDTH, min(size) // 2
         for outputs, stride in ((2 * WIDTH, 2), (2 * WIDTH, 1), (4 * WIDTH, 2)):
             if side >= LEAST_SIDE or stride == 1:

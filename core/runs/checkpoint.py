@@ -296,7 +296,7 @@ def read_safetensors(path: Path, key: str, most: int) -> tuple[Any, dict[str, to
 
 def _read_safetensors(path: Path) -> object:
     try:
-        described, weights = read_safetensors(path, FORMAT, _MOST_BYTES // 4)
+        described, weights = read_safetensors(path, FORMAT, 4 * MOST_PARAMETERS)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path} cannot be read as a checkpoint: it is torn, or not one of this program's") from error
     if all(value.dtype == torch.float16 for value in weights.values()):  # all or none, as we write them; finite or not is kept

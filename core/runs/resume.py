@@ -93,7 +93,7 @@ def merge_for_resume(asked: TrainConfig, saved: TrainConfig) -> TrainConfig:
         name = different[0]
         flag = "--" + name.replace("_", "-")
         raise UserError(
-            f"the run in {asked.output_dir} has {flag} {old[name]}, not {new[name]}; leave {flag} out to continue it, "
+            f"the run in {asked.output_dir} has {flag} {old[name] or 'none'}, not {new[name]}; leave {flag} out to continue it, "
             "replace it with --overwrite, or choose another --output-dir"
         )
     return TrainConfig.of(**(old | {name: new[name] for name in free}))

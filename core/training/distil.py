@@ -8,6 +8,7 @@ mean over pictures would blur, a critic that knows real pictures demands (Lin et
 import dataclasses
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,9 +17,9 @@ from torch.nn import functional as F
 
 from core import images
 from core.compute.device import Compute
-from core.compute.distributed import ProcessGroup, world_size
+from core.compute.distributed import ProcessGroup
 from core.compute.seeds import generator_for
-from core.config import OF_TEACHER, SampleConfig, TrainConfig
+from core.config import OF_TEACHER, SampleConfig, TrainConfig, without_teachers
 from core.data.datasets import ImageSet
 from core.diffusion.generate import timesteps_for, told, walk
 from core.diffusion.model import Model
@@ -27,6 +28,8 @@ from core.errors import UserError
 from core.files import user_path
 from core.network.critic import Critic, steepness
 from core.runs.checkpoint import config_of, load_checkpoint
+from core.runs.folder import run_folder_of
+from core.runs.models import require_model
 from core.training.events import Drawn
 from core.training.state import TrainState
 from core.training.steps import Gradient, Stepper, by_quartile
@@ -34,11 +37,12 @@ from core.training.steps import Gradient, Stepper, by_quartile
 FRESH = 16
 """Pairs that are drawn anew for each step; a batch holds each of them several times over its life."""
 MOST_PAIRS = 8192
-"""The newest of them, of which a batch is taken."""
+"""The newest of them, of which a batch is taken; fewer where they are more than MOST_BYTES."""
+MOST_BYTES = 1 << 29
 EVALUATIONS = 4
 """Of the teacher for a picture."""
-REAL = 0.02
-"""Weight of the critic's word beside the squared error."""
+REAL = 0.5
+"""How hard the critic pulls at the pictures, of how hard the squared error does; by a fixed weight it would pull ever harder."""
 SMOOTH, EVERY, SHIFT = 0.01, 2, 0.05
 """Weight of the critic's steepness, every how many steps it is looked at, and how far its pictures are shifted for that."""
 
@@ -50,23 +54,28 @@ def with_teacher(config: TrainConfig) -> tuple[TrainConfig, dict[str, Any] | Non
     """
     if not config.teacher:
         return config, None
-    if world_size() > 1:
-        raise UserError("a model is distilled by one process; start it without torchrun")
-    teacher = load_checkpoint(user_path(config.teacher))
+    path = user_path(config.teacher)
+    require_model(path)
+    if run_folder_of(path.resolve()) == user_path(config.output_dir).resolve():
+        raise UserError(
+            f"{config.output_dir} is the folder of the teacher's own run; choose another --output-dir for its student"
+        )
+    teacher = load_checkpoint(path)
     own = config_of(teacher)
     if own.teacher:
         raise UserError(f"{config.teacher} is distilled itself; give what it was distilled from, {own.teacher}")
     fields = {name: getattr(own, name) for name in OF_TEACHER}
-    fields["data_dir"] = config.data_dir or own.data_dir
+    fields["data_dir"] = config.data_dir or (own.data_dir if Path(own.data_dir).is_dir() else "")
     if own.dataset.startswith("folder:") and config.dataset.startswith("folder:"):
         fields["dataset"] = config.dataset
     return TrainConfig.of(**(config.to_dict() | fields)), teacher
 
 
-def as_taught(config: TrainConfig, given: dict[str, Any]) -> TrainConfig:
-    """The same config. Raises UserError also for a field that was given and that the teacher has otherwise."""
-    config, teacher = with_teacher(config)
-    for name in OF_TEACHER if teacher else ():
+def as_taught(given: dict[str, Any]) -> TrainConfig:
+    """The config of a new run with a teacher, by the fields that were given. Raises UserError also for one of these that the
+    teacher has otherwise."""
+    config, _ = with_teacher(TrainConfig.of(**without_teachers(given)))
+    for name in OF_TEACHER:
         if name in given and name != "data_dir" and given[name] != getattr(config, name):
             flag = "--" + name.replace("_", "-")
             raise UserError(f"{flag} is the teacher's, {getattr(config, name)}, in a run that distils it; leave {flag} out")
@@ -75,7 +84,7 @@ def as_taught(config: TrainConfig, given: dict[str, Any]) -> TrainConfig:
 
 class Pairs:
     """Noises and what the teacher makes of them: pair k is a function of (seed, k), so none is saved. Step n has the newest
-    MOST_PAIRS of its (n + 1) FRESH first ones."""
+    of the first (n + 1) FRESH."""
 
     def __init__(self, teacher: Model, seed: int, compute: Compute) -> None:
         self.teacher = teacher
@@ -83,12 +92,13 @@ class Pairs:
         self.compute = compute
         asked = SampleConfig(num_images=FRESH, sampler="unipc", steps=min(EVALUATIONS, teacher.config.timesteps))
         self.options = asked.resolve(teacher.config, teacher.label_count)
+        self.most = max(FRESH, min(MOST_PAIRS, MOST_BYTES // math.prod(teacher.shape)) // FRESH * FRESH)
         self._drawn: dict[int, Tensor] = {}
 
     def span(self, step: int) -> range:
         """The numbers of the pairs of a step."""
         end = FRESH * (step + 1)
-        return range(max(0, end - MOST_PAIRS), end)
+        return range(max(0, end - self.most), end)
 
     def missing(self, step: int) -> list[int]:
         """The first numbers of those, FRESH at a time, that are yet to be drawn."""
@@ -146,6 +156,7 @@ class Distiller(Stepper):
 
     def gradient(self) -> Gradient:
         """The gradient of both, each left in its network, the student's clipped; what is told is the student's squared error."""
+        self.critic.zero_grad(set_to_none=True)  # of a step that came to nothing
         for first in self.pairs.missing(self.state.step):
             self.pairs.draw(first)
         state, config = self.state, self.config
@@ -165,9 +176,9 @@ class Distiller(Stepper):
         none = torch.full_like(t, state.network.null_label)
         of_drawn, of_real = (none if each is None else each for each in (labels, real_labels))
         looks = self._criticize(real, of_real, drawn.detach(), of_drawn, generator)
-        self.critic.requires_grad_(False)
-        (losses.mean() + REAL * F.softplus(looks - self.critic(drawn, of_drawn)).mean()).backward()
-        self.critic.requires_grad_(True)
+        nearer = _slope(losses.mean(), output)
+        realer = _slope(F.softplus(looks - self.critic(drawn, of_drawn)).mean(), output)
+        output.backward(nearer + REAL * nearer.norm() / realer.norm().clamp(min=1e-12) * realer)
         losses = losses.detach()
         norm = nn.utils.clip_grad_norm_(state.network.parameters(), config.grad_clip or math.inf)
         return Gradient(losses.mean(), norm, by_quartile(losses, t, config.timesteps))
@@ -185,17 +196,20 @@ class Distiller(Stepper):
         loss.backward()
         return looks.detach()
 
-    def update(self, lr: float) -> None:
-        """Move both against their gradients."""
-        super().update(lr)
-        self.critic.zero_grad(set_to_none=True)
-
     def _learn(self) -> None:
         """A learned schedule stays as the teacher has it."""
+
+
+def _slope(value: Tensor, output: Tensor) -> Tensor:
+    """The gradient of a scalar by the network's output, like it; nothing is left anywhere."""
+    (slope,) = torch.autograd.grad(value, output, retain_graph=True)
+    return slope
 
 
 def stepper(
     config: TrainConfig, data: ImageSet, state: TrainState, compute: Compute, processes: ProcessGroup | None = None
 ) -> Stepper:
-    """What takes the steps of a run, with a teacher or without."""
+    """What takes the steps of a run, with a teacher or without. Raises UserError for several processes with a teacher."""
+    if config.teacher and processes is not None and processes.size > 1:
+        raise UserError("a model is distilled by one process; start it without torchrun")
     return (Distiller if config.teacher else Stepper)(config, data, state, compute, processes)

@@ -31,7 +31,7 @@ class Gradient(NamedTuple):
 
 class Stepper:
     """The steps of a run. On one GPU the network runs as CUDA graphs, which `compute` then says, unless it draws random
-    numbers itself."""
+    numbers itself or has a teacher."""
 
     def __init__(
         self, config: TrainConfig, data: ImageSet, state: TrainState, compute: Compute, processes: ProcessGroup | None = None

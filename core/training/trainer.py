@@ -356,6 +356,7 @@ class Trainer:
                     self._save()
                     return
                 for drawn in self.stepper.prepare():
+                    self._counted = self._clock()  # they were drawn before, in the time of their steps
                     yield drawn
                     if self._stop_asked.is_set():
                         return

@@ -10,16 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from core.compute.device import choose_compute
+from core.compute.distributed import ProcessGroup
 from core.config import OF_TEACHER, SampleConfig, TrainConfig
 from core.diffusion.generate import generate
 from core.diffusion.model import Model
 from core.errors import UserError
 from core.network.critic import Critic, steepness
-from core.runs.checkpoint import export_safetensors, load_model
-from core.runs.folder import RunDir
+from core.runs.checkpoint import export_safetensors, load_checkpoint, load_model
+from core.runs.folder import RunDir, read_run
 from core.training import distil
 from core.training.distil import FRESH, MOST_PAIRS, Pairs, as_taught
-from core.training.events import Drawn, HeldOut, Preview, Step
+from core.training.events import Drawn, Finished, HeldOut, Preview, RolledBack, Step
 from core.training.measure import measure
 from core.training.trainer import Trainer
 
@@ -105,10 +106,12 @@ def test_a_pair_is_what_the_teacher_draws_of_its_noise(conditional: Path) -> Non
 
 
 def test_a_step_has_the_newest_pairs_and_keeps_no_others(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pairs = Pairs(load_model(RunDir(tiny_run).final), 0, CPU)
+    teacher = load_model(RunDir(tiny_run).final)
+    pairs = Pairs(teacher, 0, CPU)
     assert pairs.span(0) == range(FRESH)
     assert pairs.span(10**6) == range(FRESH * (10**6 + 1) - MOST_PAIRS, FRESH * (10**6 + 1))
     monkeypatch.setattr(distil, "MOST_PAIRS", 2 * FRESH)
+    pairs = Pairs(teacher, 0, CPU)
     for step, missing in ((0, [0]), (1, [FRESH]), (2, [2 * FRESH]), (5, [4 * FRESH, 5 * FRESH])):
         assert pairs.missing(step) == missing
         for first in missing:
@@ -192,17 +195,20 @@ def test_what_cannot_be_a_teacher_is_one_sentence(tiny_run: Path, tiny_config: C
     assert not (tmp_path / "run").exists()
 
 
-def test_by_several_processes_it_is_refused(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distil, "world_size", lambda: 2)
+def test_by_several_processes_it_is_refused(tiny_run: Path, tmp_path: Path) -> None:
+    trainer = Trainer(student(tiny_run, tmp_path / "run"))
     with pytest.raises(UserError, match="by one process"):
-        distil.with_teacher(student(tiny_run, tmp_path / "run"))
+        distil.stepper(trainer.config, trainer.data, trainer.state, CPU, ProcessGroup(size=2))
 
 
 def test_what_is_the_teachers_cannot_be_asked_for_otherwise(tiny_run: Path, tmp_path: Path) -> None:
-    config = student(tiny_run, tmp_path / "run", dataset="mnist")
-    with pytest.raises(UserError, match="--dataset is the teacher's, glyphs"):
-        as_taught(config, {"dataset": "mnist"})
-    assert as_taught(config, {"dataset": "glyphs", "lr": 1e-3}).dataset == "glyphs"
+    given: dict[str, Any] = {"teacher": str(RunDir(tiny_run).final), "output_dir": str(tmp_path / "run")}
+    for name, value in {"dataset": "mnist", "model": "reference", "learn_variance": True, "schedule": "learned"}.items():
+        with pytest.raises(UserError, match=f"--{name.replace('_', '-')} is the teacher's, "):
+            as_taught(given | {name: value})
+    own = load_model(RunDir(tiny_run).final).config
+    config = as_taught(given | {"dataset": "glyphs", "objective": own.objective, "lr": 2e-3})
+    assert (config.dataset, config.model, config.lr, config.batch_size) == ("glyphs", "tiny", 2e-3, 96)
 
 
 def test_a_budget_is_given_unless_epochs_are_asked_for(tiny_run: Path) -> None:
@@ -230,7 +236,7 @@ def test_a_damaged_teacher_or_critic_is_one_sentence(tiny_run: Path, tmp_path: P
 
 
 def test_the_critic_judges_each_picture_of_any_size() -> None:
-    for size in ((4, 4), (8, 8), (28, 28), (32, 48), (64, 64)):
+    for size in ((1, 1), (1, 9), (2, 3), (4, 4), (8, 8), (28, 28), (32, 48), (64, 64)):
         critic = Critic(3, size, 10)
         x, labels = torch.randn(5, 3, *size), torch.arange(5)
         looks = critic(x, labels)
@@ -250,3 +256,68 @@ def test_steepness_is_the_squared_gradient_of_a_linear_critic() -> None:
     shifts = 0.05 * torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
     critic: Any = Linear()
     assert steepness(critic, x, labels, shifts, critic(x, labels)) == pytest.approx(float(weights.square().sum()), rel=0.1)
+
+
+def test_a_run_that_diverges_goes_back_and_its_critic_with_it(tiny_run: Path, tmp_path: Path) -> None:
+    """A step whose pictures are no numbers leaves nothing behind: the run ends as one that met none."""
+    list(Trainer(student(tiny_run, tmp_path / "smooth", lr=5e-4)))
+    trainer = Trainer(student(tiny_run, tmp_path / "run", on_nan="rollback"))
+    network, factors = trainer.state.network, iter([float("nan")])
+    network.register_forward_hook(lambda module, inputs, output: output * next(factors, 1.0))
+    events = list(trainer)
+    assert sum(isinstance(event, RolledBack) for event in events) == 1
+    assert isinstance(events[-1], Finished)
+    one, two = (load_checkpoint(RunDir(tmp_path / name).final) for name in ("smooth", "run"))
+    for part in ("critic", "model"):
+        assert all(torch.equal(value, two[part][name]) for name, value in one[part].items())
+
+
+def test_a_teacher_in_the_students_own_folder_is_not_overwritten(tiny_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "outputs").mkdir()
+    for path in (RunDir(tiny_run).final, tiny_run / "run.json"):
+        (tmp_path / "outputs" / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(UserError, match="is the folder of the teacher's own run"):
+        Trainer(student(tmp_path / "outputs", tmp_path / "outputs"), overwrite=True)
+    assert RunDir(tmp_path / "outputs").final.exists()
+
+
+def test_pairs_take_no_more_memory_than_there_is_for_them(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    teacher = load_model(RunDir(tiny_run).final)
+    for most, kept in ((28 * 28 * (3 * FRESH + 1), 3 * FRESH), (1, FRESH)):
+        monkeypatch.setattr(distil, "MOST_BYTES", most)
+        assert len(Pairs(teacher, 0, CPU).span(100)) == kept
+
+
+class _Ticks:
+    """A clock that goes when it is told to."""
+
+    now = 0.0
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_pairs_that_are_drawn_again_cost_the_run_no_time(tiny_run: Path, tmp_path: Path) -> None:
+    events = iter(Trainer(student(tiny_run, tmp_path / "run")))
+    for event in events:
+        if isinstance(event, Step) and event.step == 4:
+            break
+    events.close()
+    trainer: Any = Trainer(TrainConfig.continued(read_run(tmp_path / "run").config.to_dict(), {}), resume=True)
+    before, clock, draw = trainer.state.seconds, _Ticks(), trainer.stepper.pairs.draw
+    trainer._clock = clock
+
+    def slow(first: int) -> None:
+        clock.now += 100
+        draw(first)
+
+    trainer.stepper.pairs.draw = slow
+    for event in trainer:
+        if isinstance(event, Step):
+            trainer.stop()
+    assert clock.now == 500
+    assert trainer.state.seconds - before == 100, "that of the step, as it was before"

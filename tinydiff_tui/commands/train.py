@@ -90,18 +90,19 @@ def _checked_config(options: argparse.Namespace) -> TrainConfig:
         checkpoint = user_path(options.resume) if isinstance(options.resume, str) else None
         config = TrainConfig.continued(saved_config(run_dir, checkpoint), fields | {"output_dir": str(run_dir.path)})
     else:
-        config = TrainConfig.of(**({"dataset": default_dataset(root)} | fields))
-        if config.teacher:
+        if fields.get("teacher"):
             from core.training.distil import as_taught  # reads a checkpoint, which takes torch
 
-            config = as_taught(config, fields)
+            config = as_taught(fields)
+        else:
+            config = TrainConfig.of(**({"dataset": default_dataset(root)} | fields))
         if is_first():
             run_dir.check_free(resume=False, overwrite=options.overwrite)
     check_share(config.batch_size)
     try:
         require(config.dataset, data_root(config.data_dir))
     except UserError as error:
-        if not options.resume:
+        if not options.resume and not config.teacher:
             raise
         flag = "--dataset folder:PATH" if config.dataset.startswith("folder:") else "--data-dir"
         raise UserError(f"{error}; if the pictures of this run lie elsewhere now, say where with {flag}") from error

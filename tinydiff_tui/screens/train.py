@@ -108,7 +108,12 @@ class TrainScreen(ModeScreen):
 
     @on(TrainForm.Changed)
     def plan_soon(self) -> None:
-        """Make the plan anew when the form rests."""
+        """Make the plan anew when the form rests. The data set of the other modes, which nobody typed here, makes room for a
+        teacher's."""
+        form = self.query_one(TrainForm)
+        given, _ = form.given()
+        if given.get("teacher") and given.get("dataset") == self.app.dataset:
+            form.row("dataset").write(None)
         if self.app.engine_ready and not self.has_class("-running"):
             self.query_one(PlanBox).consider(self._asked_for)
 
@@ -237,8 +242,10 @@ class TrainScreen(ModeScreen):
         if run.status == "finished":
             self.remove_class("-running")
             form = self.query_one(TrainForm)
-            form.fill(changes(config) | {"model": config.model, "objective": config.objective, "epochs": config.epochs})
-            self.notify("this run is finished: raise its epochs, then start and answer Resume")
+            length = {"budget": config.budget} if config.budget else {"epochs": config.epochs}
+            kind = {} if config.teacher else {"model": config.model, "objective": config.objective}
+            form.fill(changes(config) | kind | length)
+            self.notify(f"this run is finished: raise its {next(iter(length))}, then start and answer Resume")
             self.refresh_bindings()
         elif not self.app.engine_ready:
             self.notify("the engine is still loading; try again in a moment")
@@ -450,7 +457,8 @@ class TrainScreen(ModeScreen):
 
     def explain_values(self) -> dict[str, str]:
         """The numbers of the run, or of the form before one."""
-        config = self.config
+        trainer = self.training.trainer if self.training is not None else None
+        config = trainer.config if trainer is not None else self.config
         values = {
             "objective": config.objective,
             "batch": str(config.batch_size),

@@ -12,7 +12,7 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Button, Input, Select, Static
 
-from core.config import GROUPS, OF_TEACHER, SHAPE, TrainConfig
+from core.config import GROUPS, OF_TEACHER, SHAPE, TrainConfig, without_teachers
 from core.data.datasets import default_data_dir
 from core.errors import UserError
 from core.files import unused
@@ -32,9 +32,6 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "20 epochs": {"budget": None, "epochs": 20},
 }
 """Lengths of a run at one key or click, and the fields that make them."""
-
-
-_TAUGHT = [name for name in OF_TEACHER if name != "data_dir"]
 
 
 class Presets(Horizontal):
@@ -127,9 +124,8 @@ class TrainForm(Box):
         """Check everything, in place."""
         given, problem = self.given()
         try:
-            defaults = TrainConfig.of(
-                **{name: value for name, value in given.items() if name in ("model", "objective", "teacher")}
-            )
+            decisive = ("model", "objective", "teacher", "epochs")
+            defaults = TrainConfig.of(**{name: given[name] for name in decisive if name in given})
             own = NETWORKS[defaults.model].shape
             words = {name: f"{own.get(name, 'its own')}" for name in SHAPE}
             words |= {
@@ -140,7 +136,7 @@ class TrainForm(Box):
                 "image_size": "as they are",
             } | self.resolved
             if defaults.teacher:
-                words |= dict.fromkeys(_TAUGHT, "the teacher's")
+                words |= dict.fromkeys(OF_TEACHER, "the teacher's") | {"data_dir": words["data_dir"]}
             for row in self.rows():
                 row.offer(getattr(defaults, row.field.name), words)
                 row.set_class(row.field.name in given, "-given")
@@ -193,8 +189,8 @@ class TrainForm(Box):
                 row.complain("")
                 if value is not None:
                     given[row.field.name] = value
-        taught = _TAUGHT if given.get("teacher") else []
-        return given, problem or next((f"{name} is the teacher's; leave it empty" for name in taught if name in given), "")
+        taught = given.keys() - without_teachers(given).keys() if given.get("teacher") else set()
+        return given, problem or next((f"{name} is the teacher's; leave it empty" for name in given if name in taught), "")
 
     @on(Button.Pressed)
     def pressed(self, event: Button.Pressed) -> None:

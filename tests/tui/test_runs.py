@@ -18,10 +18,14 @@ from textual.widgets import DataTable, Input, Static
 from core.config import TrainConfig
 from core.runs.folder import RunDir, RunInfo, read_run
 from core.runs.remarks import keep_verdict, read_note, write_note
+from core.training.distil import as_taught, with_teacher
 from tests.core.test_runs import VERDICT
 from tests.tui.modes import at_mode, until
+from tinydiff_tui.commands.flags import make_parser
+from tinydiff_tui.commands.options import given
 from tinydiff_tui.jobs.runs import RunList, RunRow, Told, arranged, differences, pulse, short_names
 from tinydiff_tui.jobs.sheets import cut, newest_samples, read_samples
+from tinydiff_tui.jobs.starting import train_flags
 from tinydiff_tui.screens.note import Note
 from tinydiff_tui.screens.panels import Ask
 from tinydiff_tui.screens.runs import RunsScreen
@@ -175,6 +179,22 @@ async def test_a_run_is_distilled_in_train(folder: Path) -> None:
         assert read_run(folder / "student").config.teacher == str(folder / "one" / "model_final.pt")
         await pilot.press("T")
         await until(pilot, lambda: "is distilled itself" in str(lines.content))
+        train.resume_run(folder / "student")
+        form.row("epochs").write(2)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
+        await pilot.press("enter")
+        await until(pilot, lambda: train.view is not None and train.view.step == 12 and train.outcome == "finished")
+
+
+def test_the_flags_of_a_detached_student_leave_out_what_is_its_teachers(folder: Path) -> None:
+    """Or the command that they start would take them for asked for, and refuse."""
+    teacher = str(folder / "one" / "model_final.pt")
+    ways: list[dict[str, Any]] = [{}, {"epochs": 3}, {"budget": ""}]
+    for asked in ways:
+        config = TrainConfig.of(teacher=teacher, output_dir=str(folder / "student"), **asked)
+        options = make_parser().parse_args(["train", *train_flags(config)])
+        assert as_taught(given(options, TrainConfig)) == with_teacher(config)[0]
 
 
 async def test_delete_asks_first_and_takes_only_the_run(folder: Path) -> None:

@@ -186,6 +186,15 @@ async def test_of_a_small_folder_the_plan_says_what_to_expect(tmp_path: Path) ->
         await until(pilot, lambda: "times · overfits from 100 times on" in str(shown.content))
 
 
+async def test_a_teacher_that_is_typed_brings_its_own_data_set(tiny_run: Path, tmp_path: Path) -> None:
+    async with at_mode("train", tmp_path) as pilot:
+        form = train_screen(pilot).query_one(TrainForm)
+        assert form.row("dataset").read() is not None, "that of the other modes"
+        form.row("teacher").write(str(tiny_run / "model_final.pt"))
+        await until(pilot, lambda: form.row("dataset").read() is None)
+        assert form.read().budget == "5m"
+
+
 async def test_a_plan_of_a_budget_and_one_that_nothing_was_measured_for(tmp_path: Path) -> None:
     async with at_mode("train", tmp_path) as pilot:
         screen = train_screen(pilot)

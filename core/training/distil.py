@@ -41,7 +41,7 @@ MOST_PAIRS = 8192
 MOST_BYTES = 1 << 29
 EVALUATIONS = 4
 """Of the teacher for a picture."""
-REAL = 0.5
+REAL = 0.25
 """How hard the critic pulls at the pictures, of how hard the squared error does; by a fixed weight it would pull ever harder."""
 SMOOTH, EVERY, SHIFT = 0.01, 2, 0.05
 """Weight of the critic's steepness, every how many steps it is looked at, and how far its pictures are shifted for that."""

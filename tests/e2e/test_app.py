@@ -75,7 +75,7 @@ def train_tiny(app: Terminal) -> None:
     app.until("Dismiss menu")
     app.send("tiny", ENTER)
     app.until(lambda: re.search(r"model +tiny", app.text))
-    app.send(*[TAB] * 10, "32")  # those of two more
+    app.send(*[TAB] * 11, "32")  # those of two more
     app.until(lambda: re.search(r"batch size +32 ", app.text))
     app.send(CTRL_S)
     app.until(lambda: LOSS.search(app.text))

@@ -28,7 +28,7 @@ from tinydiff_tui.screens.verdict import Verdict
 from tinydiff_tui.widgets.dashboard import Dashboard
 from tinydiff_tui.widgets.key_bar import MODES, key_text
 from tinydiff_tui.widgets.scrubber import Scrubber
-from tinydiff_tui.widgets.train_form import PRESETS
+from tinydiff_tui.widgets.train_form import PRESETS, TrainForm
 
 pytestmark = pytest.mark.usefixtures("small_glyphs")
 
@@ -213,6 +213,9 @@ async def test_actions_of_train(tmp_path: Path) -> None:
         await fill(drive.pilot, dataset="mnist")
         await drive("detach", lambda: str(form.query_one("#problem", Static).content))
         await drive("back", lambda: screen.has_class("-running"))
+        await drive("distil", lambda: form.row("teacher").read())
+        await drive.pilot.press("escape", drive.key_of("back"))
+        await until(drive.pilot, lambda: screen.has_class("-running"))
         await drive("open_in_sample", lambda: drive.app.current_mode)
 
 
@@ -263,6 +266,10 @@ async def test_actions_of_runs(tmp_path: Path, tiny_run: Path) -> None:
         await drive("new_run", lambda: pilot.app.current_mode)
         assert not train.has_class("-running")  # the form, and not the run that was stopped
         await pilot.press("5")
+        await until(pilot, lambda: pilot.app.current_mode == "runs")
+        await drive("distil", lambda: pilot.app.current_mode)
+        assert train.query_one(TrainForm).row("teacher").read()
+        await pilot.press("escape", "5")
         await until(pilot, lambda: pilot.app.current_mode == "runs")
         await drive("open", lambda: pilot.app.current_mode)
         assert drive.done == {binding.action for binding in bindings(RunsScreen)}

@@ -74,10 +74,13 @@ class ModeBar(Bar):
         return text
 
 
+MOST_LINES = 3
+
+
 class KeyBar(Bar):
     """The shown bindings of the focused widget and the screen, on as many lines as they need, at most three."""
 
-    DEFAULT_CSS = "KeyBar { height: auto; max-height: 3; background: $panel; color: $axis; }"
+    DEFAULT_CSS = "KeyBar { height: auto; max-height: 3; background: $panel; color: $axis; }"  # MOST_LINES
 
     def __init__(self) -> None:
         super().__init__(markup=False)
@@ -95,6 +98,9 @@ class KeyBar(Bar):
             text = key_text(self.screen, self.app, self.screen.size.width)
             if text != self.content:  # a new text is a new layout of the screen
                 self.update(text)
+                self.call_after_refresh(self._changed)
+            elif self.size.height != min(len(text.plain.splitlines()), MOST_LINES):  # a layout that was under way took no notice
+                self.refresh(layout=True)
 
 
 def key_text(screen: Screen[Any], app: App[Any], width: int) -> Text:

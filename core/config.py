@@ -258,6 +258,11 @@ class TrainConfig:
         return dataclasses.asdict(self)
 
     @property
+    def kind(self) -> str:
+        """Network and objective in a few words, and whether a teacher is distilled."""
+        return f"{self.model} {self.objective}" + " distilled" * bool(self.teacher)
+
+    @property
     def guides(self) -> bool:
         """Whether a model that knows classes can be guided: it was not always told them, and nothing is distilled into it."""
         return self.label_dropout > 0 and not self.teacher

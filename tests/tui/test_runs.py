@@ -55,6 +55,16 @@ def runs_screen(pilot: Pilot[Any]) -> RunsScreen:
     return screen
 
 
+async def sent_to_train(pilot: Pilot[Any], part: str, key: str) -> TrainScreen:
+    """Press a key on a run of three that leads to Train; the screen there."""
+    point_at(await listed(pilot, 3), part)
+    await pilot.press(key)
+    await until(pilot, lambda: pilot.app.current_mode == "train")
+    train = pilot.app.screen
+    assert isinstance(train, TrainScreen)
+    return train
+
+
 def about(screen: RunsScreen) -> str:
     """What the panel of facts says."""
     console = Console(width=100, file=io.StringIO())
@@ -159,12 +169,7 @@ async def test_a_live_run_is_followed_and_not_deleted(folder: Path) -> None:
 async def test_a_run_is_distilled_in_train(folder: Path) -> None:
     """Its checkpoint stands in the form, the plan is the teacher's, and what starts is a student."""
     async with at_mode("runs", folder, (120, 40)) as pilot:
-        screen = await listed(pilot, 3)
-        point_at(screen, "one")
-        await pilot.press("T")
-        await until(pilot, lambda: pilot.app.current_mode == "train")
-        train = pilot.app.screen
-        assert isinstance(train, TrainScreen)
+        train = await sent_to_train(pilot, "one", "T")
         form = train.query_one(TrainForm)
         assert form.row("teacher").read() == "one/model_final.pt"
         assert form.row("budget").default_text == "5m" and form.row("dataset").default_text == "the teacher's"
@@ -233,12 +238,7 @@ async def test_an_unfinished_run_resumes_in_train(folder: Path) -> None:
     info = json.loads((folder / "one" / "run.json").read_text())
     (folder / "one" / "run.json").write_text(json.dumps(info | {"status": "stopped"}))
     async with at_mode("runs", folder) as pilot:
-        screen = await listed(pilot, 3)
-        point_at(screen, "one")
-        await pilot.press("r")
-        await until(pilot, lambda: pilot.app.current_mode == "train")
-        train = pilot.app.screen
-        assert isinstance(train, TrainScreen)
+        train = await sent_to_train(pilot, "one", "r")
         await until(pilot, lambda: train.outcome == "finished")
         assert train.view is not None
         assert train.view.step == 12

@@ -85,7 +85,7 @@ class RunRow:
             duration(self.seconds),
             ago(time.time() - self.info.started),
             printable(config.dataset),
-            f"{config.model} {config.objective}" + " distilled" * bool(config.teacher),
+            config.kind,
             self.note,
         )
 

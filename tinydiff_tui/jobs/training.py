@@ -246,7 +246,7 @@ class Training:
         return TrainView(
             folder=trainer.run.path,
             dataset=printable(trainer.config.dataset),
-            recipe=f"{trainer.config.model} {trainer.config.objective}" + " distilled" * bool(trainer.config.teacher),
+            recipe=trainer.config.kind,
             phase=self._phase,
             step=trainer.step,
             total_steps=trainer.total_steps,

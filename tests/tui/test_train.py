@@ -195,6 +195,22 @@ async def test_a_teacher_that_is_typed_brings_its_own_data_set(tiny_run: Path, t
         assert form.read().budget == "5m"
 
 
+async def test_the_explanation_has_the_numbers_of_the_form_until_a_run_has_its_own(tiny_run: Path, tmp_path: Path) -> None:
+    async with at_mode("train", tmp_path) as pilot:
+        screen = train_screen(pilot)
+        await fill(pilot, batch_size="16", lr="0.0123", objective="v", epochs="1")
+        values = screen.explain_values
+        await until(pilot, lambda: (values()["batch"], values()["lr"], values()["objective"]) == ("16", "0.0123", "v"))
+        screen.query_one(TrainForm).fill({"teacher": str(tiny_run / "model_final.pt"), "output_dir": "student"})
+        await until(pilot, lambda: (values()["lr"], values()["objective"]) == ("0.001", read_run(tiny_run).config.objective))
+        await fill(pilot, teacher="", output_dir="outputs", batch_size="16", epochs="1")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: screen.outcome != "")
+        assert values()["step"] == f"{train_screen(pilot).view.step:,}" != "0"  # type: ignore[union-attr]
+        await pilot.press("n")
+        assert values()["step"] == "0"
+
+
 async def test_a_plan_of_a_budget_and_one_that_nothing_was_measured_for(tmp_path: Path) -> None:
     async with at_mode("train", tmp_path) as pilot:
         screen = train_screen(pilot)

@@ -457,8 +457,12 @@ class TrainScreen(ModeScreen):
 
     def explain_values(self) -> dict[str, str]:
         """The numbers of the run, or of the form before one."""
+        plan = self.query_one(PlanBox).plan
         trainer = self.training.trainer if self.training is not None else None
-        config = trainer.config if trainer is not None else self.config
+        if not self.has_class("-running"):
+            config, view = plan.recipe if plan is not None else TrainConfig.of(), None
+        else:
+            config, view = trainer.config if trainer is not None else self.config, self.view
         values = {
             "objective": config.objective,
             "batch": str(config.batch_size),
@@ -468,8 +472,7 @@ class TrainScreen(ModeScreen):
             "objectives": listed(OBJECTIVES),
             "networks": listed(NETWORKS),
         }
-        if self.view is not None:
-            view = self.view
+        if view is not None:
             values |= {"step": f"{view.step:,}", "loss": number(view.loss), "lr": f"{view.lr:.2e}"}
             values["floor"] = number(view.floor, ".2f")
         return values

@@ -50,6 +50,8 @@ class PlanBox(Vertical):
     def __init__(self, jobs: Jobs) -> None:
         super().__init__()
         self.planner = Planner()
+        self.plan: Plan | None = None
+        """The one on the screen."""
         self._jobs = jobs
         self._timer: Timer | None = None
         self._config: TrainConfig | None = None
@@ -119,6 +121,7 @@ class PlanBox(Vertical):
 
     def show(self, plan: Plan, *, measuring: bool) -> None:
         """Draw a plan; `measuring` while a few steps are timed."""
+        self.plan = plan
         facts = _facts(plan, measuring=measuring)
         narrow = self.screen.has_class("-narrow")
         self.query_one("#lines", Static).update(_short(facts) if narrow else _lines(facts, self.app.theme_variables["axis"]))

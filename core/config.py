@@ -262,10 +262,11 @@ class TrainConfig:
         """Network and objective in a few words, and whether a teacher is distilled."""
         return f"{self.model} {self.objective}" + " distilled" * bool(self.teacher)
 
-    @property
-    def guides(self) -> bool:
-        """Whether a model that knows classes can be guided: it was not always told them, and nothing is distilled into it."""
-        return self.label_dropout > 0 and not self.teacher
+    def guides(self, classes: int) -> bool:
+        """Whether a model that knows so many classes can be guided, away from what it was half-way through its training and was
+        not told the class. Not one that was always told the class, nor a distilled one; nor one of another program that knows
+        none."""
+        return not self.teacher and (self.label_dropout > 0 if classes else self.model in NETWORKS)
 
     @property
     def budget_seconds(self) -> int:
@@ -447,7 +448,7 @@ class SampleConfig:
         "",
         "sampler",
         group="Sampler",
-        otherwise="unipc for a model of flow that knows classes, else ddpm; between two noises euler or dpmpp_2m; euler for a "
+        otherwise="unipc for a model of flow that can be guided, else ddpm; between two noises euler or dpmpp_2m; euler for a "
         "distilled one",
         choices=SAMPLERS,
     )
@@ -465,9 +466,9 @@ class SampleConfig:
     label: int = setting(-1, "class to draw, of a conditional model; -1 takes all classes in turn", group="Pictures", low=-1)
     guidance_scale: float = setting(
         -1.0,
-        "classifier-free guidance; 1 is none",
+        "guidance, away from an earlier self that is told no class; 1 is none",
         group="Guidance",
-        otherwise=f"{GUIDANCE} where the model knows classes, else 1",
+        otherwise=f"{GUIDANCE}, of a distilled model 1",
         low=-1.0,
         high=100.0,
     )
@@ -507,17 +508,15 @@ class SampleConfig:
         self.check_values()
         if self.steps > config.timesteps:
             raise UserError(f"--steps must be at most the model's {config.timesteps} timesteps, got {self.steps}")
-        if not classes and (self.label >= 0 or (self.guidance_scale >= 0 and self.guidance_scale != 1.0)):
-            raise UserError(
-                "this model knows no classes, so --class and --guidance-scale do not apply; train one with --conditional"
-            )
+        if not classes and self.label >= 0:
+            raise UserError("this model knows no classes, so --class does not apply; train one with --conditional")
         asked = self.guidance_scale >= 0 and self.guidance_scale != 1.0
-        if classes and config.teacher and asked:
+        if config.teacher and asked:
             raise UserError("this model was distilled, its teacher's guidance with it; leave --guidance-scale out")
-        if classes and not config.guides and asked:
+        if not config.guides(classes) and asked:
+            why = "was always told the class in training" if classes else "comes without what it was earlier in its training"
             raise UserError(
-                "this model was always told the class in training, so there is nothing that guidance could lead away from; "
-                "leave --guidance-scale out"
+                f"this model {why}, so there is nothing that guidance could lead away from; leave --guidance-scale out"
             )
         if self.label >= max(classes, 1):
             raise UserError(f"--class must be between 0 and {classes - 1} for this model, got {self.label}")
@@ -527,8 +526,8 @@ class SampleConfig:
             raise UserError(f"{self.sampler} needs at least {SAMPLERS[self.sampler].least} steps; use --sampler ddim for fewer")
 
     def resolve(self, config: TrainConfig, classes: int) -> Self:
-        """Fill in the sampler and steps that suit the model's objective, and the guidance of one that knows classes."""
-        guidance = self.guidance_scale if self.guidance_scale >= 0 else GUIDANCE if classes and config.guides else 1.0
+        """Fill in the sampler and steps that suit the model's objective, and the guidance of one that can be guided."""
+        guidance = self.guidance_scale if self.guidance_scale >= 0 else GUIDANCE if config.guides(classes) else 1.0
         if self.sampler:
             best, spent = self.sampler, SAMPLERS[self.sampler].evaluations
         elif config.teacher:

@@ -74,7 +74,7 @@ def told(model: Model, options: SampleConfig, classes: Sequence[int], compute: C
     labels = torch.tensor(classes, device=compute.device) if classes else None
     interval = MIDDLE if options.guidance_interval == "middle" else (0.0, math.inf)
     return model.diffusion.denoiser(
-        model.network, labels=labels, guidance_scale=options.guidance_scale, guidance_interval=interval
+        model.network, labels=labels, guidance_scale=options.guidance_scale, guidance_interval=interval, early=model.early
     )
 
 

@@ -11,13 +11,15 @@ from core.network.own import AnyNetwork
 
 @dataclass(frozen=True)
 class Model:
-    """A network ready to sample from, with everything that its outputs mean. `classes` are the data set's class names."""
+    """A network ready to sample from, with everything that its outputs mean. `classes` are the data set's class names; `early`,
+    of one that was trained here, is what it was half-way through its training, away from which it is guided."""
 
     network: AnyNetwork
     diffusion: Diffusion
     config: TrainConfig
     classes: tuple[str, ...]
     step: int
+    early: AnyNetwork | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -166,29 +166,30 @@ class Diffusion:
         labels: Tensor | None = None,
         guidance_scale: float = 1.0,
         guidance_interval: tuple[float, float] = (0.0, math.inf),
+        early: nn.Module | None = None,
     ) -> Denoise:
         """Wrap `model` as denoise(x_t, t) -> x_0, clamped to [-limit, limit].
 
-        With labels (N,) and guidance_scale s other than 1: u + s (c - u) of the unconditional and conditional output (Ho &
-        Salimans 2022, with s = 1 + w); both go through the network as one batch. Guided is only where the noise level sigma =
-        s_t / a_t lies within guidance_interval (Kynkaanniemi et al. 2024); s = 0 is unconditional at every level.
+        With guidance_scale s other than 1: u + s (c - u) of what the model says and of what is worse. That is what it says
+        without the labels (N,) (Ho & Salimans 2022, with s = 1 + w); where there is `early`, what this earlier state of the model
+        says without them, for models without classes too (autoguidance, Karras et al. 2024). Guided is only where the noise level
+        sigma = s_t / a_t lies within guidance_interval (Kynkaanniemi et al. 2024); s = 0 is the model without labels at all
+        levels.
         """
-        null = getattr(model, "null_label", 0)
-        if labels is not None and guidance_scale == 0:
-            labels, guidance_scale = torch.full_like(labels, null), 1.0
-
-        def evaluate(x: Tensor, t: Tensor, guided: bool) -> Tensor:
-            if labels is None or not guided:
-                return model(x, t, labels).float()  # type: ignore[no-any-return]
-            both = torch.cat([labels, torch.full_like(labels, null)])
-            conditional, unconditional = model(x.repeat(2, 1, 1, 1), t.repeat(2), both).float().chunk(2)
-            return unconditional + guidance_scale * (conditional - unconditional)  # type: ignore[no-any-return]
+        untold = None if labels is None else torch.full_like(labels, getattr(model, "null_label", 0))
+        if guidance_scale == 0:
+            labels, guidance_scale = untold, 1.0
+        worse = model if early is None else early
+        guides = guidance_scale != 1.0 and (labels is not None or early is not None)
 
         def denoise(x: Tensor, t: int) -> Prediction:
             steps = torch.full((x.shape[0],), t, device=x.device)
             low, high = guidance_interval
-            guided = guidance_scale != 1.0 and low <= float(self.schedule.s[t] / self.schedule.a[t]) <= high
-            output, variance = split_variance(evaluate(x, steps, guided), self.learn_variance)
+            output = model(x, steps, labels).float()
+            if guides and low <= float(self.schedule.s[t] / self.schedule.a[t]) <= high:
+                wrong = worse(x, steps, untold).float()
+                output = wrong + guidance_scale * (output - wrong)
+            output, variance = split_variance(output, self.learn_variance)
             return Prediction(self.to_x0(output, x, steps).clamp(-self.limit, self.limit), variance)
 
         return denoise

@@ -50,7 +50,9 @@ _SIZES = {
 _NAMED = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch FloatStorage"}
 """Everything that our checkpoints name in their pickle."""
 _MOST_STRUCTURE = 8 << 20  # bytes that describe the tensors; ours take about 100,000
-_MOST_BYTES = 24 * MOST_PARAMETERS  # of a file: weights, their average, two moments, a teacher, and the critic beside it
+_MOST_BYTES = 28 * MOST_PARAMETERS  # of a file: weights, their average, early and now, two moments, a teacher, and a critic
+_EARLY = "early."
+"""Before the names of the early weights in an export; no parameter of ours begins so."""
 _AROUND = 512  # bytes that torch.save takes for a tensor beside its numbers
 _UTF8, _DESCRIBED = 0x800, 8  # flags of a zip entry: how its name is written, and that its size stands behind it too
 
@@ -138,7 +140,7 @@ def _check(content: dict[str, Any]) -> None:
     if SCHEDULES[config.schedule].learned and not is_spread(content.get("spread")):
         raise ValueError("what its schedule has learned makes no sense")
     wanted = _shapes(content["network"], config, len(content["classes"]))
-    for weights in (content["model"], content["ema"], content.get("teacher", content["ema"])):
+    for weights in (content["model"], *(content.get(name, content["ema"]) for name in ("ema", "early", "teacher"))):
         fits = isinstance(weights, dict) and all(map(is_whole, weights.values()))
         if not fits or {k: tuple(v.shape) for k, v in weights.items()} != wanted:
             raise ValueError("its weights do not fit its network, or are no numbers")
@@ -271,7 +273,9 @@ def export_safetensors(checkpoint: Path, output: Path, *, half: bool = False) ->
     if "spread" in content:
         described["spread"] = content["spread"]
     kind = torch.float16 if half else torch.float32
-    weights = {name: value.to(kind).contiguous() for name, value in content["ema"].items()}
+    early = {} if content["config"].get("teacher") else content.get("early", {})  # a student has its teacher's, and no use for it
+    averages = content["ema"] | {_EARLY + name: value for name, value in early.items()}
+    weights = {name: value.to(kind).contiguous() for name, value in averages.items()}
     if not all(bool(value.isfinite().all()) for value in weights.values()):
         raise UserError(f"{output} was not written: weights of {checkpoint} are too large for 16 bits")
     with atomic_write(output) as file:
@@ -296,12 +300,15 @@ def read_safetensors(path: Path, key: str, most: int) -> tuple[Any, dict[str, to
 
 def _read_safetensors(path: Path) -> object:
     try:
-        described, weights = read_safetensors(path, FORMAT, 4 * MOST_PARAMETERS)
+        described, weights = read_safetensors(path, FORMAT, 8 * MOST_PARAMETERS)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path} cannot be read as a checkpoint: it is torn, or not one of this program's") from error
     if all(value.dtype == torch.float16 for value in weights.values()):  # all or none, as we write them; finite or not is kept
         weights = {name: value.float() for name, value in weights.items()}
-    return described | {"model": weights, "ema": weights} if isinstance(described, dict) else None
+    if not isinstance(described, dict):
+        return None
+    early = {name.removeprefix(_EARLY): weights.pop(name) for name in list(weights) if name.startswith(_EARLY)}
+    return described | {"model": weights, "ema": weights} | ({"early": early} if early else {})
 
 
 def _read_torch(path: Path) -> object:
@@ -391,12 +398,16 @@ def load_model(path: Path, *, device: torch.device | str = "cpu") -> Model:
     config = config_of(content)
     if (note := changed(config, content.get("extend"))) and note not in notices:
         notices.append(note)
-    network = _network(content["network"], config, len(content["classes"]))
-    # dict(): torch notes assign=True in the metadata of the dict it is given, and every later load of it would assign too.
-    network.load_state_dict(dict(content["ema"]), assign=True)
-    network = network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
+
+    def network(weights: dict[str, torch.Tensor]) -> AnyNetwork:
+        made = _network(content["network"], config, len(content["classes"]))
+        # dict(): torch notes assign=True in the metadata of the dict it is given, and every later load of it would assign too.
+        made.load_state_dict(dict(weights), assign=True)
+        return made.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload, no-any-return]
+
+    early = network(content["early"]) if "early" in content and not config.teacher else None
     diffusion = make_diffusion(config, tuple(content["spread"]) if SCHEDULES[config.schedule].learned else EVEN)
-    return Model(network, diffusion, config, tuple(content["classes"]), content["step"])
+    return Model(network(content["ema"]), diffusion, config, tuple(content["classes"]), content["step"], early)
 
 
 def is_whole(value: object) -> bool:

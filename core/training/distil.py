@@ -145,7 +145,7 @@ class Distiller(Stepper):
         super().__init__(config, data, state, compute, processes)
         self.critic: Critic = state.critic
         own = dataclasses.replace(config, teacher="")
-        self.pairs = Pairs(Model(state.teacher, state.diffusion, own, data.classes, 0), config.seed, compute)
+        self.pairs = Pairs(Model(state.teacher, state.diffusion, own, data.classes, 0, state.ema.early), config.seed, compute)
 
     def prepare(self) -> Iterator[Drawn]:
         """Draw the pairs of the present step that are yet to be drawn, where they are more than a step's own: after a resume."""

@@ -12,10 +12,14 @@ from core.network.own import AnyNetwork
 
 
 class EMA:
-    """Averaged copy of a network. The first update copies; then decay = min(cap, (1 + n) / (10 + n)) warms up with n updates."""
+    """Averaged copy of a network. The first update copies; then decay = min(cap, (1 + n) / (10 + n)) warms up with n updates.
+
+    `early` is a copy of the average as it was when it was last kept.
+    """
 
     def __init__(self, network: AnyNetwork, cap: float) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.early = copy.deepcopy(self.network)
         self.cap = cap
         self.updates = 0
         self._averages: list[Tensor] = list(self.network.parameters())
@@ -27,3 +31,8 @@ class EMA:
         decay = min(self.cap, (1 + self.updates) / (10 + self.updates)) if self.updates else 0.0
         torch._foreach_lerp_(self._averages, self._weights, 1 - decay)
         self.updates += 1
+
+    @torch.no_grad()
+    def keep(self) -> None:
+        """Let the early copy be the average as it is now."""
+        torch._foreach_copy_(list(self.early.parameters()), self._averages)

@@ -39,8 +39,8 @@ def make_optimizers(config: TrainConfig, network: AnyNetwork) -> tuple[torch.opt
 class TrainState:
     """Weights, their average, the optimizers and the counters. Randomness and the data's order follow from (seed, step).
 
-    `teacher` is the checkpoint whose averaged weights a new run with a teacher takes up, as that and as its own to begin with.
-    Raises UserError when its network is another one.
+    `teacher` is the checkpoint whose averaged weights a new run with a teacher takes up, as that and as its own to begin with;
+    its early weights guide that teacher and nothing else. Raises UserError when its network is another one.
     """
 
     def __init__(self, config: TrainConfig, data: ImageSet, device: torch.device, teacher: dict[str, Any] | None = None) -> None:
@@ -93,6 +93,7 @@ class TrainState:
             "step": self.step,
             "model": self.network.state_dict(),
             "ema": self.ema.network.state_dict(),
+            "early": self.ema.early.state_dict(),
             "ema_updates": self.ema.updates,
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "tally": self.tally,
@@ -108,13 +109,14 @@ class TrainState:
             raise UserError(f"{path} was trained on pictures of another size or with other classes than these; check --data-dir")
         for network in filter(None, (self.teacher, self.network, self.ema.network)):
             network.load_state_dict(saved["ema"])
+        self.ema.early.load_state_dict(saved.get("early", saved["ema"]))
         if isinstance(self.diffusion.schedule, LearnedSchedule):
             self.diffusion.schedule.take(tuple(saved["spread"]))
 
     def is_finite(self) -> bool:
         """Whether every number that a checkpoint would hold is one."""
-        held = [*self.network.parameters(), *self.ema.network.parameters(), self.tally, self.epoch_loss, self.errors]
-        held += self.critic.parameters() if self.critic is not None else ()
+        networks = filter(None, (self.network, self.ema.network, self.ema.early, self.critic))
+        held = [self.tally, self.epoch_loss, self.errors, *(weights for network in networks for weights in network.parameters())]
         held += [value for optimizer in self.optimizers for own in optimizer.state.values() for value in own.values()]
         whole = [value.isfinite().all().to(self.tally.device) for value in held if isinstance(value, torch.Tensor)]
         return bool(torch.stack(whole).all())
@@ -145,6 +147,7 @@ class TrainState:
             self.diffusion.schedule.take(tuple(saved["spread"]))
         self.network.load_state_dict(saved["model"])
         self.ema.network.load_state_dict(saved["ema"])
+        self.ema.early.load_state_dict(saved.get("early", saved["ema"]))
         self.step = saved["step"]
         self.ema.updates, self.ended_epochs, self.seconds, self.lr_factor, self.started = counters
 

@@ -427,6 +427,8 @@ class Trainer:
             raise self._diverged(state.step + 1)
         self._in_step = True
         self.stepper.update(lr)
+        if not self.config.teacher and 2 * state.step <= self.total_steps:
+            state.ema.keep()
         state.tally += torch.cat([gradient.loss[None], gradient.norm.detach()[None], gradient.quartiles.flatten()])
         state.epoch_loss += gradient.loss
         self._count_time()
@@ -454,7 +456,8 @@ class Trainer:
 
     def model(self) -> Model:
         """The averaged weights as they stand, to draw from."""
-        return Model(self.state.ema.network, self.stepper.diffusion, self.config, self.data.classes, self.step)
+        ema = self.state.ema
+        return Model(ema.network, self.stepper.diffusion, self.config, self.data.classes, self.step, ema.early)
 
     def _sample(self, epoch: int) -> Iterator[Event]:
         self._require_finite()

@@ -262,6 +262,7 @@ def wrong(good: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for change in (
         {"step": -1}, {"step": 10**5000}, {"step": 1.5}, {"classes": [10**5000]}, {"classes": ["x", ["../.."]]}, {"version": 2},
         {"version": 10**5000}, {"version": None}, {"format": "../tinydiff-tui"}, {"model": None, "ema": None}, {"config": None},
+        {"early": None}, {"early": {}}, {"early": {"stem.weight": torch.zeros(1)}},
     ):  # fmt: skip
         yield good | change
     weights = good["ema"]

@@ -208,6 +208,28 @@ def test_guidance_is_unconditional_plus_s_times_the_difference() -> None:
         assert torch.allclose(denoise(x, t).x0[:, 0, 0, 0], expected.float(), atol=1e-6), t
 
 
+def test_without_classes_guidance_leads_away_from_the_early_model() -> None:
+    """u + s (c - u) by Karras et al. 2024, within the interval alone; without an early model nothing is led away from."""
+
+    class Says(nn.Module):
+        def __init__(self, value: float) -> None:
+            super().__init__()
+            self.value = value
+
+        def forward(self, x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
+            assert labels is None
+            return torch.full_like(x, self.value)
+
+    diffusion = Diffusion(SCHEDULES["cosine"], "x0")
+    x, sigma = torch.zeros(2, 1, 4, 4), diffusion.schedule.s / diffusion.schedule.a
+    for scale in (1.0, 2.5, 0.0):
+        denoise = diffusion.denoiser(Says(0.3), guidance_scale=scale, guidance_interval=(1.0, 4.0), early=Says(0.2))
+        for t in range(0, 1000, 53):
+            guided = 0.2 + scale * (0.3 - 0.2) if 1 <= sigma[t] <= 4 and scale else 0.3
+            assert torch.allclose(denoise(x, t).x0, torch.full_like(x, guided), atol=1e-6), (scale, t)
+    assert torch.allclose(diffusion.denoiser(Says(0.3), guidance_scale=2.5)(x, 500).x0, torch.full_like(x, 0.3))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"prediction": "score"}, {"schedule": "flow"}],

@@ -24,7 +24,7 @@ from core.training.events import Drawn, Finished, HeldOut, Preview, RolledBack, 
 from core.training.measure import measure
 from core.training.trainer import Trainer
 
-from .compare import assert_same_run
+from .compare import assert_same_run, same_tensors
 
 CPU = choose_compute("cpu", "fp32", 1)
 Config = Callable[..., TrainConfig]
@@ -103,6 +103,19 @@ def test_a_pair_is_what_the_teacher_draws_of_its_noise(conditional: Path) -> Non
     other = Pairs(teacher, 4, CPU)
     other.draw(FRESH)
     assert not torch.equal(noise, other.at([FRESH + 4, FRESH + 1])[1])
+
+
+def test_the_early_weights_of_a_teacher_guide_it_and_stay_as_they_are(tiny_run: Path, tmp_path: Path) -> None:
+    teacher = load_model(RunDir(tiny_run).final)
+    trainer = Trainer(student(tiny_run, tmp_path / "student"))
+    list(trainer)
+    assert teacher.early is not None and isinstance(trainer.stepper, distil.Distiller)
+    guide = trainer.stepper.pairs.teacher.early
+    assert guide is not None and same_tensors(guide.state_dict(), teacher.early.state_dict())
+    assert trainer.stepper.pairs.options.guidance_scale == 1.75
+    saved = load_checkpoint(RunDir(tmp_path / "student").final)
+    assert same_tensors(saved["early"], dict(teacher.early.state_dict()))
+    assert load_model(RunDir(tmp_path / "student").final).early is None, "guidance is distilled in"
 
 
 def test_a_step_has_the_newest_pairs_and_keeps_no_others(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

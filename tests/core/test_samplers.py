@@ -286,10 +286,13 @@ def test_heun_spends_no_more_than_it_was_given(tiny_run: Path) -> None:
         assert steps - 1 <= last.evaluations <= steps
 
 
-def test_a_model_that_knows_classes_is_guided_where_a_model_knows_classes_and_none_is_asked_for() -> None:
+def test_a_model_is_guided_unless_it_is_asked_not_to_be_or_cannot() -> None:
     config = TrainConfig.of(model="tiny", conditional=True)
     assert SampleConfig().resolve(config, 10).guidance_scale == 1.75
-    assert SampleConfig().resolve(config, 0).guidance_scale == 1.0  # a folder without classes
+    assert SampleConfig().resolve(config, 0).guidance_scale == 1.75  # a folder without classes: away from its earlier self
+    always = TrainConfig.of(model="tiny", conditional=True, label_dropout=0.0)
+    assert SampleConfig().resolve(always, 10).guidance_scale == 1.0 != SampleConfig().resolve(always, 0).guidance_scale
+    assert SampleConfig().resolve(TrainConfig.of(teacher="a.pt"), 0).guidance_scale == 1.0
     assert SampleConfig(guidance_scale=1.0).resolve(config, 10).guidance_scale == 1.0
     assert SampleConfig(guidance_scale=0.0).resolve(config, 10).guidance_scale == 0.0
     assert SampleConfig(guidance_scale=0.0).resolve(config, 10).guidance_interval == "middle"
@@ -304,12 +307,13 @@ def test_the_sampler_that_suits_a_model() -> None:
         resolved = SampleConfig(**options).resolve(config, classes)  # type: ignore[arg-type]
         return resolved.sampler, resolved.steps
 
-    assert chosen(flow) == chosen(flow, 10, guidance_scale=1.0) == ("ddpm", 20)
-    assert chosen(flow, 10) == chosen(flow, 10, guidance_scale=3.0) == ("unipc", 6)
+    assert chosen(flow, guidance_scale=1.0) == chosen(flow, 10, guidance_scale=1.0) == ("ddpm", 20)
+    assert chosen(flow) == chosen(flow, 10) == chosen(flow, 10, guidance_scale=3.0) == ("unipc", 6)
     assert chosen(epsilon, 10) == ("ddpm", 20)
-    assert chosen(flow, steps=7) == ("ddpm", 7)
-    assert chosen(flow, steps=1) == ("euler", 1), "ddpm needs two"
-    assert chosen(flow, start="interpolate") == ("euler", 20), "fresh noise would tear the images apart"
+    assert chosen(flow, guidance_scale=1.0, steps=7) == ("ddpm", 7)
+    assert chosen(flow, guidance_scale=1.0, steps=1) == ("euler", 1), "ddpm needs two"
+    between = chosen(flow, guidance_scale=1.0, start="interpolate")
+    assert between == ("euler", 20), "fresh noise would tear the images apart"
     assert chosen(epsilon) == ("ddpm", 20)
     assert chosen(epsilon, start="interpolate") == ("dpmpp_2m", 20)
     assert chosen(flow, sampler="ddpm") == chosen(epsilon, sampler="ddpm") == ("ddpm", 1000), "asked for by name, the paper's"
@@ -322,7 +326,6 @@ def test_the_sampler_that_suits_a_model() -> None:
         {"steps": -1},
         {"eta": 1.5},
         {"label": 3},
-        {"guidance_scale": 2.0},
         {"variance": "learned"},
         {"sampler": "plms"},
         {"num_images": 0},

@@ -22,7 +22,7 @@ from core.data.datasets import open_dataset
 from core.diffusion.generate import generate
 from core.errors import Diverged, UserError
 from core.network.unet import tiny
-from core.runs.checkpoint import load_checkpoint, load_model
+from core.runs.checkpoint import export_safetensors, load_checkpoint, load_model
 from core.runs.folder import RunDir, read_run
 from core.runs.resume import merge_for_resume
 from core.training.batches import lr_fraction
@@ -416,6 +416,31 @@ def test_a_conditional_model_draws_the_class_that_it_is_asked_for(tiny_config: C
     assert draw(label=3, guidance_scale=3.0).isfinite().all()
     with pytest.raises(UserError, match="between 0 and 9"):
         draw(label=10)
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_a_model_keeps_what_it_was_half_way_and_is_guided_away_from_it(
+    conditional: bool, tiny_config: Config, tmp_path: Path
+) -> None:
+    """Autoguidance by Karras et al. 2024; in an export too."""
+    trainer = Trainer(tiny_config(tmp_path / "run", sample_interval=0, conditional=conditional))
+    early: dict[str, torch.Tensor] = {}
+    for event in trainer:
+        if isinstance(event, Step) and 2 * event.step <= event.total_steps:
+            early = {name: value.clone() for name, value in trainer.state.ema.network.state_dict().items()}
+    cpu = Compute(torch.device("cpu"), "fp32", 2, "as asked")
+    export_safetensors(tmp_path / "run" / "model_final.pt", tmp_path / "model.safetensors")
+    pictures = []
+    for path in (tmp_path / "run" / "model_final.pt", tmp_path / "model.safetensors"):
+        model = load_model(path)
+        assert model.early is not None and same_tensors(model.early.state_dict(), early)
+        assert not same_tensors(model.network.state_dict(), early)
+        for scale in (-1.0, 1.75, 1.0):
+            wanted = SampleConfig(num_images=2, sampler="unipc", steps=6, guidance_scale=scale)
+            pictures.append(list(generate(model, wanted, cpu))[-1].frame.x)
+    guided, named, unguided, *again = pictures
+    assert torch.equal(guided, named) and not torch.equal(guided, unguided)
+    assert same_tensors([guided, named, unguided], again)
 
 
 @pytest.mark.slow

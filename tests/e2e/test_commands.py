@@ -223,7 +223,6 @@ BAD_FOR_THE_RUN = {
     "more steps than T": (["sample", "--checkpoint", "out/model_final.pt", "--steps", "1001"], "at most the model's 1000"),
     "other timesteps": (["sample", "--checkpoint", "out/model_final.pt", "--timesteps", "50"], "trained with 1000 timesteps"),
     "class of an unconditional": (["sample", "--checkpoint", "out/model_final.pt", "--class", "1"], "--conditional"),
-    "guidance of an unconditional": (["sample", "--checkpoint", "out/model_final.pt", "--guidance-scale", "2"], "--conditional"),
     "variance": (["sample", "--checkpoint", "out/model_final.pt", "--variance", "learned"], "did not learn its variance"),
     "foreign checkpoint": (["sample", "--checkpoint", "out/run.json"], "not one of this program's"),
 }  # fmt: skip

@@ -49,8 +49,9 @@ async def ready(pilot: Pilot[None]) -> SampleScreen:
     return screen
 
 
-async def generated(pilot: Pilot[None]) -> SampleScreen:
+async def generated(pilot: Pilot[None], evaluations: str = "") -> SampleScreen:
     screen = await ready(pilot)
+    screen.query_one("#steps", Input).value = evaluations
     await pilot.press("g")
     await until(pilot, lambda: state(screen) == "finished")
     return screen
@@ -76,8 +77,8 @@ async def test_letters_work_at_once_and_frames_are_those_of_the_engine(place: Pa
     async with at_mode("sample", place) as pilot:
         screen = await generated(pilot)
         assert screen.drawn is not None
-        assert screen.drawn.done == screen.drawn.evaluations == 20
-        assert len(screen.drawn.frames) == 21
+        assert screen.drawn.done == screen.drawn.evaluations == 6
+        assert len(screen.drawn.frames) == 7
         assert len(screen.trajectory.grid.images) == 10
         from core.compute.device import choose_compute
         from core.config import SampleConfig
@@ -91,7 +92,7 @@ async def test_letters_work_at_once_and_frames_are_those_of_the_engine(place: Pa
 
 async def test_the_trajectory_is_scrubbed_replayed_and_zoomed(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with at_mode("sample", place) as pilot:
-        screen = await generated(pilot)
+        screen = await generated(pilot, "20")
         trajectory, scrubber = screen.trajectory, screen.query_one("#frames", Scrubber)
         assert screen.drawn is not None
         frames = screen.drawn.frames
@@ -217,7 +218,7 @@ async def test_a_path_can_be_typed(tmp_path: Path, tiny_run: Path) -> None:
         assert pilot.app.focused is None
 
 
-async def test_class_and_guidance_are_for_conditional_models(place: Path, conditional: Path) -> None:
+async def test_a_class_is_for_conditional_models_and_guidance_for_all(place: Path, conditional: Path) -> None:
     async with at_mode("sample", place, (120, 40)) as pilot:
         screen = await ready(pilot)
         label = screen.query_one("#label", Select)
@@ -369,7 +370,7 @@ async def test_nothing_is_cut_off(place: Path, size: tuple[int, int], options: b
 
 async def test_the_picture_under_the_cursor_is_exact_and_has_its_own_film(place: Path) -> None:
     async with at_mode("sample", place, (120, 40)) as pilot:
-        screen = await generated(pilot)
+        screen = await generated(pilot, "20")
         trajectory = screen.trajectory
         assert screen.drawn is not None
         frames = screen.drawn.frames
@@ -393,7 +394,7 @@ async def test_the_picture_under_the_cursor_is_exact_and_has_its_own_film(place:
 
 async def test_the_mouse_picks_pictures_and_moments(place: Path) -> None:
     async with at_mode("sample", place, (120, 40)) as pilot:
-        screen = await generated(pilot)
+        screen = await generated(pilot, "20")
         trajectory = screen.trajectory
         grid, strip, scrubber = trajectory.grid, trajectory.strip, screen.query_one("#frames", Scrubber)
         column = next(x for x in range(grid.size.width) if grid.image_at(x, 2) == 1)

@@ -126,7 +126,7 @@ def _table(standing: "Standing") -> "Table":
     for heading in ("evaluations", "guidance", "seconds", judged, *(["real images"] if standing.judge else [])):
         table.add_column(Text(heading), justify="right")
     for racer in standing.racers:
-        guidance = f"{racer.options.guidance_scale:g}" if racer.labels else "–"
+        guidance = f"{racer.options.guidance_scale:g}" if racer.labels or racer.options.guidance_scale != 1 else "–"
         figures = (str(racer.evaluations), guidance, f"{racer.seconds:.2f}", number(racer.distance, ".3f"))
         real = [number(racer.floor, ".3f")] if standing.judge else []
         table.add_row(Text(printable(racer.lane.name)), racer.options.sampler, *figures, *real)

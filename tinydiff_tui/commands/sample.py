@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     steps: list[tuple[int, images.Pixels]] = []
     started = time.monotonic()
     levels = f" at {wanted.guidance_interval} noise levels" if wanted.guidance_scale != 1 else ""
-    guidance = f"guidance {wanted.guidance_scale:g}{levels}, " if model.label_count else ""
+    guidance = f"guidance {wanted.guidance_scale:g}{levels}, " if model.config.guides(model.label_count) else ""
     with make_progress(plain=options.plain, silent=not processes.first) as progress:
         progress.say(
             f"{wanted.num_images} images, {wanted.sampler}, {evaluations(wanted.steps)}, {guidance}{model.config.objective} "

@@ -67,7 +67,7 @@ class Racer:
     @property
     def how(self) -> str:
         """The sampler and what it is given."""
-        guided = f", guidance {self.options.guidance_scale:g}" if self.labels else ""
+        guided = f", guidance {self.options.guidance_scale:g}" if self.labels or self.options.guidance_scale != 1 else ""
         return f"{self.options.sampler}, {evaluations(self.options.steps)}{guided}"
 
     @property

@@ -42,6 +42,11 @@ class ModelFacts:
     compute: str
     about: str
 
+    @property
+    def guides(self) -> bool:
+        """Whether there is something that guidance leads away from."""
+        return self.config.guides(self.labels)
+
     def resolved(self, options: SampleConfig) -> SampleConfig:
         """What options come to with this model: the engine's own defaults."""
         return options.resolve(self.config, self.labels)

@@ -59,7 +59,7 @@ class Draw(Part):
         key("fewer", "strength(-1)", "Nearer to the strokes; of a way, one evaluation earlier", label="Nearer", group=STRONG),
         key("class", "label(1)", "The class that it is to be, the next"),
         Binding("C", "label(-1)", "Class before", tooltip="The class before", show=False),
-        key("guidance", "guidance", "More guidance towards the class; after the most none"),
+        key("guidance", "guidance", "More guidance; after the most none"),
         key("new", "new", "Finish from other noises: the next seed", label="Noises"),
         Binding("i", "image", "Image", tooltip="A test image of the model's data set on the canvas, the next at each key"),
         Binding("backspace,delete", "empty", "Empty", key_display="⌫", tooltip="An empty canvas"),
@@ -358,7 +358,7 @@ class Draw(Part):
         self.shown_here = shown
         box, options = self.query_one("#finished", PictureBox), shown.options
         box.show(shown.pictures)
-        guided = f" · guidance {options.guidance_scale:g}" if self.facts.labels else ""
+        guided = f" · guidance {options.guidance_scale:g}" if self.facts.guides else ""
         spent = f"{options.sampler} · {evaluations(options.steps)} · {1000 * shown.seconds:.0f} ms"
         box.figures = f"{spent}{guided} · seed {options.seed}"
 

@@ -94,14 +94,15 @@ class Part(Container, can_focus=True):
     def more_guidance(self, given: float) -> float:
         """The guidance after this one (-1: the model's own), after the most none; the same, and a sentence, where the model
         cannot be guided."""
-        if not self.labels("this model knows no classes, so there is nothing to guide it to") or self.facts is None:
+        if self.facts is None:
             return given
-        if not self.facts.config.guides:
-            why = (
-                "is distilled, its teacher's guidance with it"
-                if self.facts.config.teacher
-                else "was always told the class in training"
-            )
+        if not self.facts.guides:
+            if self.facts.config.teacher:
+                why = "is distilled, its teacher's guidance with it"
+            elif self.facts.labels:
+                why = "was always told the class in training"
+            else:
+                why = "comes without what it was earlier in its training"
             self.say(f"this model {why}, so there is nothing to guide it away from")
             return given
         own = self.facts.resolved(SampleConfig()).guidance_scale if given < 0 else given

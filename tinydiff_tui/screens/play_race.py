@@ -355,7 +355,7 @@ class Race(Part):
                 box.figures = ""
                 box.say("reading the model …" if self.app.jobs.running("race") else "⏎ starts the race")
         for place, each in enumerate(self.settings):
-            known = self.facts is not None and self.facts.labels
+            known = self.facts is not None and self.facts.guides
             guided = "" if not known else " · guidance " + ("default" if each.guidance < 0 else f"{each.guidance:g}")
             whose = "" if each.checkpoint is None else f" · {self.play.name_of(each.checkpoint)}"
             title = f"{place + 1} · {each.sampler} · {evaluations(each.steps)}{guided}{whose}"

@@ -53,7 +53,7 @@ class Steer(Part):
         key("new", "new", "Another noise to start from; the path begins anew", label="Noise"),
         key("class", "label(1)", "Draw the next class; after the last one the first"),
         Binding("C", "label(-1)", "Class before", tooltip="Draw the class before", show=False),
-        key("guidance", "guidance", "More guidance towards the class; after the most none"),
+        key("guidance", "guidance", "More guidance; after the most none"),
         key("undo", "undo", "Back to before the last enter, r, n, c or g, or a click"),
         key("zoom", "zoom", "Show the marked picture as large as it fits, or all of them"),
         key("save", "save_png", "Save the pictures as a PNG beside the model's run", label="PNG"),
@@ -240,10 +240,9 @@ class Steer(Part):
             self.grid.zoomed = asked.middle
         columns = asked.points()[: asked.shape[0]]
         box.show(drawn.pictures, headings=[f"{x:+.2f}" for x, _ in columns], cursor=asked.middle)
-        guided = (
-            f" · class {self.class_name(self.label)} · guidance {drawn.options.guidance_scale:g}" if self.facts.labels else ""
-        )
-        box.title = f"Steer · {self.play.name_of(asked.path)}{guided}"
+        told = f" · class {self.class_name(self.label)}" if self.facts.labels else ""
+        guided = f" · guidance {drawn.options.guidance_scale:g}" if self.facts.guides else ""
+        box.title = f"Steer · {self.play.name_of(asked.path)}{told}{guided}"
         spent = f"{drawn.options.sampler} · {evaluations(drawn.options.steps)} · {1000 * drawn.seconds:.0f} ms"
         box.figures = f"{spent} · {asked.spacing:g} rad apart · directions {asked.spot.directions}"
         this = self.query_one("#this", PictureBox)

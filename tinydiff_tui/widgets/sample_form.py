@@ -126,7 +126,7 @@ class SampleForm(Form):
         about = f"{config.objective} on the {config.schedule} schedule, {config.timesteps:,} timesteps: "
         self.query_one("#about", Static).update(f"{about}{OBJECTIVES[config.objective].formula}")
         self.offer_classes(facts.classes, facts.labels)
-        self.set_class(facts.labels > 0 and config.guides, "-guides")
+        self.set_class(facts.guides, "-guides")
         self._tell_defaults()
 
     def offer_classes(self, classes: tuple[str, ...], labels: int) -> None:
@@ -176,7 +176,7 @@ class SampleForm(Form):
         if self.facts is not None:
             options = self.facts.resolved(options)
             parts.append(f"{options.sampler} {options.steps}")
-            if self.facts.labels:
+            if self.facts.guides:
                 parts.append(f"guidance {options.guidance_scale:g}")
         if options.start != "noise":
             parts.append(f"from {STARTS[options.start].help}")

@@ -316,7 +316,7 @@ class Trajectory(Container):
             share = bar(drawn.done / max(drawn.evaluations, 1), 20)
             figures = f"{drawn.done}/{drawn.evaluations} evaluations{left} {share}"
         else:
-            guided = f" · guidance {options.guidance_scale:g}" if drawn.labels else ""
+            guided = f" · guidance {options.guidance_scale:g}" if drawn.labels or options.guidance_scale != 1 else ""
             figures = f"{options.sampler} · {evaluations(options.steps)}{guided} · seed {options.seed} · {drawn.seconds:.1f} s"
         first = grid.first if grid.zoomed is None else self.cursor
         there = f"{first + 1}–{first + grid.shown}" if grid.shown > 1 else f"{first + 1}"

@@ -76,9 +76,8 @@ def main() -> None:
             if any((row["sampler"], row["evaluations"]) == (sampler, evaluations) for row in rows):
                 continue
             count = options.num_images if evaluations <= MANY else options.most
-            guidance = options.guidance_scale if model.label_count else -1.0
             wanted = SampleConfig(
-                num_images=count, sampler=sampler, steps=evaluations, guidance_scale=guidance,
+                num_images=count, sampler=sampler, steps=evaluations, guidance_scale=options.guidance_scale,
                 guidance_interval=options.guidance_interval,
             )  # fmt: skip
             images, seconds = draw(model, wanted, compute)

@@ -22,7 +22,7 @@ EPOCHS, LEAST_STEPS = 20, 600
 SAMPLED, SAVED = 1, 5
 """Epochs between two looks at samples, and two checkpoints that are kept; of a small set so many as make as many steps."""
 GUIDANCE = 1.75
-"""Scale for models that know classes, where none is asked for; by measurement, benchmarks/RESULTS.md."""
+"""Its scale where none is asked for; by measurement, benchmarks/RESULTS.md."""
 DISTILLING: dict[str, Any] = {
     "batch_size": 96, "optimizer": "muon", "lr": 1e-3, "lr_schedule": "linear", "warmup": 20, "weight_decay": 0.01,
     "grad_clip": 1.0, "ema_decay": 0.99,
@@ -49,7 +49,7 @@ OF_TEACHER = (
 """The fields of a run with a teacher that are as the teacher has them; only where the data lie may be told."""
 MOST_CHANNELS, MOST_MULTIPLIER, MOST_LEVELS, MOST_BLOCKS = 1024, 64, 8, 8
 MOST_PARAMETERS = 1 << 26
-"""Of a network; a checkpoint holds four numbers for each."""
+"""Of a network; a checkpoint holds five numbers for each."""
 REQUESTS = ("pause", "resume", "checkpoint", "sample", "stop")
 """What may be asked of a run through its folder."""
 LARGEST = 2**53 - 1
@@ -262,11 +262,10 @@ class TrainConfig:
         """Network and objective in a few words, and whether a teacher is distilled."""
         return f"{self.model} {self.objective}" + " distilled" * bool(self.teacher)
 
-    def guides(self, classes: int) -> bool:
-        """Whether a model that knows so many classes can be guided, away from what it was half-way through its training and was
-        not told the class. Not one that was always told the class, nor a distilled one; nor one of another program that knows
-        none."""
-        return not self.teacher and (self.label_dropout > 0 if classes else self.model in NETWORKS)
+    def guides(self, classes: int, early: bool) -> bool:
+        """Whether a model can be guided: away from itself, or from an `early` self where there is one, told no class. Not one
+        that was always told the class, one that knows none and has no early self, or a distilled one."""
+        return not self.teacher and (self.label_dropout > 0 if classes else early)
 
     @property
     def budget_seconds(self) -> int:
@@ -466,9 +465,9 @@ class SampleConfig:
     label: int = setting(-1, "class to draw, of a conditional model; -1 takes all classes in turn", group="Pictures", low=-1)
     guidance_scale: float = setting(
         -1.0,
-        "guidance, away from an earlier self that is told no class; 1 is none",
+        "guidance, away from no class and an earlier self; 1 is none",
         group="Guidance",
-        otherwise=f"{GUIDANCE}, of a distilled model 1",
+        otherwise=f"{GUIDANCE} where the model knows classes, or is of flow and has an earlier self; else 1",
         low=-1.0,
         high=100.0,
     )
@@ -503,8 +502,9 @@ class SampleConfig:
         for f in dataclasses.fields(self):
             check_value(f, getattr(self, f.name))
 
-    def check(self, config: TrainConfig, classes: int) -> None:
-        """Raise UserError for values that are wrong in themselves or for a model with this many classes (0: unconditional)."""
+    def check(self, config: TrainConfig, classes: int, early: bool = False) -> None:
+        """Raise UserError for values that are wrong in themselves or for a model with this many classes (0: unconditional), and
+        with an early self or without."""
         self.check_values()
         if self.steps > config.timesteps:
             raise UserError(f"--steps must be at most the model's {config.timesteps} timesteps, got {self.steps}")
@@ -513,8 +513,8 @@ class SampleConfig:
         asked = self.guidance_scale >= 0 and self.guidance_scale != 1.0
         if config.teacher and asked:
             raise UserError("this model was distilled, its teacher's guidance with it; leave --guidance-scale out")
-        if not config.guides(classes) and asked:
-            why = "was always told the class in training" if classes else "comes without what it was earlier in its training"
+        if not config.guides(classes, early) and asked:
+            why = "was always told the class in training" if classes else "knows no classes and comes without an early self"
             raise UserError(
                 f"this model {why}, so there is nothing that guidance could lead away from; leave --guidance-scale out"
             )
@@ -525,9 +525,10 @@ class SampleConfig:
         if self.sampler and 0 < self.steps < SAMPLERS[self.sampler].least:
             raise UserError(f"{self.sampler} needs at least {SAMPLERS[self.sampler].least} steps; use --sampler ddim for fewer")
 
-    def resolve(self, config: TrainConfig, classes: int) -> Self:
+    def resolve(self, config: TrainConfig, classes: int, early: bool = False) -> Self:
         """Fill in the sampler and steps that suit the model's objective, and the guidance of one that can be guided."""
-        guidance = self.guidance_scale if self.guidance_scale >= 0 else GUIDANCE if config.guides(classes) else 1.0
+        suits = config.guides(classes, early) and (classes > 0 or config.objective == "flow")  # of the rest nothing was measured
+        guidance = self.guidance_scale if self.guidance_scale >= 0 else GUIDANCE if suits else 1.0
         if self.sampler:
             best, spent = self.sampler, SAMPLERS[self.sampler].evaluations
         elif config.teacher:

@@ -32,7 +32,7 @@ def branches(
     The first is generate's own iterator, so that painting changes no bit of it. The other starts its sampler anew at that t: one
     that remembers earlier predictions has none to remember, as those were of another way. Fresh noise is the same in both.
     """
-    options = options.resolve(model.config, model.label_count)
+    options = options.resolve(*model.known)
     untouched = generate(model, options, compute)
     try:
         for item in untouched:

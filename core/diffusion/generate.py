@@ -52,8 +52,8 @@ def generate(
     `source`: options.num_images pictures, for start = image and inpaint; each keeps its class unless options.label is another.
     Raises UserError when the options do not fit the model.
     """
-    options.check(model.config, model.label_count)
-    options = options.resolve(model.config, model.label_count)
+    options.check(*model.known)
+    options = options.resolve(*model.known)
     timesteps = timesteps_for(model, options)
     processes = processes or ProcessGroup()
     classes = classes_drawn(model, options, source)

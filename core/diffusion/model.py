@@ -11,8 +11,8 @@ from core.network.own import AnyNetwork
 
 @dataclass(frozen=True)
 class Model:
-    """A network ready to sample from, with everything that its outputs mean. `classes` are the data set's class names; `early`,
-    of one that was trained here, is what it was half-way through its training, away from which it is guided."""
+    """A network ready to sample from, with everything that its outputs mean. `classes` are the data set's class names; `early`
+    is what it was half-way through its training, if that is known and past: guidance leads away from there."""
 
     network: AnyNetwork
     diffusion: Diffusion
@@ -33,6 +33,11 @@ class Model:
         if config.dataset == UNNAMED:
             return f"{config.model} of diffusers"
         return f"{config.model} on {config.dataset}{', distilled' if config.teacher else ''}, step {self.step:,}"
+
+    @property
+    def known(self) -> tuple[TrainConfig, int, bool]:
+        """What options are checked and filled in by: the config, the number of classes, and whether there is an early self."""
+        return self.config, self.label_count, self.early is not None
 
     @property
     def label_count(self) -> int:

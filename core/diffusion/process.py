@@ -170,9 +170,9 @@ class Diffusion:
     ) -> Denoise:
         """Wrap `model` as denoise(x_t, t) -> x_0, clamped to [-limit, limit].
 
-        With guidance_scale s other than 1: u + s (c - u) of what the model says and of what is worse. That is what it says
-        without the labels (N,) (Ho & Salimans 2022, with s = 1 + w); where there is `early`, what this earlier state of the model
-        says without them, for models without classes too (autoguidance, Karras et al. 2024). Guided is only where the noise level
+        With guidance_scale s other than 1: u + s (c - u), where c is what the model says and u what is worse: what it says
+        without the labels (N,) (Ho & Salimans 2022, with s = 1 + w), or what `early` says without them, an earlier state of the
+        model, of models without classes too (autoguidance, Karras et al. 2024). Guided is only where the noise level
         sigma = s_t / a_t lies within guidance_interval (Kynkaanniemi et al. 2024); s = 0 is the model without labels at all
         levels.
         """
@@ -185,11 +185,10 @@ class Diffusion:
         def denoise(x: Tensor, t: int) -> Prediction:
             steps = torch.full((x.shape[0],), t, device=x.device)
             low, high = guidance_interval
-            output = model(x, steps, labels).float()
+            output, variance = split_variance(model(x, steps, labels).float(), self.learn_variance)
             if guides and low <= float(self.schedule.s[t] / self.schedule.a[t]) <= high:
-                wrong = worse(x, steps, untold).float()
+                wrong, _ = split_variance(worse(x, steps, untold).float(), self.learn_variance)
                 output = wrong + guidance_scale * (output - wrong)
-            output, variance = split_variance(output, self.learn_variance)
             return Prediction(self.to_x0(output, x, steps).clamp(-self.limit, self.limit), variance)
 
         return denoise

@@ -266,14 +266,16 @@ def _check_pictures(shape: dict[str, Any], config: TrainConfig, classes: int) ->
 
 
 def export_safetensors(checkpoint: Path, output: Path, *, half: bool = False) -> None:
-    """Write the averaged weights of a checkpoint (`half`: in 16 bits) as safetensors, config as metadata. Raises UserError."""
+    """Write the averaged weights of a checkpoint as safetensors, config as metadata; `half`: as small as may be, in 16 bits and
+    without the early ones that guidance leads away from. Raises UserError."""
     content = load_checkpoint(checkpoint)
     described = {key: content[key] for key in ("format", "version", "config", "network", "classes", "step")}
     described["extend"] = content.get("extend", [])
     if "spread" in content:
         described["spread"] = content["spread"]
     kind = torch.float16 if half else torch.float32
-    early = {} if content["config"].get("teacher") else content.get("early", {})  # a student has its teacher's, and no use for it
+    guides = not half and config_of(content).guides(content["network"]["classes"], "early" in content)
+    early = content.get("early", {}) if guides else {}
     averages = content["ema"] | {_EARLY + name: value for name, value in early.items()}
     weights = {name: value.to(kind).contiguous() for name, value in averages.items()}
     if not all(bool(value.isfinite().all()) for value in weights.values()):

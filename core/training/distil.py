@@ -91,7 +91,7 @@ class Pairs:
         self.seed = seed
         self.compute = compute
         asked = SampleConfig(num_images=FRESH, sampler="unipc", steps=min(EVALUATIONS, teacher.config.timesteps))
-        self.options = asked.resolve(teacher.config, teacher.label_count)
+        self.options = asked.resolve(*teacher.known)
         self.most = max(FRESH, min(MOST_PAIRS, MOST_BYTES // math.prod(teacher.shape)) // FRESH * FRESH)
         self._drawn: dict[int, Tensor] = {}
 

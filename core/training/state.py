@@ -82,6 +82,8 @@ class TrainState:
     def content(self, config: TrainConfig) -> dict[str, Any]:
         """The entries of a checkpoint."""
         more: dict[str, Any] = {"spread": list(self.spread), "errors": self.errors} if self.spread else {}
+        if self.ema.early is not None:
+            more |= {"early": self.ema.early.state_dict()}
         if self.teacher is not None and self.critic is not None:
             more |= {"teacher": self.teacher.state_dict(), "critic": self.critic.state_dict()}
         return more | {
@@ -93,7 +95,6 @@ class TrainState:
             "step": self.step,
             "model": self.network.state_dict(),
             "ema": self.ema.network.state_dict(),
-            "early": self.ema.early.state_dict(),
             "ema_updates": self.ema.updates,
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "tally": self.tally,
@@ -109,7 +110,7 @@ class TrainState:
             raise UserError(f"{path} was trained on pictures of another size or with other classes than these; check --data-dir")
         for network in filter(None, (self.teacher, self.network, self.ema.network)):
             network.load_state_dict(saved["ema"])
-        self.ema.early.load_state_dict(saved.get("early", saved["ema"]))
+        self.ema.take_early(saved.get("early"))
         if isinstance(self.diffusion.schedule, LearnedSchedule):
             self.diffusion.schedule.take(tuple(saved["spread"]))
 
@@ -147,9 +148,9 @@ class TrainState:
             self.diffusion.schedule.take(tuple(saved["spread"]))
         self.network.load_state_dict(saved["model"])
         self.ema.network.load_state_dict(saved["ema"])
-        self.ema.early.load_state_dict(saved.get("early", saved["ema"]))
         self.step = saved["step"]
         self.ema.updates, self.ended_epochs, self.seconds, self.lr_factor, self.started = counters
+        self.ema.take_early(saved.get("early"))
 
     def scale_lr(self, factor: float) -> None:
         """Multiply the learning rate, on top of its schedule."""

@@ -341,6 +341,7 @@ class Trainer:
     def _train(self) -> Iterator[Event]:
         rollbacks = 0
         last_save = time.monotonic()
+        self._keep_early()
         for note in self._notes:
             yield Noted(note)
         if self.step % LOG_EVERY == 0:
@@ -427,8 +428,7 @@ class Trainer:
             raise self._diverged(state.step + 1)
         self._in_step = True
         self.stepper.update(lr)
-        if not self.config.teacher and 2 * state.step <= self.total_steps:
-            state.ema.keep()
+        self._keep_early()
         state.tally += torch.cat([gradient.loss[None], gradient.norm.detach()[None], gradient.quartiles.flatten()])
         state.epoch_loss += gradient.loss
         self._count_time()
@@ -457,7 +457,8 @@ class Trainer:
     def model(self) -> Model:
         """The averaged weights as they stand, to draw from."""
         ema = self.state.ema
-        return Model(ema.network, self.stepper.diffusion, self.config, self.data.classes, self.step, ema.early)
+        early = None if self.config.teacher else ema.early
+        return Model(ema.network, self.stepper.diffusion, self.config, self.data.classes, self.step, early)
 
     def _sample(self, epoch: int) -> Iterator[Event]:
         self._require_finite()
@@ -510,6 +511,7 @@ class Trainer:
         self.state.network.zero_grad(set_to_none=True)
         self.state.restore(saved, self.run.last)
         self.state.lr_factor = lr_factor
+        self._keep_early()
         self._counted = self._clock()  # what came after that checkpoint led to nothing
 
     def _finish(self) -> Iterator[Event]:
@@ -536,10 +538,16 @@ class Trainer:
         reserve = self._last_grid() if self.config.budget and self.config.sample_interval and self.step else 0.0
         return self.config.steps(self.steps_per_epoch, self.step, self.state.seconds, reserve)
 
+    def _keep_early(self) -> None:
+        """Until half of the run its early weights, away from which it will be guided, are those of now; a student has its
+        teacher's."""
+        if not self.config.teacher and 2 * self.step <= self.total_steps:
+            self.state.ema.keep()
+
     def _last_grid(self) -> float:
         """Seconds of a budget to keep for the samples at its end: those of the last grid, before the first one a guess."""
         if self._grid_seconds is None:
-            options = SampleConfig(num_images=GRID_IMAGES).resolve(self.config, self.state.network.config.classes)
+            options = SampleConfig(num_images=GRID_IMAGES).resolve(*self.model().known)
             evaluation = self.state.seconds / self.step * GRID_IMAGES / self.config.batch_size / 2  # a step goes back too
             return min(options.steps * evaluation, self.config.budget_seconds / 2)
         return min(self._grid_seconds, self.config.budget_seconds / 2)

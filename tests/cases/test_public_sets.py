@@ -288,7 +288,7 @@ def test_a_model_of_one_class_knows_none(tmp_path: Path) -> None:
         pass
     model = load_model(tmp_path / "run" / "model_final.pt")
     assert model.label_count == 0
-    assert model.early is not None, "it is guided as one without classes"
+    assert SampleConfig().resolve(model.config, model.label_count).guidance_scale == 1.0
     said: list[str] = []
     pictures_there = source_pictures(model, SampleConfig(start="image", num_images=1), "", said.append)
     assert pictures_there is not None and len(said) == 1 and "no classes" in said[0]

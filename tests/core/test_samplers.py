@@ -289,10 +289,15 @@ def test_heun_spends_no_more_than_it_was_given(tiny_run: Path) -> None:
 def test_a_model_is_guided_unless_it_is_asked_not_to_be_or_cannot() -> None:
     config = TrainConfig.of(model="tiny", conditional=True)
     assert SampleConfig().resolve(config, 10).guidance_scale == 1.75
-    assert SampleConfig().resolve(config, 0).guidance_scale == 1.75  # a folder without classes: away from its earlier self
+    assert SampleConfig().resolve(config, 0).guidance_scale == 1.0  # a folder without classes, in the first half of a run
+    assert SampleConfig().resolve(config, 0, early=True).guidance_scale == 1.75
+    assert SampleConfig().resolve(TrainConfig.of(objective="v"), 0, early=True).guidance_scale == 1.0, "it was not measured"
+    SampleConfig(guidance_scale=2.0).check(TrainConfig.of(objective="v"), 0, early=True)
+    with pytest.raises(UserError, match="knows no classes and comes without an early self"):
+        SampleConfig(guidance_scale=2.0).check(config, 0)
     always = TrainConfig.of(model="tiny", conditional=True, label_dropout=0.0)
-    assert SampleConfig().resolve(always, 10).guidance_scale == 1.0 != SampleConfig().resolve(always, 0).guidance_scale
-    assert SampleConfig().resolve(TrainConfig.of(teacher="a.pt"), 0).guidance_scale == 1.0
+    assert SampleConfig().resolve(always, 10, early=True).guidance_scale == 1.0
+    assert SampleConfig().resolve(TrainConfig.of(teacher="a.pt"), 0, early=True).guidance_scale == 1.0
     assert SampleConfig(guidance_scale=1.0).resolve(config, 10).guidance_scale == 1.0
     assert SampleConfig(guidance_scale=0.0).resolve(config, 10).guidance_scale == 0.0
     assert SampleConfig(guidance_scale=0.0).resolve(config, 10).guidance_interval == "middle"
@@ -307,13 +312,14 @@ def test_the_sampler_that_suits_a_model() -> None:
         resolved = SampleConfig(**options).resolve(config, classes)  # type: ignore[arg-type]
         return resolved.sampler, resolved.steps
 
-    assert chosen(flow, guidance_scale=1.0) == chosen(flow, 10, guidance_scale=1.0) == ("ddpm", 20)
-    assert chosen(flow) == chosen(flow, 10) == chosen(flow, 10, guidance_scale=3.0) == ("unipc", 6)
+    assert chosen(flow) == chosen(flow, 10, guidance_scale=1.0) == ("ddpm", 20)
+    assert chosen(flow, 10) == chosen(flow, 10, guidance_scale=3.0) == ("unipc", 6)
+    early = SampleConfig().resolve(flow, 0, early=True)
+    assert (early.sampler, early.steps) == ("unipc", 6)
     assert chosen(epsilon, 10) == ("ddpm", 20)
-    assert chosen(flow, guidance_scale=1.0, steps=7) == ("ddpm", 7)
-    assert chosen(flow, guidance_scale=1.0, steps=1) == ("euler", 1), "ddpm needs two"
-    between = chosen(flow, guidance_scale=1.0, start="interpolate")
-    assert between == ("euler", 20), "fresh noise would tear the images apart"
+    assert chosen(flow, steps=7) == ("ddpm", 7)
+    assert chosen(flow, steps=1) == ("euler", 1), "ddpm needs two"
+    assert chosen(flow, start="interpolate") == ("euler", 20), "fresh noise would tear the images apart"
     assert chosen(epsilon) == ("ddpm", 20)
     assert chosen(epsilon, start="interpolate") == ("dpmpp_2m", 20)
     assert chosen(flow, sampler="ddpm") == chosen(epsilon, sampler="ddpm") == ("ddpm", 1000), "asked for by name, the paper's"

@@ -443,6 +443,29 @@ def test_a_model_keeps_what_it_was_half_way_and_is_guided_away_from_it(
     assert same_tensors([guided, named, unguided], again)
 
 
+def test_there_is_no_early_model_before_half_of_a_run_and_a_stop_there_changes_nothing(
+    tiny_run: Path, tiny_config: Config, tmp_path: Path
+) -> None:
+    config = tiny_config(tmp_path / "run")
+    trainer = Trainer(config)
+    half = trainer.total_steps // 2
+    stop_at(trainer, lambda event: isinstance(event, Step) and event.step == half)
+    model = load_model(tmp_path / "run" / "checkpoints" / "last.pt")
+    assert model.step == half and model.early is None
+    assert SampleConfig().resolve(*model.known).guidance_scale == 1.0
+    list(Trainer(config, resume=True))
+    assert_same_run(tmp_path / "run", tiny_run)
+    assert load_model(tmp_path / "run" / "model_final.pt").early is not None
+
+
+def test_a_run_that_is_extended_to_twice_its_length_keeps_what_it_was_at_its_end(tiny_config: Config, tmp_path: Path) -> None:
+    short = tiny_config(tmp_path / "run", sample_interval=0)
+    list(Trainer(short))
+    ended = load_checkpoint(tmp_path / "run" / "model_final.pt")["ema"]
+    list(Trainer(dataclasses.replace(short, epochs=2 * short.epochs), resume=True))
+    assert same_tensors(load_checkpoint(tmp_path / "run" / "model_final.pt")["early"], ended)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "change",

@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
 
     compute = chosen_compute(options)
     model = load_model(checkpoint, device=compute.device)
-    wanted = wanted.resolve(model.config, model.label_count)
+    wanted = wanted.resolve(*model.known)
     report, title = None, ""
     with make_progress(plain=options.plain, aside=options.json) as progress:
         for event in judging(checkpoint, model, wanted, compute, options.data_dir or "", sheet):

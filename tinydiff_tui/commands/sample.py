@@ -47,13 +47,13 @@ def run(options: argparse.Namespace) -> int:
             f"this model was trained with {model.config.timesteps} timesteps, not {options.timesteps}; leave --timesteps out, "
             "or use --steps to spend fewer network evaluations"
         )
-    wanted.check(model.config, model.label_count)
-    wanted = wanted.resolve(model.config, model.label_count)
+    wanted.check(*model.known)
+    wanted = wanted.resolve(*model.known)
     finished: list[tuple[int, images.Pixels]] = []
     steps: list[tuple[int, images.Pixels]] = []
     started = time.monotonic()
     levels = f" at {wanted.guidance_interval} noise levels" if wanted.guidance_scale != 1 else ""
-    guidance = f"guidance {wanted.guidance_scale:g}{levels}, " if model.config.guides(model.label_count) else ""
+    guidance = f"guidance {wanted.guidance_scale:g}{levels}, " if wanted.guidance_scale != 1 else ""
     with make_progress(plain=options.plain, silent=not processes.first) as progress:
         progress.say(
             f"{wanted.num_images} images, {wanted.sampler}, {evaluations(wanted.steps)}, {guidance}{model.config.objective} "

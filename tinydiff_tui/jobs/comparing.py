@@ -115,7 +115,7 @@ class Comparing:
 
     def _draw(self, run: Contestant) -> Iterator[BatchFrame]:
         model = self._model = model_of(run.checkpoint)
-        options = SampleConfig(num_images=COUNT, seed=self.seed).resolve(model.config, model.label_count)
+        options = SampleConfig(num_images=COUNT, seed=self.seed).resolve(*model.known)
         self._how = f"{options.sampler}, {evaluations(options.steps)}"
         frame = None
         frames = generate(model, options, compute())

@@ -82,8 +82,8 @@ def finish_options(asked: Finish, model: Model) -> SampleConfig:
         num_images=asked.count, start="noise" if asked.inpaint else "image", strength=asked.strength, seed=asked.seed,
         label=asked.label, guidance_scale=asked.guidance,
     )  # fmt: skip
-    options.check(model.config, model.label_count)
-    return options.resolve(model.config, model.label_count)
+    options.check(*model.known)
+    return options.resolve(*model.known)
 
 
 def finished(model: Model, asked: Finish, options: SampleConfig) -> Iterator[Tensor]:
@@ -124,8 +124,8 @@ class Branching:
 def branching(asked: Leave) -> Iterator[Branched]:
     """Both branches, as they are after each evaluation. Raises UserError."""
     model = model_of(asked.path)
-    asked.options.check(model.config, model.label_count)
-    options = asked.options.resolve(model.config, model.label_count)
+    asked.options.check(*model.known)
+    options = asked.options.resolve(*model.known)
     untouched: list[View] = []
     other: list[View] = []
     for first, second in branches(model, options, compute(), asked.at, _painting(model, asked.sketch)):

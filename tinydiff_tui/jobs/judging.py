@@ -57,8 +57,8 @@ def judging(
     """
     if model.config.dataset == UNNAMED:
         raise UserError("which pictures this model was trained on is not known, so nothing can say how near to them its own are")
-    options.check(model.config, model.label_count)
-    options = options.resolve(model.config, model.label_count)
+    options.check(*model.known)
+    options = options.resolve(*model.known)
     read: list[str] = []
     ready = yield from fetched(model.config, data_root(data_dir, model.config.data_dir), compute, read)
     title = f"{options.num_images} images, {options.sampler}, {evaluations(options.steps)}, {compute.describe()}"

@@ -137,8 +137,8 @@ class Racing:
         if lane.checkpoint not in self._models:
             self._models[lane.checkpoint] = load_model(lane.checkpoint, device=self.compute.device)
         model = self._models[lane.checkpoint]
-        lane.options.check(model.config, model.label_count)
-        options = lane.options.resolve(model.config, model.label_count)
+        lane.options.check(*model.known)
+        options = lane.options.resolve(*model.known)
         if options.num_images > BATCH:
             raise UserError(f"a race is of at most {BATCH} images, not {options.num_images}; ask for fewer with --num-images")
         labels = tuple(classes_drawn(model, options))

@@ -36,6 +36,7 @@ class ModelFacts:
     config: TrainConfig
     classes: tuple[str, ...]
     labels: int
+    early: bool
     step: int
     side: tuple[int, int]
     channels: int
@@ -45,11 +46,11 @@ class ModelFacts:
     @property
     def guides(self) -> bool:
         """Whether there is something that guidance leads away from."""
-        return self.config.guides(self.labels)
+        return self.config.guides(self.labels, self.early)
 
     def resolved(self, options: SampleConfig) -> SampleConfig:
         """What options come to with this model: the engine's own defaults."""
-        return options.resolve(self.config, self.labels)
+        return options.resolve(self.config, self.labels, self.early)
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,7 @@ def read_facts(path: Path) -> Iterator[ModelFacts]:
         config,
         model.classes,
         model.label_count,
+        model.early is not None,
         model.step,
         model.shape[1:],
         model.shape[0],
@@ -153,8 +155,8 @@ class Drawing:
 
     def __iter__(self) -> Iterator[BatchFrame]:
         model = model_of(self.path)
-        self.options.check(model.config, model.label_count)
-        self.options = self.options.resolve(model.config, model.label_count)
+        self.options.check(*model.known)
+        self.options = self.options.resolve(*model.known)
         channels, height, width = model.shape
         self.shape = (self.options.num_images, height, width, channels)
         most = max(2, min(MOST_FRAMES, MOST_BYTES // (2 * math.prod(self.shape))))

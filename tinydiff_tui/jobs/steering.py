@@ -98,8 +98,8 @@ def options_of(asked: Asked, model: Model, count: int) -> SampleConfig:
     options = SampleConfig(
         num_images=count, start="interpolate", seed=asked.spot.seed, label=asked.label, guidance_scale=asked.guidance
     )
-    options.check(model.config, model.label_count)
-    return options.resolve(model.config, model.label_count)
+    options.check(*model.known)
+    return options.resolve(*model.known)
 
 
 def steering(mail: Newest[Asked]) -> Live[Asked]:

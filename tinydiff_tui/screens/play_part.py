@@ -102,11 +102,12 @@ class Part(Container, can_focus=True):
             elif self.facts.labels:
                 why = "was always told the class in training"
             else:
-                why = "comes without what it was earlier in its training"
+                why = "knows no classes and comes without an early self"
             self.say(f"this model {why}, so there is nothing to guide it away from")
             return given
+        offered = GUIDANCES if self.facts.labels else GUIDANCES[1:]  # 0 is the model told no class
         own = self.facts.resolved(SampleConfig()).guidance_scale if given < 0 else given
-        return after(GUIDANCES, own) if own < GUIDANCES[-1] else GUIDANCES[0]
+        return after(offered, own) if own < offered[-1] else offered[0]
 
     def file(self, name: str, ending: str) -> Path | None:
         """A new file beside the model's run, for one that no run made in the working folder; None while another

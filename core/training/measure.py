@@ -35,6 +35,7 @@ def measure(config: TrainConfig, shape: tuple[int, int, int], classes: int) -> I
     compute = choose_compute(config.device, config.precision, config.threads)
     data = _noise(config, shape, classes)
     state = TrainState(config, data, compute.device)
+    state.ema.keep()  # as it is from half of a run on, when a checkpoint is largest
     steps = stepper(config, data, state, compute)
     seconds: list[float] = []
     started = time.perf_counter()

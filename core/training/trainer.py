@@ -458,7 +458,7 @@ class Trainer:
         """The averaged weights as they stand, to draw from."""
         ema = self.state.ema
         early = None if self.config.teacher else ema.early
-        return Model(ema.network, self.stepper.diffusion, self.config, self.data.classes, self.step, early)
+        return Model(ema.network, self.state.diffusion, self.config, self.data.classes, self.step, early)
 
     def _sample(self, epoch: int) -> Iterator[Event]:
         self._require_finite()

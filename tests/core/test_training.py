@@ -130,7 +130,7 @@ def nth(kind: type, n: int) -> Callable[[Event], bool]:
         (Saved, 1),
         pytest.param(Step, 10, marks=pytest.mark.slow),
         pytest.param(Step, 12, marks=pytest.mark.slow),
-        pytest.param(Sampling, 30, marks=pytest.mark.slow),
+        pytest.param(Sampling, 25, marks=pytest.mark.slow),
     ],
     ids=lambda v: getattr(v, "__name__", str(v)),
 )

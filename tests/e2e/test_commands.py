@@ -417,7 +417,7 @@ def test_a_caption_says_what_the_images_were_drawn_with(tmp_path: Path, run: Pat
     with Image.open(tmp_path / "a.png") as file:
         saved = images.saved_picture(file)
     step = read_run(run / "out").step
-    assert saved is not None and saved.caption.endswith(f", tiny, step {step} · ddpm, 3 evaluations · seed 7")
+    assert saved is not None and saved.caption.endswith(f", tiny, step {step} · unipc, 3 evaluations · guidance 1.75 · seed 7")
 
 
 def test_runs_and_datasets_as_json(tmp_path: Path, run: Path) -> None:

@@ -25,7 +25,7 @@ def test_evaluate_names_its_judge_and_gives_the_floor(tiny_run: Path, tmp_path: 
     assert run([*arguments, "--output", str(tmp_path / "figures.json")]) == 0
     said = capsys.readouterr().out
     assert "glyphs has no judge here yet: training one, once" in said and str(cache_files("glyphs")[0]) in said
-    assert "150 images, ddpm, 2 evaluations" in said and re.search(r"^6/6 evaluations eta 0 s$", said, re.M)
+    assert "150 images, unipc, 2 evaluations" in said and re.search(r"^6/6 evaluations eta 0 s$", said, re.M)
     assert re.search(r"^Frechet distance \(glyphs judge CNN v1\) +\d+\.\d{3} +\d+\.\d{3}$", said, re.M)
     assert re.search(r"^images +150 +150$", said, re.M) and "floor: training split" in said
     assert re.search(r"right on [\d.]+% of the test split; all figures against 200 test images", said)

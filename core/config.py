@@ -22,7 +22,7 @@ EPOCHS, LEAST_STEPS = 20, 600
 SAMPLED, SAVED = 1, 5
 """Epochs between two looks at samples, and two checkpoints that are kept; of a small set so many as make as many steps."""
 GUIDANCE = 1.75
-"""Its scale where none is asked for; by measurement, benchmarks/RESULTS.md."""
+"""Scale of the guidance where none is asked for; by measurement, benchmarks/RESULTS.md."""
 DISTILLING: dict[str, Any] = {
     "batch_size": 96, "optimizer": "muon", "lr": 1e-3, "lr_schedule": "linear", "warmup": 20, "weight_decay": 0.01,
     "grad_clip": 1.0, "ema_decay": 0.99,
@@ -360,7 +360,9 @@ class TrainConfig:
 
 
 def without_teachers(given: dict[str, Any]) -> dict[str, Any]:
-    """Fields without those that are a teacher's, but for where the data lie."""
+    """Fields without those that are their teacher's, but for where the data lie; of a run without a teacher all of them."""
+    if not given.get("teacher"):
+        return given
     kept = {"data_dir", "dataset"} if str(given.get("dataset", "")).startswith("folder:") else {"data_dir"}
     return {name: value for name, value in given.items() if name not in OF_TEACHER or name in kept}
 

@@ -24,6 +24,7 @@ class EMA:
         self.updates = 0
         self._averages: list[Tensor] = list(self.network.parameters())
         self._weights: list[Tensor] = list(network.parameters())
+        self._kept_averages: list[Tensor] = list(self._kept.parameters())
 
     @torch.no_grad()
     def update(self) -> None:
@@ -40,7 +41,7 @@ class EMA:
     @torch.no_grad()
     def keep(self) -> None:
         """Let the early average be that of now."""
-        torch._foreach_copy_(list(self._kept.parameters()), self._averages)
+        torch._foreach_copy_(self._kept_averages, self._averages)
         self._kept_at = self.updates
 
     def take_early(self, weights: dict[str, Tensor] | None) -> None:

@@ -75,7 +75,7 @@ def parsed(flags: list[str]) -> TrainConfig:
 
 def said(config: TrainConfig) -> dict[str, Any]:
     """What is said of a run: all fields, or those that are not its teacher's."""
-    return without_teachers(config.to_dict()) if config.teacher else config.to_dict()
+    return without_teachers(config.to_dict())
 
 
 @settings(max_examples=300)

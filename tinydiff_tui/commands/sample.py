@@ -52,8 +52,8 @@ def run(options: argparse.Namespace) -> int:
     finished: list[tuple[int, images.Pixels]] = []
     steps: list[tuple[int, images.Pixels]] = []
     started = time.monotonic()
-    levels = f" at {wanted.guidance_interval} noise levels" if wanted.guidance_scale != 1 else ""
-    guidance = f"guidance {wanted.guidance_scale:g}{levels}, " if wanted.guidance_scale != 1 else ""
+    at = f"guidance {wanted.guidance_scale:g} at {wanted.guidance_interval} noise levels, "
+    guidance = at if wanted.guidance_scale != 1 else ""
     with make_progress(plain=options.plain, silent=not processes.first) as progress:
         progress.say(
             f"{wanted.num_images} images, {wanted.sampler}, {evaluations(wanted.steps)}, {guidance}{model.config.objective} "

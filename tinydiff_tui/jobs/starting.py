@@ -44,17 +44,16 @@ def changes(config: TrainConfig) -> dict[str, Any]:
     """The fields that differ from the recipe of the config's model and objective; with a teacher itself, without what is its."""
     if config.teacher:
         recipe = TrainConfig.of(teacher=config.teacher).to_dict() | {"teacher": ""}
-        own = without_teachers(config.to_dict())
     else:
-        recipe, own = TrainConfig.of(model=config.model, objective=config.objective).to_dict(), config.to_dict()
-    return {name: value for name, value in own.items() if value != recipe[name]}
+        recipe = TrainConfig.of(model=config.model, objective=config.objective).to_dict()
+    return {name: value for name, value in without_teachers(config.to_dict()).items() if value != recipe[name]}
 
 
 def train_flags(config: TrainConfig) -> list[str]:
     """The flags of `tinydiff-tui train` that make exactly this config, whatever recipes and defaults are where they are read."""
     flags = [] if config.budget or not config.teacher else ["--budget="]
     values = config.to_dict()
-    for name, value in (without_teachers(values) if config.teacher else values).items():
+    for name, value in without_teachers(values).items():
         flag = name.replace("_", "-")
         if isinstance(value, bool):
             flags.append(f"--{flag}" if value else f"--no-{flag}")

@@ -189,7 +189,7 @@ class TrainForm(Box):
                 row.complain("")
                 if value is not None:
                     given[row.field.name] = value
-        taught = given.keys() - without_teachers(given).keys() if given.get("teacher") else set()
+        taught = given.keys() - without_teachers(given).keys()
         return given, problem or next((f"{name} is the teacher's; leave it empty" for name in given if name in taught), "")
 
     @on(Button.Pressed)

@@ -199,6 +199,16 @@ async def test_a_part_that_was_not_there_when_the_model_came_draws_when_it_is_sh
         assert steer.spot is not None and steer.spot.x > 0
 
 
+async def test_a_job_that_is_stopped_takes_nothing_that_is_asked_for_later(tmp_path: Path) -> None:
+    async with at_mode("play", tmp_path) as pilot:
+        steer = await rested(pilot)
+        stopped = steer.mail
+        steer.left()
+        steer.action_space(1)
+        assert steer.mail.waits() and not stopped.waits()
+        await until(pilot, lambda: steer.drawn is not None and steer.drawn.last and steer.drawn.asked.spacing == steer.spacing)
+
+
 async def test_another_model_draws_from_where_one_stands(tmp_path: Path, tiny_run: Path) -> None:
     shutil.copytree(tiny_run, tmp_path / "outputs")
     async with at_mode("play", tmp_path) as pilot:

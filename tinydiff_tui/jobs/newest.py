@@ -11,19 +11,21 @@ class Newest(Generic[Request]):
 
     def __init__(self) -> None:
         self._request: Request | None = None
-        self._there = threading.Event()
+        self._changed = threading.Condition()  # the request alone says whether one is there
 
     def put(self, request: Request) -> None:
         """Ask for this, and no more for what was asked before."""
-        self._request = request
-        self._there.set()
+        with self._changed:
+            self._request = request
+            self._changed.notify()
 
     def take(self) -> Request | None:
         """What was asked for last, once; None when nothing was since."""
-        self._there.clear()
-        request, self._request = self._request, None
-        return request
+        with self._changed:
+            request, self._request = self._request, None
+            return request
 
     def waits(self, seconds: float = 0.0) -> bool:
         """Whether a request is there, or comes within so many seconds."""
-        return self._there.wait(seconds)
+        with self._changed:
+            return self._changed.wait_for(lambda: self._request is not None, seconds)

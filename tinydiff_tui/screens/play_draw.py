@@ -133,8 +133,7 @@ class Draw(Part):
         self._ask()
 
     def left(self) -> None:
-        self.app.jobs.stop("draw")
-        self.app.jobs.stop("branch")
+        self.mail, self.leave_mail = self.stop("draw"), self.stop("branch")
 
     # --- asking
 

@@ -80,6 +80,11 @@ class Part(Container, can_focus=True):
             worker = make()
             self.app.jobs.start(name, lambda: iter(worker), self, rests=lambda: worker.idle, pace=0)
 
+    def stop(self, name: str) -> Newest[Any]:
+        """Stop the job of this name. Returns the mailbox for its successor: the job that stops may still take from its own."""
+        self.app.jobs.stop(name)
+        return Newest()
+
     def class_name(self, label: int) -> str:
         """The name of one of the model's classes; empty for none of them."""
         return printable(self.facts.classes[label]) if self.facts is not None and 0 <= label < len(self.facts.classes) else ""

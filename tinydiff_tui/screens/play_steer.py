@@ -112,8 +112,7 @@ class Steer(Part):
         self.call_after_refresh(self._ask)  # how many pictures have room is known by then
 
     def left(self) -> None:
-        self._asked = None
-        self.app.jobs.stop("steer")
+        self._asked, self.mail = None, self.stop("steer")
 
     # --- asking
 

@@ -24,9 +24,7 @@ notices: list[str] = []
 
 def take_notices() -> list[str]:
     """The notices that nobody has shown yet."""
-    taken = notices[:]
-    notices.clear()
-    return taken
+    return [notices.pop(0) for _ in range(len(notices))]  # what comes meanwhile stays for the next time
 
 
 def user_folder(kind: Literal["cache", "config", "data", "log"]) -> Path:

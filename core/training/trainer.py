@@ -180,6 +180,11 @@ class Trainer:
         """End the iteration after the present step, with a checkpoint."""
         self._stop_asked.set()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the run was asked to end after the present step."""
+        return self._stop_asked.is_set()
+
     def note_distance(self, distance: float, floor: float, judge: str) -> None:
         """Put what the data set's judge says of the averaged weights, and of as many real images, into the next line of metrics.
         For the thread that pulls."""
@@ -188,7 +193,7 @@ class Trainer:
     @property
     def paused(self) -> bool:
         """Whether the run rests, which run.json says too."""
-        return self._pause_asked.is_set() and not self._stop_asked.is_set()
+        return self._pause_asked.is_set() and not self.stopping
 
     def attend(self, say: Callable[[str], object]) -> bool:
         """Between two events, for the thread that pulls: answer what was asked through the run's folder, each request once.
@@ -350,7 +355,7 @@ class Trainer:
             try:
                 # What is due between two steps comes first, so that a run stopped anywhere resumes with what it still owes.
                 yield from self._between()
-                if self._stop_asked.is_set() and self.step < self.total_steps:
+                if self.stopping and self.step < self.total_steps:
                     return
                 if self.step >= self.total_steps:
                     yield from self._last_samples()
@@ -359,7 +364,7 @@ class Trainer:
                 for drawn in self.stepper.prepare():
                     self._counted = self._clock()  # they were drawn before, in the time of their steps
                     yield drawn
-                    if self._stop_asked.is_set():
+                    if self.stopping:
                         return
                 self._order(self.total_steps)
                 done = self._step()

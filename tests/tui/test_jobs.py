@@ -9,7 +9,7 @@ from textual.app import App
 
 from core.errors import UserError
 from tests.tui.modes import until
-from tinydiff_tui.jobs.jobs import Jobs
+from tinydiff_tui.jobs.jobs import Job, Jobs
 from tinydiff_tui.jobs.messages import JobFinished, JobUpdate
 
 
@@ -129,7 +129,21 @@ async def test_an_iterator_that_cannot_be_made_is_an_error_too() -> None:
         assert app.ends[0].snapshot is None
 
 
-def test_updates_replace_each_other_by_name() -> None:
-    assert JobUpdate("a", 1).can_replace(JobUpdate("a", 2))
-    assert not JobUpdate("a", 1).can_replace(JobUpdate("b", 2))
-    assert not JobUpdate("a", 1).can_replace(JobFinished("a", None, 2))
+def test_updates_of_one_job_replace_each_other() -> None:
+    one, other = (Job("train", Listener()) for _ in range(2))
+    assert JobUpdate(one, 1).can_replace(JobUpdate(one, 2))
+    assert not JobUpdate(one, 1).can_replace(JobUpdate(other, 2))
+    assert not JobUpdate(one, 1).can_replace(JobFinished(one, None, 2))
+
+
+async def test_what_a_job_said_last_is_not_heard_once_its_successor_has_started() -> None:
+    app = Listener()
+    async with app.run_test() as pilot:
+        before = app.jobs.start("train", Numbers(3, UserError("torn")), app)
+        assert before is not None and before.thread is not None
+        before.thread.join()  # its messages wait, as the event loop is here
+        app.jobs.start("train", Numbers(5), app)
+        app.jobs.start("sample", Numbers(7), app)
+        await until(pilot, lambda: len(app.ends) == 2)
+        assert {(end.name, end.error, end.snapshot) for end in app.ends} == {("train", None, 5), ("sample", None, 7)}
+        assert 3 not in app.updates

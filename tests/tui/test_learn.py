@@ -150,6 +150,16 @@ async def test_a_lesson_left_on_its_way_never_shows_in_another(tmp_path: Path) -
         assert grid(screen).rows.shape[:2] == (1, 4)
 
 
+async def test_a_lesson_that_is_left_and_begun_again_before_it_has_stopped_runs(tmp_path: Path) -> None:
+    async with at_mode("learn", tmp_path) as pilot:
+        screen = await ready(pilot)
+        screen.action_answer()
+        screen.action_turn(1)
+        screen.action_turn(-1)
+        screen.action_answer()
+        await until(pilot, lambda: screen.outcome is not None)
+
+
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
 def test_every_lesson_has_a_text_of_a_few_sentences(lesson: Lesson) -> None:
     text = files("tinydiff_tui").joinpath("learn", f"{lesson.name}.md").read_text("utf-8")

@@ -1,6 +1,9 @@
 """The nearest training images beside a sample: by pixels, by the features of a judge where there is one, planted copies first."""
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from core.data.datasets import open_dataset
 from core.judge.store import load_judge
 from tests.tui.modes import at_mode, until
 from tests.tui.test_sample import generated, place  # noqa: F401
+from tinydiff_tui.jobs import nearness
 from tinydiff_tui.screens.nearest import Nearest
 from tinydiff_tui.screens.sample import SampleScreen
 from tinydiff_tui.widgets.sheet import SpreadGrid
@@ -28,7 +32,7 @@ async def opened(pilot: Pilot[None]) -> Nearest:
 
 
 async def found(pilot: Pilot[None], panel: Nearest) -> None:
-    await until(pilot, lambda: panel.looked == panel.index and not pilot.app.jobs.running("nearest"))  # type: ignore[attr-defined]
+    await until(pilot, lambda: panel.looked == panel.index and not pilot.app.jobs.running(panel._job))  # type: ignore[attr-defined]
     await until(pilot, lambda: panel.shown is not None and bool(panel.query_one(SpreadGrid).rows.size))
 
 
@@ -56,6 +60,29 @@ async def test_the_sample_under_the_cursor_stands_beside_real_images(place: Path
         assert panel.index == 1
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, SampleScreen))
+
+
+async def test_a_panel_that_is_opened_while_the_one_before_still_searches_finds_too(
+    place: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, held = nearness.looking, threading.Event()
+
+    def looking(*arguments: Any) -> Iterator[nearness.Nearness]:
+        held.wait(60)
+        yield from real(*arguments)
+
+    monkeypatch.setattr(nearness, "looking", looking)
+    async with at_mode("sample", place) as pilot:
+        await generated(pilot)
+        await pilot.press("i")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Nearest))
+        monkeypatch.setattr(nearness, "looking", real)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, SampleScreen))
+        await pilot.press("i")
+        await opened(pilot)
+        held.set()
 
 
 async def test_a_planted_copy_is_found_by_pixels_and_by_features(place: Path) -> None:  # noqa: F811

@@ -224,6 +224,19 @@ async def test_other_images_and_other_noise(tmp_path: Path) -> None:
         assert str(screen.index) in screen.query_one("#x0-box", Box).title
 
 
+async def test_a_set_that_another_mode_opens_is_shown_at_once(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for k in range(3):
+        Image.new("L", (12, 12), 80 * k).save(folder / f"{k}.png")
+    async with at_mode("noise", tmp_path) as pilot:
+        screen = await ready(pilot)
+        pilot.app.choose_dataset("folder:nowhere")  # type: ignore[attr-defined]
+        pilot.app.choose_dataset(f"folder:{folder}")  # type: ignore[attr-defined]
+        await until(pilot, lambda: screen.opened is not None and screen.opened.name == f"folder:{folder}")
+        assert screen.noising is not None and not screen.query_one("#status").display
+
+
 async def test_x_t_alone_and_all_again(tmp_path: Path) -> None:
     async with at_mode("noise", tmp_path, (120, 40)) as pilot:
         screen = await ready(pilot)

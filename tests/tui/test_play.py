@@ -1,6 +1,8 @@
 """Play: steering, drawing and racing, by the keys that a person has and by what the engine draws without them."""
 
 import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -205,8 +207,57 @@ async def test_a_job_that_is_stopped_takes_nothing_that_is_asked_for_later(tmp_p
         stopped = steer.mail
         steer.left()
         steer.action_space(1)
-        assert steer.mail.waits() and not stopped.waits()
+        assert steer.mail.waits() and stopped.take() is None
         await until(pilot, lambda: steer.drawn is not None and steer.drawn.last and steer.drawn.asked.spacing == steer.spacing)
+
+
+async def test_the_model_that_is_chosen_is_the_one_of_the_list_that_was_shown(tmp_path: Path, tiny_run: Path) -> None:
+    shutil.copytree(tiny_run, tmp_path / "outputs")
+    async with at_mode("play", tmp_path) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("M")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
+        screen.found = ()  # the runs were looked for again, and deleted meanwhile
+        await pilot.press("end", "enter")
+        await until(pilot, lambda: screen.facts is not None and screen.facts.path == embedded_model())
+
+
+async def test_a_model_that_is_chosen_while_another_one_fails_is_read(
+    tmp_path: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tinydiff_tui.jobs import sampling
+
+    real, held = sampling.read_facts, threading.Event()
+
+    def read_facts(path: Path) -> Iterator[sampling.ModelFacts]:
+        held.wait(60)
+        yield from real(path)
+
+    shutil.copytree(tiny_run, tmp_path / "outputs")
+    torn = tmp_path / "outputs" / "model_final.pt"
+    torn.write_bytes(torn.read_bytes()[:5000])
+    monkeypatch.setattr(sampling, "read_facts", read_facts)
+    async with at_mode("play", tmp_path) as pilot:
+        screen = pilot.app.screen
+        assert isinstance(screen, PlayScreen)
+        await until(pilot, lambda: screen.path == torn)
+        screen._choose(embedded_model())
+        held.set()
+        await until(pilot, lambda: screen.facts is not None and screen.facts.path == embedded_model())
+
+
+async def test_a_picture_of_the_model_before_never_lies_on_the_canvas(tmp_path: Path, tiny_run: Path) -> None:
+    async with at_mode("play", tmp_path) as pilot:
+        await pilot.press("right_square_bracket")
+        screen = await opened(pilot)
+        draw = screen.query_one(Draw)
+        job = pilot.app.jobs.start(  # type: ignore[attr-defined]
+            "draw picture", lambda: iter([(tiny_run / "model_final.pt", np.full((64, 64, 1), 255, np.uint8))]), draw
+        )
+        job.thread.join()
+        await pilot.press("i")
+        await until(pilot, lambda: draw.sketch is not None and bool(draw.sketch.pixels.any()))
+        assert draw.sketch is not None and draw.sketch.pixels.shape == (28, 28, 1)
 
 
 async def test_another_model_draws_from_where_one_stands(tmp_path: Path, tiny_run: Path) -> None:

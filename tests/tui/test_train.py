@@ -625,6 +625,26 @@ async def test_a_judge_that_is_not_there_is_asked_for_and_a_no_goes_on_training(
         await until(pilot, lambda: screen.outcome == "stopped")
 
 
+async def test_a_run_that_asks_for_its_judge_heeds_a_stop(
+    tmp_path: Path, hasty_judge: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.judge.classifier.IMAGES_SEEN", 64 * 128)
+    monkeypatch.setattr("tinydiff_tui.jobs.judging.MEASURED", 1)
+    async with at_mode("train", tmp_path, (120, 40)) as pilot:
+        screen = await start(pilot, epochs=ENDLESS, judge_seconds="0.1")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
+        RunDir(tmp_path / "outputs").ask("stop")
+        await until(pilot, lambda: screen.outcome == "stopped")
+
+
+async def test_a_mode_that_is_not_composed_yet_is_asked_nothing(tmp_path: Path) -> None:
+    async with at_mode("data", tmp_path) as pilot:
+        coming = pilot.app.switch_mode("train")
+        pilot.app.choose_dataset("fashion_mnist")  # type: ignore[attr-defined]
+        await coming
+        assert train_screen(pilot).query_one(TrainForm).given()[0]["dataset"] == "fashion_mnist"
+
+
 def test_durations() -> None:
     assert [duration(s) for s in (3, 245, 7384, float("nan"))] == ["3 s", "4:05", "2:03:04", "–"]
 

@@ -172,8 +172,9 @@ class TinydiffApp(App[None]):
         self.tell_notices()
 
     def mode_screens(self) -> list[ModeScreen]:
-        """The modes that were visited."""
-        return [screen for stack in self._screen_stacks.values() for screen in stack if isinstance(screen, ModeScreen)]
+        """The modes that were visited and are composed."""
+        screens = (screen for stack in self._screen_stacks.values() for screen in stack)
+        return [screen for screen in screens if isinstance(screen, ModeScreen) and screen.is_mounted]
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """The colours of meaning, for themes that are not ours."""
@@ -188,8 +189,8 @@ class TinydiffApp(App[None]):
     def choose_dataset(self, name: str) -> None:
         """Make a data set the one of Data, Noise and Train."""
         self.dataset, self.image = name, 0
-        if self.train_screen is not None:
-            self.train_screen.dataset_chosen(name)
+        for mode in self.mode_screens():
+            mode.dataset_chosen(name)
 
     def tell_training(self, state: str, progress: str) -> None:
         """Show in the bar of every mode how the training that runs here stands; an empty state takes it away."""

@@ -143,13 +143,13 @@ def _view(frame: Frame) -> View:
     return View(frame.t, images.to_uint8(frame.x), images.to_uint8(frame.x0))
 
 
-def picture_to_start(path: Path, index: int, data_dir: Path | None) -> Iterator[Pixels]:
-    """Image `index` of the test split of a model's data set, uint8 (H, W, C), as an iterator of one. Raises UserError."""
+def picture_to_start(path: Path, index: int, data_dir: Path | None) -> Iterator[tuple[Path, Pixels]]:
+    """A model, and image `index` of the test split of its data set, uint8 (H, W, C), as an iterator of one. Raises UserError."""
     config = model_of(path).config
     data = open_split(config, "test", str(data_dir or ""))
     if not len(data):
         raise UserError(f"{config.dataset} has no test images")
-    yield data.images[index % len(data)].numpy()
+    yield path, data.images[index % len(data)].numpy()
 
 
 def save_branches(path: Path, branched: Branched) -> Iterator[Path]:

@@ -30,6 +30,8 @@ class Job:
         self.pace = pace
         self.rests = rests or (lambda: False)
         self.thread: threading.Thread | None = None
+        self.succeeded = False
+        """Whether another job of this name was started since."""
         self._stop = threading.Event()
         self._woken = threading.Event()
 
@@ -63,7 +65,7 @@ class Job:
                     resting = self.rests()
                     if resting or time.monotonic() - posted >= self.pace:
                         snapshot, posted = see(item), time.monotonic()
-                        self.post(JobUpdate(self.name, snapshot))
+                        self.post(JobUpdate(self, snapshot))
                     while resting and not self._stop.is_set():  # on what the screen was shown
                         self._woken.wait(REST_SECONDS)
                         self._woken.clear()
@@ -87,6 +89,8 @@ class Jobs:
 
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
+        self._newest: dict[str, Job] = {}
+        """Also where it has ended."""
         self._lock = threading.Lock()
 
     def start(
@@ -107,15 +111,17 @@ class Jobs:
         with self._lock:
             if name in self._jobs:
                 return None
-            job = self._jobs[name] = Job(name, target, rests, pace)
+            if before := self._newest.get(name):
+                before.succeeded = True  # its end may still wait to be looked at
+            job = self._jobs[name] = self._newest[name] = Job(name, target, rests, pace)
         job.thread = threading.Thread(target=self._run, args=(job, make, snapshot), name=f"job {name}", daemon=True)
         job.thread.start()
         return job
 
     def _run(self, job: Job, make: Callable[[], Iterator[Any]], snapshot: Callable[[Any], object]) -> None:
         error, last = job.pull(make, snapshot)
-        with self._lock:  # a successor can start only behind this message
-            job.post(JobFinished(job.name, error, last))
+        with self._lock:  # a successor starts only behind this message
+            job.post(JobFinished(job, error, last))
             del self._jobs[job.name]
 
     def running(self, name: str) -> bool:

@@ -141,7 +141,10 @@ class Training:
     def rests(self) -> bool:
         """Whether the run is paused or waits for an answer; answers on the way what was asked through its folder. For the job's
         own thread."""
-        return self.trainer is not None and (self.trainer.attend(self._say) or bool(self.question))
+        return self.trainer is not None and self._waits(self.trainer)
+
+    def _waits(self, trainer: "Trainer") -> bool:
+        return trainer.attend(self._say) or (bool(self.question) and not trainer.stopping)
 
     @property
     def paused(self) -> bool:
@@ -169,9 +172,9 @@ class Training:
                 else:
                     self._see(item)
                 yield item
-                if self._declined:
+                if self._declined or quality.trainer.stopping:
                     break
-        self._phase = "training"
+        self._phase, self.question = "training", ""
 
     def _restore(self, trainer: "Trainer") -> None:
         for entry in MetricsReader(trainer.run).read():

@@ -105,6 +105,9 @@ class ModeScreen(Screen[None]):
     def engine_loaded(self) -> None:
         """torch is there, and the screen is mounted: what needs the engine may be imported and shown."""
 
+    def dataset_chosen(self, name: str) -> None:
+        """A data set was chosen in another mode."""
+
     def names_changed(self) -> None:
         """The table of names holds other entries now: lists are made anew, and what is shown is drawn anew."""
 

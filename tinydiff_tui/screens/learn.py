@@ -231,13 +231,13 @@ class LearnScreen(ModeScreen):
         self.app.jobs.start("learn", lambda: lesson.run(seed) if run else lesson.before(seed), self)
 
     def on_job_update(self, message: JobUpdate) -> None:
-        if message.name == "learn" and self.working == self.wanted and isinstance(message.snapshot, Scene):
+        if message.name == "learn" and self.working is self.wanted and isinstance(message.snapshot, Scene):
             self._show_scene(message.snapshot)
 
     def on_job_finished(self, message: JobFinished) -> None:
         if message.name != "learn":
             return
-        if self.working != self.wanted:
+        if self.working is not self.wanted:  # an equal one may have been asked for anew
             self._start()
             return
         ran, self.wanted, self.working = self.running, None, None

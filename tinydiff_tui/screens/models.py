@@ -76,10 +76,11 @@ class ModelScreen(ModeScreen):
     def _chosen(self) -> None:
         path = self.form.checkpoint
         self.model_chosen(path)
-        if path is None or (self.facts is not None and self.facts.path == path):
+        if path is None:
             return
-        self.wanted = path
-        self._read(path)
+        if self.wanted != path or self.facts is None or self.facts.path != path:
+            self.wanted = path
+            self._read(path)
 
     def _read(self, path: Path) -> None:
         if self.app.jobs.running("model"):

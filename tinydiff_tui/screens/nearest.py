@@ -42,6 +42,7 @@ class Nearest(Panel):
         self.looked: int | None = None
         """The sample that the job looks at."""
         self.shown: Nearness | None = None
+        self._job = f"nearest {id(self)}"  # that of a panel which was closed may not have ended
 
     def compose(self) -> ComposeResult:
         with self.frame("The nearest training images", "← → another sample · escape closes"):
@@ -52,7 +53,7 @@ class Nearest(Panel):
         self._look()
 
     def on_unmount(self) -> None:
-        cast("TinydiffApp", self.app).jobs.stop("nearest")
+        cast("TinydiffApp", self.app).jobs.stop(self._job)
 
     def action_turn(self, step: int) -> None:
         self.index = (self.index + step) % len(self.samples)
@@ -64,11 +65,11 @@ class Nearest(Panel):
 
         app = cast("TinydiffApp", self.app)
         self._say(f"#{self.index}: looking through {self.config.dataset} …")
-        if app.jobs.running("nearest"):
+        if app.jobs.running(self._job):
             return
         self.looked = self.index
         picture, config, data_dir = self.samples[self.index], self.config, app.data_dir
-        app.jobs.start("nearest", lambda: looking(picture, config, data_dir), self, pace=0.0)
+        app.jobs.start(self._job, lambda: looking(picture, config, data_dir), self, pace=0.0)
 
     def on_job_update(self, message: JobUpdate) -> None:
         self._take(message.snapshot)

@@ -78,6 +78,7 @@ class NoiseScreen(ModeScreen):
         super().__init__()
         self.add_class("-none", update=False)
         self.opened: OpenedSet | None = None
+        self._opening = ""
         self.noising: Noising | None = None
         self.schedule = next(iter(SCHEDULES))
         self.index = 0
@@ -136,11 +137,16 @@ class NoiseScreen(ModeScreen):
         self.query_one(Equation).display = not sentence
         self.set_class(bool(sentence), "-none")
 
+    def dataset_chosen(self, name: str) -> None:
+        if self.is_current:  # else it is opened as one comes here
+            self._open()
+
     def _open(self) -> None:
         name, root = self.app.dataset, self.app.data_dir
         current = self.opened is not None and self.opened.name == name
         if current or not self.app.engine_ready or self.app.jobs.running("noise"):
             return
+        self._opening = name
         self.app.jobs.start("noise", lambda: opening(name, root), self)
         if self.opened is None:
             self._say_empty(f"opening {name} …")
@@ -152,7 +158,9 @@ class NoiseScreen(ModeScreen):
             self._learn(cast("Learned", message.snapshot))
         if message.name != "noise":
             return
-        if message.error and self.opened is None:
+        if self._opening != self.app.dataset:  # another one was chosen meanwhile
+            self._open()
+        elif message.error and self.opened is None:
             self._say_empty(message.error)
         elif message.error:
             self.say(message.error)
@@ -160,8 +168,7 @@ class NoiseScreen(ModeScreen):
             self.opened = message.snapshot
             self.say("")
             self._say_empty("" if len(self.opened) else f"{self.opened.short_name} holds no images")
-            self._show_image(self.app.image if self.opened.name == self.app.dataset else 0)
-            self._open()  # another set may have been chosen meanwhile
+            self._show_image(self.app.image)
 
     # --- a schedule that is learned
 

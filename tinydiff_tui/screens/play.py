@@ -46,6 +46,7 @@ class PlayScreen(ModeScreen):
         super().__init__()
         self.found: tuple[tuple[str, Path], ...] = ()
         self.path: Path | None = None
+        self._reading: Path | None = None
         self.facts: ModelFacts | None = None
 
     def compose_mode(self) -> ComposeResult:
@@ -105,12 +106,13 @@ class PlayScreen(ModeScreen):
         if not self.app.jobs.running("play model"):
             from tinydiff_tui.jobs.sampling import read_facts
 
+            self._reading = path
             self.app.jobs.start("play model", lambda: read_facts(path), self)
             for name in ("#plane", "#canvas"):
                 self.query_one(name, PictureBox).say(f"reading {self.name_of(path)} …")
 
     def _was_read(self, error: str | None, facts: "ModelFacts | None") -> None:
-        if self.path is not None and facts is not None and facts.path != self.path:
+        if self.path is not None and self._reading != self.path:
             self._choose(self.path)  # another one was chosen meanwhile
             return
         if error:
@@ -135,11 +137,13 @@ class PlayScreen(ModeScreen):
             return
         from tinydiff_tui.screens.panels import Ask
 
+        found = self.found  # as it is asked: another list may have come when it is answered
+
         def answered(answer: str | None) -> None:
             if answer:
-                then(self.found[int(answer[1:])][1])
+                then(found[int(answer[1:])][1])
 
-        self.app.push_screen(Ask("Which model?", {f"m{k}": name for k, (name, _) in enumerate(self.found)}), answered)
+        self.app.push_screen(Ask("Which model?", {f"m{k}": name for k, (name, _) in enumerate(found)}), answered)
 
     # --- the parts
 

@@ -22,6 +22,8 @@ from tinydiff_tui.widgets.film import Film, FilmStrip, PictureBox
 from tinydiff_tui.widgets.pixel_grid import PixelGrid, SampleGrid
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tinydiff_tui.jobs.finishing import Branched, Finish, Leave
     from tinydiff_tui.jobs.live import Shown
     from tinydiff_tui.jobs.sampling import ModelFacts, View
@@ -133,7 +135,7 @@ class Draw(Part):
         self._ask()
 
     def left(self) -> None:
-        self.mail, self.leave_mail = self.stop("draw"), self.stop("branch")
+        self.mail, self.leave_mail = self.stop("draw", self.mail), self.stop("branch", self.leave_mail)
 
     # --- asking
 
@@ -169,8 +171,8 @@ class Draw(Part):
     def on_job_finished(self, message: JobFinished) -> None:
         if message.error:
             self.say(message.error)
-        elif message.name == "draw picture":
-            self._replace(Sketch.of(cast("Pixels", message.snapshot)))
+        if message.name == "draw picture":
+            self._take_picture(cast("tuple[Path, Pixels] | None", message.snapshot))
         elif self.in_sight:
             self._work()  # it was stopped as the mode was left, and is here again
 
@@ -251,6 +253,11 @@ class Draw(Part):
         self.image += 1
         path, index, data_dir = self.facts.path, self.image, self.app.data_dir
         self.app.jobs.start("draw picture", lambda: picture_to_start(path, index, data_dir), self)
+
+    def _take_picture(self, given: tuple[Path, Pixels] | None) -> None:
+        """One of the data set, unless another model, which may draw in another size, was chosen meanwhile."""
+        if given is not None and self.facts is not None and given[0] == self.facts.path:
+            self._replace(Sketch.of(given[1]))
 
     def action_take(self, index: int) -> None:
         if self.shown_here is not None and self.on_way is None:

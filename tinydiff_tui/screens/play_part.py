@@ -80,9 +80,10 @@ class Part(Container, can_focus=True):
             worker = make()
             self.app.jobs.start(name, lambda: iter(worker), self, rests=lambda: worker.idle, pace=0)
 
-    def stop(self, name: str) -> Newest[Any]:
-        """Stop the job of this name. Returns the mailbox for its successor: the job that stops may still take from its own."""
+    def stop(self, name: str, mail: Newest[Any]) -> Newest[Any]:
+        """Stop the job of this name, and what it draws. Returns the mailbox of its successor, whose requests are not for it."""
         self.app.jobs.stop(name)
+        mail.close()
         return Newest()
 
     def class_name(self, label: int) -> str:

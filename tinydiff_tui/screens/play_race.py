@@ -246,13 +246,12 @@ class Race(Part):
         self.app.jobs.stop("race")
 
     def on_job_update(self, message: JobUpdate) -> None:
-        job = self.app.jobs.get("race")
-        if job is not None and not job.stopping:
+        if not message.job.stopping:
             self._take(cast("Standing", message.snapshot))
 
     def on_job_finished(self, message: JobFinished) -> None:
         standing = cast("Standing | None", message.snapshot)
-        if standing is not None and self.standing is not None:
+        if standing is not None and (self.standing is not None or not message.job.stopping):
             self._take(standing)
         if message.error:
             self.say(message.error)

@@ -112,7 +112,7 @@ class Steer(Part):
         self.call_after_refresh(self._ask)  # how many pictures have room is known by then
 
     def left(self) -> None:
-        self._asked, self.mail = None, self.stop("steer")
+        self._asked, self.mail = None, self.stop("steer", self.mail)
 
     # --- asking
 
@@ -142,7 +142,7 @@ class Steer(Part):
         if message.error:
             self._asked = None
             self.say(message.error)
-        elif self.in_sight:
+        if self.in_sight:
             self._work()  # it was stopped as the mode was left, and is here again
 
     # --- moving
@@ -164,8 +164,9 @@ class Steer(Part):
     @on(PixelGrid.Pointed)
     def _pointed(self, event: PixelGrid.Pointed) -> None:
         event.stop()
-        if event.grid is self.grid and self.drawn is not None and self.spot is not None:
-            x, y = self.drawn.asked.points()[event.index]
+        points = self.drawn.asked.points() if self.drawn is not None else []
+        if event.grid is self.grid and self.drawn is not None and event.index < len(points):
+            x, y = points[event.index]
             self._remember()
             self._go(dataclasses.replace(self.drawn.asked.spot, x=x, y=y))
 
@@ -239,7 +240,7 @@ class Steer(Part):
             self.grid.zoomed = asked.middle
         columns = asked.points()[: asked.shape[0]]
         box.show(drawn.pictures, headings=[f"{x:+.2f}" for x, _ in columns], cursor=asked.middle)
-        told = f" · class {self.class_name(self.label)}" if self.facts.labels else ""
+        told = f" · class {self.class_name(asked.label)}" if self.facts.labels else ""
         guided = f" · guidance {drawn.options.guidance_scale:g}" if self.facts.guides else ""
         box.title = f"Steer · {self.play.name_of(asked.path)}{told}{guided}"
         spent = f"{drawn.options.sampler} · {evaluations(drawn.options.steps)} · {1000 * drawn.seconds:.0f} ms"

@@ -120,7 +120,7 @@ class RunsScreen(RunActions):
             elif isinstance(message.snapshot, tuple) and message.snapshot is not self.rows:  # else they were an update
                 self._take(message.snapshot)
         elif message.name == "newest samples":
-            self._show_samples(cast("tuple[str, Pixels | None] | None", message.snapshot))
+            self._show_samples(cast("tuple[str, int, Pixels | None] | None", message.snapshot))
         elif message.error:
             self.notify(message.error, severity="error")
         elif message.name == "same noises":
@@ -227,24 +227,24 @@ class RunsScreen(RunActions):
     def _find_samples(self) -> None:
         """Read the newest samples of the run under the cursor, in a thread, when they are not those on the screen."""
         name = self._key
-        if self._samples[0] != name:
-            self._samples = (name, NEVER)
         if self.app.jobs.running("newest samples"):
             return  # its end looks whether the cursor went on
-        self._sought = name
+        self._sought, shown = name, self._samples
 
-        def read() -> Iterator[tuple[str, Pixels | None]]:
+        def read() -> Iterator[tuple[str, int, Pixels | None]]:
             path = newest_samples(Path(name)) if name else None
             modified = path.stat().st_mtime_ns if path is not None else 0
-            if (name, modified) != self._samples:
-                self._samples = (name, modified)  # whatever comes of it: failures are remembered too
-                yield name, read_samples(path) if path is not None else None
+            if (name, modified) != shown:
+                yield name, modified, None  # what there is of a file that cannot be read
+                if path is not None:
+                    yield name, modified, read_samples(path)
 
         self.app.jobs.start("newest samples", read, self)
 
-    def _show_samples(self, found: "tuple[str, Pixels | None] | None") -> None:
+    def _show_samples(self, found: "tuple[str, int, Pixels | None] | None") -> None:
         if found is not None:
-            self._pictures = (found[0], NOTHING if found[1] is None else found[1])
+            name, modified, pictures = found
+            self._samples, self._pictures = (name, modified), (name, NOTHING if pictures is None else pictures)
             self._show_pictures()
         if self._sought != self._key:
             self._find_samples()  # the cursor went on meanwhile

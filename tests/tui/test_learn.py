@@ -1,5 +1,7 @@
 """Learn: every key at 80x24, the order of predicting and running, what is remembered, and formulas in their colours."""
 
+import threading
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from textual.pilot import Pilot
 from tests.tui.modes import at_mode, until
 from tinydiff_tui.app.settings import load_settings
 from tinydiff_tui.cli import run
-from tinydiff_tui.jobs.lessons import LESSONS, Lesson
+from tinydiff_tui.jobs.lessons import LESSONS, Lesson, Outcome, Scene
 from tinydiff_tui.screens.learn import LearnScreen
 from tinydiff_tui.widgets.box import Box
 from tinydiff_tui.widgets.chart import Chart
@@ -112,7 +114,18 @@ async def test_keys_of_a_small_screen(tmp_path: Path) -> None:
         assert screen.query_one("#left").display and screen.query_one("ModeBar").display
 
 
-async def test_what_runs_can_be_stopped_and_runs_again(tmp_path: Path) -> None:
+async def test_what_runs_can_be_stopped_and_runs_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tinydiff_tui.jobs import experiments
+
+    real, pressed = experiments.sampling, threading.Event()
+
+    def sampling(seed: int) -> Iterator[Scene | Outcome]:
+        for item in real(seed):
+            yield item
+            if isinstance(item, Scene) and len(item.rows) == 2:  # under way, and on no machine over before the key
+                pressed.wait(60)
+
+    monkeypatch.setattr(experiments, "sampling", sampling)
     async with at_mode("learn", tmp_path) as pilot:
         screen = await ready(pilot)
         screen.action_open_lesson(5)
@@ -120,6 +133,7 @@ async def test_what_runs_can_be_stopped_and_runs_again(tmp_path: Path) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: len(grid(screen).rows) == 2)  # under way
         await pilot.press("X")
+        pressed.set()
         await until(pilot, lambda: screen.wanted is None)
         box = screen.query_one("#pictures", Box)
         assert screen.outcome is None and box.state == "stopped" and "sampling" not in pilot.app.learned  # type: ignore[attr-defined]

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from textual._wait import wait_for_idle
 from textual.app import App
 from textual.pilot import Pilot
@@ -43,6 +44,14 @@ async def left(app: App[Any]) -> None:
     while not app._exit:
         assert time.monotonic() < end, "the app did not leave"
         await asyncio.sleep(0.01)
+
+
+def three_pictures(folder: Path) -> str:
+    """A data set of three grey pictures in a new folder."""
+    folder.mkdir()
+    for k in range(3):
+        Image.new("L", (16, 16), 50 * k).save(folder / f"{k}.png")
+    return f"folder:{folder}"
 
 
 def train_screen(pilot: Pilot[Any]) -> TrainScreen:

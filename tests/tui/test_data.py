@@ -19,7 +19,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from core.names import DATASETS
-from tests.tui.modes import at_mode, until
+from tests.tui.modes import at_mode, three_pictures, until
 from tinydiff_tui.app.app import TinydiffApp
 from tinydiff_tui.jobs.data import open_set, pixel_figures
 from tinydiff_tui.screens.data import DataScreen
@@ -251,15 +251,12 @@ async def test_until_a_set_is_there_the_boxes_are_hatched(tmp_path: Path) -> Non
 
 
 async def test_a_set_asked_for_while_another_opens_is_opened_next(tmp_path: Path) -> None:
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    for i in range(3):
-        Image.new("L", (16, 16), 50 * i).save(folder / f"{i}.png")
+    mine = three_pictures(tmp_path / "mine")
     async with at_mode("data", tmp_path) as pilot:
         screen = await ready(pilot)
         screen._open("glyphs", afresh=True)
-        screen._open(f"folder:{folder}")
-        screen = await ready(pilot, f"folder:{folder}")
+        screen._open(mine)
+        screen = await ready(pilot, mine)
         assert screen.opened is not None and screen.browser.gallery.count == len(screen.opened)
         assert screen.browser.label is None
 

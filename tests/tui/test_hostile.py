@@ -314,12 +314,11 @@ async def test_samples_that_cannot_be_read_are_looked_at_once(
     async with at_mode("runs", tmp_path) as pilot:
         screen = pilot.app.screen
         assert isinstance(screen, RunsScreen)
-        await until(pilot, lambda: screen._samples[0] == str(bomb.parents[1]))  # what was read is known
-        before = len(looked)
+        await until(pilot, lambda: len(looked) > 0)
         for _ in range(20):
             screen.look()
             await pilot.pause(0.05)
-        assert looked == [bomb] * before
+        assert looked == [bomb]
 
 
 # --- keys

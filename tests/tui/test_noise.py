@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from core.names import SCHEDULES
-from tests.tui.modes import ENDLESS, at_mode, start, until
+from tests.tui.modes import ENDLESS, at_mode, start, three_pictures, until
 from tinydiff_tui.screens.noise import NoiseScreen
 from tinydiff_tui.terminal.tiling import places
 from tinydiff_tui.widgets.box import Box
@@ -225,16 +225,15 @@ async def test_other_images_and_other_noise(tmp_path: Path) -> None:
 
 
 async def test_a_set_that_another_mode_opens_is_shown_at_once(tmp_path: Path) -> None:
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    for k in range(3):
-        Image.new("L", (12, 12), 80 * k).save(folder / f"{k}.png")
+    mine = three_pictures(tmp_path / "mine")
     async with at_mode("noise", tmp_path) as pilot:
         screen = await ready(pilot)
-        pilot.app.choose_dataset("folder:nowhere")  # type: ignore[attr-defined]
-        pilot.app.choose_dataset(f"folder:{folder}")  # type: ignore[attr-defined]
-        await until(pilot, lambda: screen.opened is not None and screen.opened.name == f"folder:{folder}")
-        assert screen.noising is not None and not screen.query_one("#status").display
+        for _ in range(2):  # also where the second is shown already
+            pilot.app.choose_dataset("folder:nowhere")  # type: ignore[attr-defined]
+            pilot.app.choose_dataset(mine)  # type: ignore[attr-defined]
+            await until(pilot, lambda: screen.opened is not None and screen.opened.name == mine)
+            await until(pilot, lambda: not pilot.app.jobs.running("noise"))  # type: ignore[attr-defined]
+            assert screen.noising is not None and not screen.query_one("#status").display
 
 
 async def test_x_t_alone_and_all_again(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from rich.cells import cell_len
+from textual.pilot import Pilot
 from textual.widgets import Button, Input, Label, Select, Static
 
 from core.config import TrainConfig
@@ -23,6 +24,7 @@ from tinydiff_tui.jobs.series import MOST_ROWS, Points, Row, Series, kept, sprea
 from tinydiff_tui.jobs.starting import placed
 from tinydiff_tui.jobs.training import TrainView
 from tinydiff_tui.screens.panels import Ask
+from tinydiff_tui.screens.train import TrainScreen
 from tinydiff_tui.text import duration
 from tinydiff_tui.widgets.box import Box
 from tinydiff_tui.widgets.chart import Chart
@@ -604,14 +606,23 @@ async def test_the_judge_says_how_far_it_is_while_it_trains(tmp_path: Path, hast
         await until(pilot, lambda: screen.outcome == "stopped")
 
 
-async def test_a_judge_that_is_not_there_is_asked_for_and_a_no_goes_on_training(
-    tmp_path: Path, hasty_judge: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def slow_judge(hasty_judge: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that takes so long to train that it is asked for first."""
     monkeypatch.setattr("core.judge.classifier.IMAGES_SEEN", 64 * 128)
     monkeypatch.setattr("tinydiff_tui.jobs.judging.MEASURED", 1)
+
+
+async def asking(pilot: Pilot[None]) -> TrainScreen:
+    """A run that asks for its judge."""
+    screen = await start(pilot, epochs=ENDLESS, judge_seconds="0.1")
+    await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
+    return screen
+
+
+async def test_a_judge_that_is_not_there_is_asked_for_and_a_no_goes_on_training(tmp_path: Path, slow_judge: None) -> None:
     async with at_mode("train", tmp_path, (120, 40)) as pilot:
-        screen = await start(pilot, epochs=ENDLESS, judge_seconds="0.1")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
+        screen = await asking(pilot)
         assert "takes about" in pilot.app.screen.question  # type: ignore[attr-defined]
         trainer = screen.training.trainer  # type: ignore[union-attr]
         assert trainer is not None
@@ -627,14 +638,9 @@ async def test_a_judge_that_is_not_there_is_asked_for_and_a_no_goes_on_training(
         await until(pilot, lambda: screen.outcome == "stopped")
 
 
-async def test_a_run_that_asks_for_its_judge_heeds_a_stop(
-    tmp_path: Path, hasty_judge: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("core.judge.classifier.IMAGES_SEEN", 64 * 128)
-    monkeypatch.setattr("tinydiff_tui.jobs.judging.MEASURED", 1)
+async def test_a_run_that_asks_for_its_judge_heeds_a_stop(tmp_path: Path, slow_judge: None) -> None:
     async with at_mode("train", tmp_path, (120, 40)) as pilot:
-        screen = await start(pilot, epochs=ENDLESS, judge_seconds="0.1")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Ask))
+        screen = await asking(pilot)
         RunDir(tmp_path / "outputs").ask("stop")
         await until(pilot, lambda: screen.outcome == "stopped")
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from weakref import WeakValueDictionary
 
 from textual.message_pump import MessagePump
 
@@ -89,8 +90,8 @@ class Jobs:
 
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
-        self._newest: dict[str, Job] = {}
-        """Also where it has ended."""
+        self._newest: WeakValueDictionary[str, Job] = WeakValueDictionary()
+        """Also where it has ended, as long as a message of it waits."""
         self._lock = threading.Lock()
 
     def start(

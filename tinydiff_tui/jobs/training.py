@@ -141,10 +141,8 @@ class Training:
     def rests(self) -> bool:
         """Whether the run is paused or waits for an answer; answers on the way what was asked through its folder. For the job's
         own thread."""
-        return self.trainer is not None and self._waits(self.trainer)
-
-    def _waits(self, trainer: "Trainer") -> bool:
-        return trainer.attend(self._say) or (bool(self.question) and not trainer.stopping)
+        trainer = self.trainer
+        return trainer is not None and (trainer.attend(self._say) or (bool(self.question) and not trainer.stopping))
 
     @property
     def paused(self) -> bool:

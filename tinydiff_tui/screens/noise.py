@@ -158,7 +158,8 @@ class NoiseScreen(ModeScreen):
             self._learn(cast("Learned", message.snapshot))
         if message.name != "noise":
             return
-        if self._opening != self.app.dataset:  # another one was chosen meanwhile
+        if self._opening != self.app.dataset:  # another one was chosen meanwhile, perhaps that which is shown
+            self.say("")
             self._open()
         elif message.error and self.opened is None:
             self._say_empty(message.error)

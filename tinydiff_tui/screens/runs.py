@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 REFRESH_SECONDS = 1.5
 NEVER = -1
+Samples = tuple[str, int, "Pixels"]
+"""The key of a run, when its newest sheet was written, and the pictures of it; none where there is no sheet that can be read."""
 SORT, VIEW = Binding.Group("Sort"), Binding.Group("View")
 
 
@@ -71,9 +73,9 @@ class RunsScreen(RunActions):
         self.sort = ("age", False)
         self.list: RunList | None = None
         self.wanted: Path | None = None
-        self._samples = ("", NEVER)  # whose samples were read, and of when they are
+        self._samples: Samples = ("", NEVER, NOTHING)  # as read last, for the thread that reads
         self._sought = ""
-        self._pictures = ("", NOTHING)
+        self._pictures = self._samples
 
     def compose_mode(self) -> ComposeResult:
         with Box(title="runs", id="runs"):
@@ -120,7 +122,7 @@ class RunsScreen(RunActions):
             elif isinstance(message.snapshot, tuple) and message.snapshot is not self.rows:  # else they were an update
                 self._take(message.snapshot)
         elif message.name == "newest samples":
-            self._show_samples(cast("tuple[str, int, Pixels | None] | None", message.snapshot))
+            self._show_samples(cast("Samples | None", message.snapshot))
         elif message.error:
             self.notify(message.error, severity="error")
         elif message.name == "same noises":
@@ -209,7 +211,7 @@ class RunsScreen(RunActions):
         elif self.marked:
             self.views.invite(f"g draws the same noises by {'each of these runs' if len(keys) > 1 else 'this run'}")
         else:
-            pictures = self._pictures[1] if self._pictures[0] == self._key else NOTHING
+            pictures = self._pictures[2] if self._pictures[0] == self._key else NOTHING
             self.views.show_samples(self.chosen, pictures)
 
     def _show_comparison(self, comparison: object) -> None:
@@ -229,22 +231,22 @@ class RunsScreen(RunActions):
         name = self._key
         if self.app.jobs.running("newest samples"):
             return  # its end looks whether the cursor went on
-        self._sought, shown = name, self._samples
+        self._sought = name
 
-        def read() -> Iterator[tuple[str, int, Pixels | None]]:
+        def read() -> Iterator[Samples]:
             path = newest_samples(Path(name)) if name else None
             modified = path.stat().st_mtime_ns if path is not None else 0
-            if (name, modified) != shown:
-                yield name, modified, None  # what there is of a file that cannot be read
-                if path is not None:
-                    yield name, modified, read_samples(path)
+            if (name, modified) != self._samples[:2]:
+                self._samples = (name, modified, NOTHING)  # whatever comes of it: failures are remembered too
+                if path is not None and (pictures := read_samples(path)) is not None:
+                    self._samples = (name, modified, pictures)
+            yield self._samples
 
         self.app.jobs.start("newest samples", read, self)
 
-    def _show_samples(self, found: "tuple[str, int, Pixels | None] | None") -> None:
-        if found is not None:
-            name, modified, pictures = found
-            self._samples, self._pictures = (name, modified), (name, NOTHING if pictures is None else pictures)
+    def _show_samples(self, found: "Samples | None") -> None:
+        if found is not None and found is not self._pictures:
+            self._pictures = found
             self._show_pictures()
         if self._sought != self._key:
             self._find_samples()  # the cursor went on meanwhile

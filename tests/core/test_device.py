@@ -1,6 +1,7 @@
 """What is chosen for a machine: threads and precision by measurement, and one line that says so."""
 
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ def threads() -> Iterator[None]:
     yield
     torch.set_num_threads(before)
     device._measure_cpu_threads.cache_clear()
+    device._measure_cpu_precision.cache_clear()
 
 
 def test_threads_are_measured_once_and_come_back_after_a_run_with_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,6 +58,31 @@ def test_threads_of_the_environment_are_an_answer(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(device, "_ALL_THREADS", 2)
     device._measure_cpu_threads.cache_clear()
     assert choose_compute("cpu", "fp32").describe() == "cpu, fp32, 2 threads (as asked)"
+
+
+def test_the_precision_of_a_processor_is_the_same_beside_other_work() -> None:
+    """A run that is repeated or gone on with, and the app beside the command, must not come to another one."""
+    over = threading.Event()
+
+    def work() -> None:
+        torch.set_num_threads(1)
+        matrix = torch.randn(500, 500)
+        while not over.is_set():
+            torch.mm(matrix, matrix)
+
+    alone = choose_compute("cpu").precision
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    try:
+        for threads in (1, 2, 1, 2, 1, 2):
+            device._measure_cpu_precision.cache_clear()
+            chosen = choose_compute("cpu", threads=threads)
+            assert (chosen.precision, chosen.threads) == (alone, threads)
+    finally:
+        over.set()
+        for worker in workers:
+            worker.join()
 
 
 @pytest.mark.parametrize(

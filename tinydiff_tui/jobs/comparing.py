@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from core import images
+from core.compute.device import choose_compute
 from core.config import SampleConfig
 from core.diffusion.generate import BatchFrame, generate
 from core.diffusion.model import Model
 from core.errors import UserError
 from core.runs.models import modified
-from tinydiff_tui.jobs.sampling import compute, model_of
+from tinydiff_tui.jobs.sampling import model_of
 from tinydiff_tui.terminal.cells import Pixels
 from tinydiff_tui.text import evaluations
 
@@ -118,7 +119,7 @@ class Comparing:
         options = SampleConfig(num_images=COUNT, seed=self.seed).resolve(*model.known)
         self._how = f"{options.sampler}, {evaluations(options.steps)}"
         frame = None
-        frames = generate(model, options, compute())
+        frames = generate(model, options, choose_compute())
         try:
             for frame in frames:
                 yield frame

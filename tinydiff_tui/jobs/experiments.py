@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from core import images
+from core.compute.device import choose_compute
 from core.compute.seeds import SampleNoise
 from core.config import SampleConfig, TrainConfig
 from core.data.glyphs import make_glyphs
@@ -26,7 +27,7 @@ from core.runs.embedded import embedded_model
 from core.training.aside import HeldOutLoss
 from tinydiff_tui.jobs.lessons import LESSONS, Line, Outcome, Scene
 from tinydiff_tui.jobs.noising import Noising, diffusion, tables
-from tinydiff_tui.jobs.sampling import compute, model_of
+from tinydiff_tui.jobs.sampling import model_of
 from tinydiff_tui.jobs.series import Row, kept, spread
 from tinydiff_tui.jobs.training import Training, TrainView
 from tinydiff_tui.terminal.cells import Pixels
@@ -217,7 +218,7 @@ def _shown(seed: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def prediction(seed: int) -> Iterator[Scene | Outcome]:
     """The x_0 that the network predicts, of digits it has never seen, and its mean squared error at ten values of t."""
-    model, device = the_model(), compute().device
+    model, device = the_model(), choose_compute().device
     clean, noise, _ = _shown(seed)
     denoise = model.diffusion.denoiser(model.network)
     errors: list[float] = []
@@ -225,7 +226,7 @@ def prediction(seed: int) -> Iterator[Scene | Outcome]:
     scene = None
     for t in GRID:
         x_t = model.diffusion.q_sample(clean, torch.full((MEASURED,), t), noise)
-        with torch.inference_mode(), compute().autocast():
+        with torch.inference_mode(), choose_compute().autocast():
             predicted = denoise(x_t.to(device), t).x0.float().cpu()
         errors.append(power(predicted - clean))
         seen.append((x_t[:1], predicted[:1]))
@@ -296,8 +297,9 @@ def _best_loss(config: TrainConfig) -> float:
     pictures, labels = make_glyphs(500, 1)
     from core.data.datasets import ImageSet
 
-    held = HeldOutLoss(model.config, ImageSet("glyphs", pictures, labels, model.classes), model.diffusion, compute().device)
-    return held.measure(model.network, compute())[0]
+    compute = choose_compute()
+    held = HeldOutLoss(model.config, ImageSet("glyphs", pictures, labels, model.classes), model.diffusion, compute.device)
+    return held.measure(model.network, compute)[0]
 
 
 def _progress(view: TrainView, bottom: float) -> Scene:
@@ -317,7 +319,7 @@ def _progress(view: TrainView, bottom: float) -> Scene:
 
 
 def _drawing(options: SampleConfig) -> Iterator[BatchFrame]:
-    return generate(the_model(), options, compute())
+    return generate(the_model(), options, choose_compute())
 
 
 def sampling_before(seed: int) -> Iterator[Scene]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from core import images
+from core.compute.device import choose_compute
 from core.compute.seeds import SampleNoise
 from core.config import SampleConfig
 from core.data.datasets import open_split
@@ -22,7 +23,7 @@ from core.diffusion.starts import keep_outside, noised
 from core.errors import UserError
 from tinydiff_tui.jobs.live import Live, Way, fewest
 from tinydiff_tui.jobs.newest import Newest
-from tinydiff_tui.jobs.sampling import View, compute, model_of
+from tinydiff_tui.jobs.sampling import View, model_of
 from tinydiff_tui.jobs.sketch import Sketch
 from tinydiff_tui.terminal.cells import Pixels
 
@@ -88,7 +89,7 @@ def finish_options(asked: Finish, model: Model) -> SampleConfig:
 
 def finished(model: Model, asked: Finish, options: SampleConfig) -> Iterator[Tensor]:
     """x_t (N, C, H, W) after each network evaluation from the sketch to the pictures."""
-    place = compute()
+    place = choose_compute()
     known = images.to_float(torch.from_numpy(asked.sketch.pixels[None]).to(place.device)).repeat(asked.count, 1, 1, 1)
     noise = SampleNoise(options.seed, 0, asked.count, model.shape, place.device)
     classes = [max(options.label, 0)] * asked.count if model.label_count else []
@@ -128,7 +129,7 @@ def branching(asked: Leave) -> Iterator[Branched]:
     options = asked.options.resolve(*model.known)
     untouched: list[View] = []
     other: list[View] = []
-    for first, second in branches(model, options, compute(), asked.at, _painting(model, asked.sketch)):
+    for first, second in branches(model, options, choose_compute(), asked.at, _painting(model, asked.sketch)):
         untouched.append(_view(first))
         other.append(_view(second))
         yield Branched(asked, options, tuple(untouched), tuple(other), whole=first.t < 0 and second.t < 0)

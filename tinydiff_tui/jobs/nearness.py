@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from core.compute.device import choose_compute
 from core.config import TrainConfig
 from core.data.datasets import data_root, open_split
 from core.judge.copies import nearest
 from core.judge.judge import chosen_of
 from core.judge.store import kept_judge
-from tinydiff_tui.jobs.sampling import compute
 from tinydiff_tui.terminal.cells import Pixels
 
 NEAREST = 5
@@ -45,7 +45,7 @@ def looking(picture: Pixels, config: TrainConfig, data_dir: Path | None) -> Iter
     Raises UserError where the data set is not there.
     """
     training = open_split(config, "train", str(data_dir or ""))
-    (near,) = nearest(picture[None], training.images, NEAREST, compute().device)
+    (near,) = nearest(picture[None], training.images, NEAREST, choose_compute().device)
 
     def kin(measure: str, distances: list[float], numbers: list[int]) -> Kin:
         classes = tuple(training.classes[label] for label in training.labels[numbers].tolist())
@@ -54,7 +54,7 @@ def looking(picture: Pixels, config: TrainConfig, data_dir: Path | None) -> Iter
     found = [kin("pixels", near.distance[0].tolist(), near.index[0].tolist())]
     yield Nearness(picture, config.dataset, len(training), tuple(found))
     root = data_root(str(data_dir or ""), config.data_dir)
-    ready = kept_judge(config.dataset, root, compute().device, config.image_size)
+    ready = kept_judge(config.dataset, root, choose_compute().device, config.image_size)
     if ready is None:
         return
     (near,) = nearest(ready.judge.features(picture[None]), ready.judge.train, NEAREST)

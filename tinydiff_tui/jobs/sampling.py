@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from core import images
-from core.compute.device import Compute, choose_compute
+from core.compute.device import choose_compute
 from core.compute.seeds import SampleNoise
 from core.config import SampleConfig, TrainConfig
 from core.diffusion.generate import BatchFrame, Source, classes_drawn, generate, source_pictures
@@ -103,13 +103,8 @@ def checkpoints(root: Path) -> Iterator[tuple[tuple[str, Path], ...]]:
 
 
 @lru_cache(maxsize=1)
-def compute() -> Compute:
-    return choose_compute()
-
-
-@lru_cache(maxsize=1)
 def _model(path: Path, _: int) -> Model:
-    return load_model(path, device=compute().device)
+    return load_model(path, device=choose_compute().device)
 
 
 def model_of(path: Path) -> Model:
@@ -135,7 +130,7 @@ def read_facts(path: Path) -> Iterator[ModelFacts]:
         model.step,
         model.shape[1:],
         model.shape[0],
-        compute().describe(),
+        choose_compute().describe(),
         model.about,
     )
 
@@ -164,7 +159,7 @@ class Drawing:
         self.labels = tuple(classes_drawn(model, self.options, source))
         self.originals = originals(model, self.options, source)
         self.started = time.monotonic()
-        frames = generate(model, self.options, compute(), source)
+        frames = generate(model, self.options, choose_compute(), source)
         try:
             for item in frames:
                 stride = math.ceil((item.frame.total + 1) / most)
@@ -209,7 +204,7 @@ def originals(model: Model, options: SampleConfig, source: Source | None) -> Pix
     if source is not None:
         return source.images.numpy()
     if options.start == "interpolate":
-        return images.to_uint8(SampleNoise(options.seed, 0, 2, model.shape, compute().device)())
+        return images.to_uint8(SampleNoise(options.seed, 0, 2, model.shape, choose_compute().device)())
     return None
 
 

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from core import images
+from core.compute.device import choose_compute
 from core.config import SampleConfig
 from core.diffusion.generate import timesteps_for, told, walk
 from core.diffusion.model import Model
 from core.diffusion.plane import Plane, noise_of, plane_through
 from tinydiff_tui.jobs.live import Live, Shown, Way, fewest
 from tinydiff_tui.jobs.newest import Newest
-from tinydiff_tui.jobs.sampling import compute, model_of
+from tinydiff_tui.jobs.sampling import model_of
 from tinydiff_tui.terminal.cells import Pixels
 
 MOST_FRAMES = 120
@@ -117,7 +118,7 @@ def steering(mail: Newest[Asked]) -> Live[Asked]:
 def in_parts(model: Model, options: SampleConfig, x: Tensor) -> Iterator[Tensor]:
     """As `pictures_from`, on a CPU a few of the pictures after the others; the last are all of them."""
     finished: list[Tensor] = []
-    for part in x.split(PART if compute().device.type == "cpu" else len(x)):
+    for part in x.split(PART if choose_compute().device.type == "cpu" else len(x)):
         for drawn in pictures_from(model, options, part):
             yield drawn
         finished.append(drawn)
@@ -126,7 +127,7 @@ def in_parts(model: Model, options: SampleConfig, x: Tensor) -> Iterator[Tensor]
 
 def pictures_from(model: Model, options: SampleConfig, x: Tensor) -> Iterator[Tensor]:
     """x_t after each network evaluation on the way from noises (N, C, H, W); the last are the images."""
-    place = compute()
+    place = choose_compute()
     x = x.to(place.device).contiguous(memory_format=torch.channels_last)
     classes = [options.label if options.label >= 0 else 0] * len(x) if model.label_count else []
     denoise = told(model, options, classes, place)

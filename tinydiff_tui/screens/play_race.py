@@ -218,8 +218,8 @@ class Race(Part):
     def action_start(self) -> None:
         if self.facts is None or not self.settings:
             return
+        from core.compute.device import choose_compute
         from tinydiff_tui.jobs.racing import Lane, Racing
-        from tinydiff_tui.jobs.sampling import compute
 
         lanes = []
         try:
@@ -234,7 +234,7 @@ class Race(Part):
             self.say(str(error))
             return
         data_dir = self.app.data_dir
-        if self.app.jobs.start("race", lambda: iter(Racing(lanes, compute(), data_dir)), self) is None:
+        if self.app.jobs.start("race", lambda: iter(Racing(lanes, choose_compute(), data_dir)), self) is None:
             self.say("the race before is still being stopped; try again in a moment")
             return
         self._stop_playing()

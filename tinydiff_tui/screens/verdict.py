@@ -59,11 +59,12 @@ class Verdict(Panel):
 
     def _work(self) -> "Iterator[Stage | Report]":
         """What the judge does, in the job's thread; at a question it rests until the answer."""
+        from core.compute.device import choose_compute
         from tinydiff_tui.jobs.judging import Stage, judging
-        from tinydiff_tui.jobs.sampling import compute, model_of
+        from tinydiff_tui.jobs.sampling import model_of
 
         data_dir = str(cast("TinydiffApp", self.app).data_dir or "")
-        with closing(judging(self.checkpoint, model_of(self.checkpoint), self.options, compute(), data_dir)) as items:
+        with closing(judging(self.checkpoint, model_of(self.checkpoint), self.options, choose_compute(), data_dir)) as items:
             for item in items:
                 self.asked = isinstance(item, Stage) and item.asks
                 yield item

@@ -1,5 +1,6 @@
 """Jobs: one thread an iterator, replaceable updates, one end, the iterator closed in its own thread."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -75,6 +76,39 @@ async def test_stop_closes_the_iterator_in_its_thread_and_frees_the_name_after()
         assert numbers.closed_by == "job train"
         assert app.jobs.start("train", Numbers(1), app, lambda item: item) is not None
         await until(pilot, lambda: len(app.ends) == 2)
+
+
+async def test_a_successor_begins_when_the_job_before_is_closed_and_only_the_last_is_heard() -> None:
+    app, first, between, last = Listener(), Numbers(), Numbers(3), Numbers(5)
+    held = threading.Event()
+
+    def see(item: int) -> int:
+        held.wait(60)
+        return item
+
+    async with app.run_test() as pilot:
+        before = app.jobs.start("race", first, app, see)
+        await until(pilot, lambda: first.pulled > 0)
+        assert before is not None and app.jobs.busy("race")
+        waiting = app.jobs.replace("race", between, app)
+        newest = app.jobs.replace("race", last, app)
+        assert before.stopping and waiting.stopping and not newest.stopping
+        assert app.jobs.get("race") is newest and app.jobs.busy("race") and last.pulled == 0
+        held.set()
+        await until(pilot, lambda: bool(app.ends))
+        assert [end.snapshot for end in app.ends] == [5] and app.ends[0].job is newest
+        assert first.closed_by == last.closed_by == "job race" and between.pulled == 0
+        assert not app.jobs.running("race")
+
+
+async def test_all_are_stopped_with_those_that_wait() -> None:
+    app, first, last = Listener(), Numbers(), Numbers()
+    async with app.run_test() as pilot:
+        app.jobs.start("race", first, app)
+        await until(pilot, lambda: first.pulled > 0)
+        app.jobs.replace("race", last, app)
+        await asyncio.to_thread(app.jobs.stop_all)
+        assert first.closed_by == "job race" and last.closed_by == "job race" and not app.jobs.running("race")
 
 
 async def test_a_job_rests_as_long_as_it_is_told_to_on_what_the_screen_was_shown() -> None:

@@ -32,7 +32,6 @@ async def opened(pilot: Pilot[None]) -> Nearest:
 
 
 async def found(pilot: Pilot[None], panel: Nearest) -> None:
-    await until(pilot, lambda: panel.looked == panel.index and not pilot.app.jobs.running(panel._job))  # type: ignore[attr-defined]
     await until(pilot, lambda: panel.shown is not None and bool(panel.query_one(SpreadGrid).rows.size))
 
 

@@ -1,6 +1,7 @@
 """The Sample mode: from a checkpoint to pictures, their way, files."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,30 @@ async def test_cancel_stops_and_keeps_what_is_there(place: Path) -> None:
         assert 0 <= screen.drawn.done < screen.drawn.evaluations
         await pilot.press("home", "z")
         assert screen.trajectory.grid.shown == 1
+
+
+async def test_pictures_that_are_asked_for_while_others_are_being_stopped_come(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core.diffusion import generate
+
+    held = threading.Event()
+
+    def slowly(*given: Any) -> Iterator[Any]:
+        for frame in generate.generate(*given):
+            yield frame
+            held.wait(60)
+
+    monkeypatch.setattr("tinydiff_tui.jobs.sampling.generate", slowly)
+    async with at_mode("sample", place) as pilot:
+        screen = await ready(pilot)
+        await pilot.press("g")
+        await until(pilot, lambda: screen.drawn is not None)
+        await pilot.press("X", "n")  # it cannot stop yet
+        assert screen.drawn is None and state(screen) == "running"
+        held.set()
+        await until(pilot, lambda: state(screen) == "finished")
+        assert screen.drawn is not None and screen.drawn.options.seed == 1
 
 
 async def test_mistakes_are_sentences(place: Path) -> None:

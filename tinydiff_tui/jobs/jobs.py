@@ -1,7 +1,7 @@
 """Jobs: an iterator of the engine, pulled in a thread of its own, which posts messages and touches no widget.
 
-Plain threads, not Textual's workers: cancelling one of those leaves its thread running, and nothing here may start a second
-job before the first one's iterator is closed.
+Plain threads, not Textual's workers: cancelling one of those leaves its thread running, and nothing here may begin a second
+job of a name before the first one's iterator is closed.
 """
 
 import contextlib
@@ -103,7 +103,7 @@ class Jobs:
         rests: Callable[[], bool] | None = None,
         pace: float = POST_SECONDS,
     ) -> Job | None:
-        """Pull make() in a thread; None when a job of this name has not posted its end yet.
+        """Pull make() in a thread; None, and nothing happens, when a job of this name has not posted its end yet.
 
         `snapshot` runs in the thread, every `pace` seconds at most and once at the end, and makes what the screen is to see;
         an item that is a plain value is seen as it is.
@@ -112,23 +112,50 @@ class Jobs:
         with self._lock:
             if name in self._jobs:
                 return None
-            if before := self._newest.get(name):
-                before.succeeded = True  # its end may still wait to be looked at
-            job = self._jobs[name] = self._newest[name] = Job(name, target, rests, pace)
-        job.thread = threading.Thread(target=self._run, args=(job, make, snapshot), name=f"job {name}", daemon=True)
+            return self._succeed(Job(name, target, rests, pace), make, snapshot)
+
+    def replace(
+        self,
+        name: str,
+        make: Callable[[], Iterator[Any]],
+        target: MessagePump,
+        snapshot: Callable[[Any], object] = lambda item: item,
+        rests: Callable[[], bool] | None = None,
+        pace: float = POST_SECONDS,
+    ) -> Job:
+        """Like start, but a job of this name that has not ended is stopped. This one begins when that one is closed, and nobody
+        hears of that one any more."""
+        with self._lock:
+            return self._succeed(Job(name, target, rests, pace), make, snapshot)
+
+    def _succeed(self, job: Job, make: Callable[[], Iterator[Any]], snapshot: Callable[[Any], object]) -> Job:
+        if before := self._newest.get(job.name):
+            before.succeeded = True  # also where it has ended: that may still wait to be looked at
+            before.stop()
+        args = (job, self._jobs.get(job.name), make, snapshot)
+        self._jobs[job.name] = self._newest[job.name] = job
+        job.thread = threading.Thread(target=self._run, args=args, name=f"job {job.name}", daemon=True)
         job.thread.start()
         return job
 
-    def _run(self, job: Job, make: Callable[[], Iterator[Any]], snapshot: Callable[[Any], object]) -> None:
-        error, last = job.pull(make, snapshot)
-        with self._lock:  # a successor starts only behind this message
+    def _run(self, job: Job, before: Job | None, make: Callable[[], Iterator[Any]], snapshot: Callable[[Any], object]) -> None:
+        if before is not None and before.thread is not None:
+            before.thread.join()
+        error, last = (None, None) if job.succeeded else job.pull(make, snapshot)
+        with self._lock:
             job.post(JobFinished(job, error, last))
-            del self._jobs[job.name]
+            if self._jobs[job.name] is job:
+                del self._jobs[job.name]
 
     def running(self, name: str) -> bool:
-        """Whether a job of this name has not finished."""
+        """Whether a job of this name has not ended."""
         with self._lock:
             return name in self._jobs
+
+    def busy(self, name: str) -> bool:
+        """Whether one runs that was not told to stop."""
+        job = self.get(name)
+        return job is not None and not job.stopping
 
     def get(self, name: str) -> Job | None:
         """The running job of this name."""

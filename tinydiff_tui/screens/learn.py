@@ -79,7 +79,6 @@ class LearnScreen(ModeScreen):
         self.outcome: Outcome | None = None
         self.wanted: tuple[str, int, bool] | None = None
         """Lesson, seed, and whether it is to be run (or what stands before it to be shown); None when nothing is to be made."""
-        self.working: tuple[str, int, bool] | None = None
         """What the job that runs makes."""
 
     @property
@@ -218,29 +217,18 @@ class LearnScreen(ModeScreen):
             return
         self.wanted = (self.lesson.name, self.seed, run)
         self.query_one("#pictures", Box).state = "running" if run else ""
-        if self.app.jobs.running("learn"):
-            self.app.jobs.stop("learn")
-        else:
-            self._start()
+        lesson, seed = self.lesson, self.seed
+        self.app.jobs.replace("learn", lambda: lesson.run(seed) if run else lesson.before(seed), self)
         self._ask()
 
-    def _start(self) -> None:
-        assert self.wanted is not None
-        lesson, (_, seed, run) = self.lesson, self.wanted
-        self.working = self.wanted
-        self.app.jobs.start("learn", lambda: lesson.run(seed) if run else lesson.before(seed), self)
-
     def on_job_update(self, message: JobUpdate) -> None:
-        if message.name == "learn" and self.working is self.wanted and isinstance(message.snapshot, Scene):
+        if message.name == "learn" and isinstance(message.snapshot, Scene):
             self._show_scene(message.snapshot)
 
     def on_job_finished(self, message: JobFinished) -> None:
         if message.name != "learn":
             return
-        if self.working is not self.wanted:  # an equal one may have been asked for anew
-            self._start()
-            return
-        ran, self.wanted, self.working = self.running, None, None
+        ran, self.wanted = self.running, None
         end, box = message.snapshot, self.query_one("#pictures", Box)
         box.state = ""
         if isinstance(end, Outcome):

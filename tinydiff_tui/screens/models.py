@@ -30,7 +30,6 @@ class ModelScreen(ModeScreen):
         """Whether something was made with the model, so that no other takes its place by itself."""
         self.unread = True
         """Whether the chosen model is still to be read."""
-        self._reading: Path | None = None
 
     @property
     def form(self) -> SampleForm:
@@ -83,12 +82,10 @@ class ModelScreen(ModeScreen):
             self._read(path)
 
     def _read(self, path: Path) -> None:
-        if self.app.jobs.running("model"):
-            return  # its end looks whether another one is wanted by then
         from tinydiff_tui.jobs.sampling import read_facts
 
-        self._reading, self.unread = path, True
-        self.app.jobs.start("model", lambda: read_facts(path), self)
+        self.unread = True
+        self.app.jobs.replace("model", lambda: read_facts(path), self)
         self.model_wanted(path)
 
     def on_job_finished(self, message: JobFinished) -> None:
@@ -107,13 +104,9 @@ class ModelScreen(ModeScreen):
         self.form.offer(found, self.wanted)
 
     def _was_read(self, error: str | None, facts: "ModelFacts | None") -> None:
-        self.facts = facts
+        self.facts, self.unread = facts, False
         self.say(error or "")
         self.app.tell_notices()
         if facts is not None:
             self.form.offer_model(facts)
-        if self.wanted is not None and self._reading != self.wanted:
-            self._read(self.wanted)
-        else:
-            self.unread = False
-            self.model_read(error or "")
+        self.model_read(error or "")

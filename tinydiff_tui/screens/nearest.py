@@ -17,6 +17,7 @@ from tinydiff_tui.widgets.sheet import Label, Sheet, SpreadGrid
 
 if TYPE_CHECKING:
     from tinydiff_tui.app.app import TinydiffApp
+    from tinydiff_tui.jobs.jobs import Job
     from tinydiff_tui.jobs.nearness import Kin, Nearness
 
 
@@ -39,10 +40,8 @@ class Nearest(Panel):
         self.samples = samples
         self.index = index
         self.config = config
-        self.looked: int | None = None
-        """The sample that the job looks at."""
         self.shown: Nearness | None = None
-        self._job = f"nearest {id(self)}"  # that of a panel which was closed may not have ended
+        self._job: Job | None = None
 
     def compose(self) -> ComposeResult:
         with self.frame("The nearest training images", "← → another sample · escape closes"):
@@ -53,31 +52,28 @@ class Nearest(Panel):
         self._look()
 
     def on_unmount(self) -> None:
-        cast("TinydiffApp", self.app).jobs.stop(self._job)
+        if self._job is not None:
+            self._job.stop()  # by itself: the name may be another panel's by now
 
     def action_turn(self, step: int) -> None:
         self.index = (self.index + step) % len(self.samples)
         self._look()
 
     def _look(self) -> None:
-        """Have the present sample looked at, as soon as the one before is done."""
+        """Have the present sample looked at; the one before is looked at no more."""
         from tinydiff_tui.jobs.nearness import looking
 
         app = cast("TinydiffApp", self.app)
+        self.shown = None
         self._say(f"#{self.index}: looking through {self.config.dataset} …")
-        if app.jobs.running(self._job):
-            return
-        self.looked = self.index
         picture, config, data_dir = self.samples[self.index], self.config, app.data_dir
-        app.jobs.start(self._job, lambda: looking(picture, config, data_dir), self, pace=0.0)
+        self._job = app.jobs.replace("nearest", lambda: looking(picture, config, data_dir), self, pace=0.0)
 
     def on_job_update(self, message: JobUpdate) -> None:
         self._take(message.snapshot)
 
     def on_job_finished(self, message: JobFinished) -> None:
-        if self.looked != self.index:
-            self._look()
-        elif message.error:
+        if message.error:
             self._say(message.error)
         else:
             self._take(message.snapshot)
@@ -86,7 +82,7 @@ class Nearest(Panel):
         self.query_one("#about", Static).update(plain(for_app(sentence)))
 
     def _take(self, item: object) -> None:
-        if self.looked != self.index or item is None:
+        if item is None:
             return
         near = self.shown = cast("Nearness", item)
         self._say(f"#{self.index}: {self._about(near.kin[0])}, of {near.count:,} images of {near.dataset}")

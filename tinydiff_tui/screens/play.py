@@ -46,7 +46,6 @@ class PlayScreen(ModeScreen):
         super().__init__()
         self.found: tuple[tuple[str, Path], ...] = ()
         self.path: Path | None = None
-        self._reading: Path | None = None
         self.facts: ModelFacts | None = None
 
     def compose_mode(self) -> ComposeResult:
@@ -102,19 +101,14 @@ class PlayScreen(ModeScreen):
             self._was_read(message.error, cast("ModelFacts | None", message.snapshot))
 
     def _choose(self, path: Path) -> None:
-        self.path = path
-        if not self.app.jobs.running("play model"):
-            from tinydiff_tui.jobs.sampling import read_facts
+        from tinydiff_tui.jobs.sampling import read_facts
 
-            self._reading = path
-            self.app.jobs.start("play model", lambda: read_facts(path), self)
-            for name in ("#plane", "#canvas"):
-                self.query_one(name, PictureBox).say(f"reading {self.name_of(path)} …")
+        self.path = path
+        self.app.jobs.replace("play model", lambda: read_facts(path), self)
+        for name in ("#plane", "#canvas"):
+            self.query_one(name, PictureBox).say(f"reading {self.name_of(path)} …")
 
     def _was_read(self, error: str | None, facts: "ModelFacts | None") -> None:
-        if self.path is not None and self._reading != self.path:
-            self._choose(self.path)  # another one was chosen meanwhile
-            return
         if error:
             self.say(error)
             for name in ("#plane", "#canvas"):

@@ -246,13 +246,13 @@ class Draw(Part):
             self.query_one("#finished", PictureBox).show(np.zeros((0, 1, 1, 1), dtype=np.uint8))
 
     def action_image(self) -> None:
-        if self.facts is None or self.app.jobs.running("draw picture"):
+        if self.facts is None:
             return
         from tinydiff_tui.jobs.finishing import picture_to_start
 
         self.image += 1
         path, index, data_dir = self.facts.path, self.image, self.app.data_dir
-        self.app.jobs.start("draw picture", lambda: picture_to_start(path, index, data_dir), self)
+        self.app.jobs.replace("draw picture", lambda: picture_to_start(path, index, data_dir), self)
 
     def _take_picture(self, given: tuple[Path, Pixels] | None) -> None:
         """One of the data set, unless another model, which may draw in another size, was chosen meanwhile."""

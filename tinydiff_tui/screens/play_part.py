@@ -74,11 +74,11 @@ class Part(Container, can_focus=True):
     def work(self, name: str, mail: Newest[Any], make: Callable[[], Worker]) -> None:
         """See that the job of this name looks at what was asked for."""
         job = self.app.jobs.get(name)
-        if job is not None:
+        if job is not None and not job.stopping:
             job.wake()
         elif mail.waits():
             worker = make()
-            self.app.jobs.start(name, lambda: iter(worker), self, rests=lambda: worker.idle, pace=0)
+            self.app.jobs.replace(name, lambda: iter(worker), self, rests=lambda: worker.idle, pace=0)
 
     def stop(self, name: str, mail: Newest[Any]) -> Newest[Any]:
         """Stop the job of this name, and what it draws. Returns the mailbox of its successor, whose requests are not for it."""

@@ -216,7 +216,7 @@ class Race(Part):
     # --- racing
 
     def action_start(self) -> None:
-        if self.facts is None or not self.settings:
+        if self.facts is None or not self.settings or self.app.jobs.busy("race"):
             return
         from core.compute.device import choose_compute
         from tinydiff_tui.jobs.racing import Lane, Racing
@@ -234,9 +234,7 @@ class Race(Part):
             self.say(str(error))
             return
         data_dir = self.app.data_dir
-        if self.app.jobs.start("race", lambda: iter(Racing(lanes, choose_compute(), data_dir)), self) is None:
-            self.say("the race before is still being stopped; try again in a moment")
-            return
+        self.app.jobs.replace("race", lambda: iter(Racing(lanes, choose_compute(), data_dir)), self)
         self._stop_playing()
         self.standing = None
         self.say("")

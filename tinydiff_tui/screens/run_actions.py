@@ -118,7 +118,7 @@ class RunActions(ModeScreen):
 
     def action_compare(self) -> None:
         """Draw the same noises by the runs that are compared; other ones when these are there already."""
-        if self.drawing or not self._ready(self.action_compare):
+        if self.app.jobs.busy("same noises") or not self._ready(self.action_compare):
             return
         from tinydiff_tui.jobs.comparing import Comparing, Contestant
 
@@ -130,7 +130,7 @@ class RunActions(ModeScreen):
         before = self.comparison
         again = before is not None and before.done == before.total and set(before.keys) == {run.key for run in runs}
         comparing = Comparing(runs, (before.seed if before else 0) + again, self._known)
-        self.app.jobs.start("same noises", comparing.__iter__, self, comparing.snapshot)
+        self.app.jobs.replace("same noises", comparing.__iter__, self, comparing.snapshot)
         self.refresh_bindings()
 
     def action_save(self) -> None:
@@ -151,7 +151,7 @@ class RunActions(ModeScreen):
             write_note(run, text)
             yield text
 
-        self.app.jobs.start("note", write, self)
+        self.app.jobs.replace(f"note {run.path}", write, self)
 
     async def action_new_run(self) -> None:
         await self.app.switch_mode("train")
@@ -199,4 +199,4 @@ class RunActions(ModeScreen):
             delete_run(RunDir(folder), root)
             yield folder
 
-        self.app.jobs.start("delete", remove, self)
+        self.app.jobs.start(f"delete {folder}", remove, self)

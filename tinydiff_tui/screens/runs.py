@@ -127,9 +127,11 @@ class RunsScreen(RunActions):
             self.notify(message.error, severity="error")
         elif message.name == "same noises":
             self._show_comparison(message.snapshot)
-        elif message.name in ("delete", "sheet"):
-            self.notify("deleted" if message.name == "delete" else f"saved {message.snapshot}")
-        if message.name in ("delete", "note"):
+        elif message.name == "sheet":
+            self.notify(f"saved {message.snapshot}")
+        elif message.name.startswith("delete "):
+            self.notify(f"deleted {printable(str(message.snapshot))}")
+        if message.name.startswith(("delete ", "note ")):
             self.look()
 
     def _take(self, rows: tuple[RunRow, ...]) -> None:

@@ -161,9 +161,7 @@ class SampleScreen(ModelScreen):
             return
         self.eager = False
         self.settled = True
-        if self.app.jobs.running("sample"):
-            if self.drawn_from is None:
-                self.say("the drawing before is still being stopped; try again in a moment")
+        if self.app.jobs.busy("sample"):
             return
         asked = self._options()
         if asked is None:
@@ -175,13 +173,13 @@ class SampleScreen(ModelScreen):
         self.set_focus(None)
         self.drawn, self.drawn_from = None, path
         drawing = Drawing(path, options, self.app.data_dir)
-        self.app.jobs.start("sample", lambda: iter(drawing), self, drawing.snapshot)
+        self.app.jobs.replace("sample", lambda: iter(drawing), self, drawing.snapshot)
         self.say("")
         self._show_state("running")
         self.refresh_bindings()
 
     def action_new_seed(self) -> None:
-        if not self.app.jobs.running("sample"):
+        if not self.app.jobs.busy("sample"):
             self.form.next_seed()
             self.action_generate()
 

@@ -24,6 +24,7 @@ from tinydiff_tui.text import bar, duration, for_app, printable
 if TYPE_CHECKING:
     from core.judge.judge import Report
     from tinydiff_tui.app.app import TinydiffApp
+    from tinydiff_tui.jobs.jobs import Job
     from tinydiff_tui.jobs.judging import Stage
 
 IMAGES = 256  # enough for the shares to be told to a few percent, few enough to wait for
@@ -43,6 +44,7 @@ class Verdict(Panel):
         self.options = options
         self.asked = False
         """Whether the work waits for an answer; set in its thread, and taken back here."""
+        self._job: Job | None = None
 
     def compose(self) -> ComposeResult:
         with self.frame("The judge, a classifier of the data set", "escape closes"):
@@ -53,8 +55,7 @@ class Verdict(Panel):
 
     def on_mount(self) -> None:
         app = cast("TinydiffApp", self.app)
-        if app.jobs.start("judge", self._work, self, rests=lambda: self.asked) is None:
-            self._say("the judge is still at its last work; close this (escape) and try again")
+        self._job = app.jobs.replace("judge", self._work, self, rests=lambda: self.asked)
         self.query_one(VerticalScroll).focus()
 
     def _work(self) -> "Iterator[Stage | Report]":
@@ -76,11 +77,12 @@ class Verdict(Panel):
         self.remove_class("-asking")
         self.query_one(VerticalScroll).focus()
         self.asked = False
-        if job := cast("TinydiffApp", self.app).jobs.get("judge"):
-            job.wake()
+        if self._job is not None:
+            self._job.wake()
 
     def on_unmount(self) -> None:
-        cast("TinydiffApp", self.app).jobs.stop("judge")
+        if self._job is not None:
+            self._job.stop()  # by itself: the name may be another panel's by now
 
     def on_job_update(self, message: JobUpdate) -> None:
         self._show(message.snapshot)

@@ -56,7 +56,6 @@ class PlanBox(Vertical):
         self._timer: Timer | None = None
         self._config: TrainConfig | None = None
         """What the plan on the screen, or the one that is being made, is of."""
-        self._again: Callable[[], TrainConfig] | None = None
 
     def compose(self) -> ComposeResult:
         with Box(title="Plan", id="plan"):
@@ -77,7 +76,7 @@ class PlanBox(Vertical):
         if self._timer is not None:
             self._timer.stop()
         self._jobs.stop("plan")
-        self._config = self._again = None
+        self._config = None
 
     def _plan(self, asked_for: Callable[[], TrainConfig]) -> None:
         try:
@@ -86,14 +85,11 @@ class PlanBox(Vertical):
             self._config = None
             self.say(str(error))
             return
-        if config == self._config and self._again is None:
+        if config == self._config:
             return
-        self._jobs.stop("plan")
+        self._config = config
         busy = self._jobs.running("train")
-        job = self._jobs.start("plan", lambda: self.planner.plan(config, busy=busy), self)
-        self._again = asked_for if job is None else None  # when the one before has ended
-        if job is not None:
-            self._config = config
+        self._jobs.replace("plan", lambda: self.planner.plan(config, busy=busy), self)
 
     def on_job_update(self, message: JobUpdate) -> None:
         message.stop()
@@ -101,9 +97,7 @@ class PlanBox(Vertical):
 
     def on_job_finished(self, message: JobFinished) -> None:
         message.stop()
-        if self._again is not None:
-            self._plan(self._again)
-        elif message.error and self._config is not None:
+        if message.error and self._config is not None:
             self.say(message.error)
         else:
             self._take(message.snapshot, measuring=False)

@@ -71,6 +71,7 @@ class RunDir:
                 f"{self.path} cannot be read: {(error.strerror or str(error)).lower()}; choose another --output-dir"
             ) from error
         if held and not resume and not overwrite:
+            self.refuse_second()
             raise UserError(
                 f"{self.path} already holds a run; continue it with --resume, replace it with --overwrite, "
                 "or choose another --output-dir"

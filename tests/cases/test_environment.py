@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -285,7 +286,7 @@ def test_of_two_detached_runs_on_one_folder_one_says_so(tmp_path: Path) -> None:
         run.ask("stop")
         while run.is_live():
             run.ask("stop")
-            os.sched_yield()
+            time.sleep(0.02)
 
 
 # --- D13: descriptors that are closed
@@ -311,7 +312,7 @@ def test_closed_descriptors(tmp_path: Path, closing: str, line: str, code: int) 
     if "--epochs" in line:
         run = RunDir(tmp_path / "outputs")
         while "--detach" in line and run.is_live():
-            os.sched_yield()
+            time.sleep(0.02)
         assert read_run(run.path).status == "finished"
 
 

@@ -66,12 +66,13 @@ def test_what_a_consumer_does_with_an_event_is_no_training(tiny_config: Config, 
 @pytest.mark.slow
 def test_a_stopped_process_trains_no_longer_for_it(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tinydiff_tui", "train", "--dataset", "glyphs", "--model", "tiny", "--threads", "1",
-               "--sample-interval", "0", "--save-interval", "0", "--plain", "--budget", "6s", "--output-dir", "run"]  # fmt: skip
+               "--batch-size", "8", "--sample-interval", "0", "--save-interval", "0", "--plain", "--budget", "6s",
+               "--output-dir", "run"]  # fmt: skip
     env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        while "eta" not in process.stdout.readline():
-            pass
+        while "eta" not in (line := process.stdout.readline()):
+            assert line, "it ended before its first line"
         process.send_signal(signal.SIGSTOP)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(8)

@@ -71,8 +71,8 @@ def test_an_own_run_stops_and_goes_on_as_if_it_had_not(config: TrainConfig, tmp_
             trainer.stop()
     torch.rand(7)  # what else draws from torch's own generator must not matter to a dropout
     again = trained(parted, resume=True)
-    same_tensors(load_checkpoint(whole)["model"], load_checkpoint(again)["model"])
-    same_tensors(load_checkpoint(whole)["ema"], load_checkpoint(again)["ema"])
+    assert same_tensors(load_checkpoint(whole)["model"], load_checkpoint(again)["model"])
+    assert same_tensors(load_checkpoint(whole)["ema"], load_checkpoint(again)["ema"])
 
 
 def test_muon_trains_an_own_network_too(config: TrainConfig) -> None:

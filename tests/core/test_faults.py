@@ -159,8 +159,8 @@ def test_a_full_disk_is_one_sentence_and_the_last_checkpoint_loads(tiny_config: 
     config = tiny_config(tmp_path / "run", sample_interval=0)
     with subprocess.Popen(command(config), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        while process.stdout.readline() != "Saved\n":
-            pass
+        while (line := process.stdout.readline()) != "Saved\n":
+            assert line, "it ended before it saved"
         process.kill()
     last = RunDir(tmp_path / "run").last
     step = load_checkpoint(last)["step"]

@@ -380,6 +380,7 @@ def test_play_by_hand(start: Start, tmp_path: Path) -> None:
         app.until("starts the race")
         app.send("-", "\r")
         app.until(lambda: app.text.count("finished") >= 2 and "5/5" in app.text and "6/6" in app.text)
+        app.until("no distances")  # the end of the race, which is before the judge's
         app.send("\x1b[D", "w")
         app.until(lambda: list(tmp_path.glob("race*.png")))
         assert app.outside == "", app.text

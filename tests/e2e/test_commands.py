@@ -658,4 +658,4 @@ def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the other process did not get there"
-        os.sched_yield()
+        time.sleep(0.02)

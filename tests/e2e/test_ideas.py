@@ -58,7 +58,7 @@ def test_a_run_that_is_killed_goes_on_bit_for_bit_and_not_without_the_file(tmp_p
     resumed = tinydiff("train", "--resume", "--output-dir", "cut", "--extend", str(EXAMPLE), "--plain", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     for part in ("model", "ema"):
-        same_tensors(load_checkpoint(run.final)[part], load_checkpoint(tmp_path / "whole" / "model_final.pt")[part])
+        assert same_tensors(load_checkpoint(run.final)[part], load_checkpoint(tmp_path / "whole" / "model_final.pt")[part])
     drawn = tinydiff(
         "sample", "--checkpoint", "cut/model_final.pt", "--num-images", "4", "--sampler", "restart", "--steps", "3", "--plain",
         cwd=tmp_path, TINYDIFF_EXTEND=str(EXAMPLE),

@@ -48,8 +48,8 @@ def test_the_app_survives_the_raw_line(seed: int, tmp_path: Path) -> None:
         app.send("\x1b")
         app.until("New run")
         app.send("\x03")
-        listen(app, 1)
-        if app.process.poll() is None and "A training is running" in app.text:
+        app.until(lambda: app.process.poll() is not None or "A training is running" in app.text)
+        if app.process.poll() is None:
             app.send("\x03")
         assert app.end() == 0
         assert app.restored

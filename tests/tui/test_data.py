@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.cells import cell_len
+from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
@@ -233,6 +234,15 @@ async def test_the_chosen_picture_comes_along_to_noise_and_back(tmp_path: Path) 
         await until(pilot, lambda: pilot.app.screen is screen and screen.browser.index == 3)
         await pilot.press("right", "2")
         await until(pilot, lambda: noise.index == 4)
+
+
+async def test_a_key_that_leaves_right_behind_one_that_moves_takes_the_new_picture_along(tmp_path: Path) -> None:
+    async with at_mode("data", tmp_path) as pilot:
+        screen = await ready(pilot)
+        for key in ("right", "2"):
+            pilot.app.post_message(Key(key, None))
+        await until(pilot, lambda: isinstance(pilot.app.screen, NoiseScreen) and pilot.app.screen.noising is not None)
+        assert pilot.app.screen.index == screen.browser.index == 1  # type: ignore[attr-defined]
 
 
 async def test_until_a_set_is_there_the_boxes_are_hatched(tmp_path: Path) -> None:

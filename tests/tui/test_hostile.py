@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Select, Static
 
+from core.runs.folder import read_run
 from core.runs.metrics import MetricsReader
 from tests.tui.modes import at_mode, fill, until
 from tests.tui.test_runs import about, runs_screen
@@ -151,7 +152,9 @@ async def test_a_thousand_classes_and_two_thousand_checkpoints_can_be_chosen_fro
     async with at_mode("sample", tmp_path) as pilot:
         from tinydiff_tui.widgets.sample_form import SampleForm
 
-        form = pilot.app.screen.query_one(SampleForm)
+        screen: Any = pilot.app.screen
+        await until(pilot, lambda: screen.facts is not None)  # whose classes those of the test take the place of
+        form = screen.query_one(SampleForm)
         form.offer_classes(tuple(f"class {k}" for k in range(1000)), 1000)
         form.offer(tuple((f"run {k}", tmp_path / f"{k}.pt") for k in range(2000)), None)
         select = form.query_one("#label", Select)
@@ -286,7 +289,9 @@ async def test_looking_again_at_a_run_that_was_overwritten_elsewhere(tmp_path: P
         assert isinstance(screen, RunsScreen)
         chart = screen.query_one(Chart)
         await until(pilot, lambda: bool(chart.curves) and len(chart.curves[0].x) == 199)
-        file.write_text(lines((7, 1.7e308), (3, 0.5), (2**53, -1.0)))
+        newer = file.with_name("newer")
+        newer.write_text(lines((7, 1.7e308), (3, 0.5), (2**53, -1.0)))
+        newer.replace(file)
         await pilot.press("R", "l")
         await until(pilot, lambda: len(chart.curves[0].x) < 199)
         await answers(pilot)
@@ -391,7 +396,8 @@ async def test_a_training_that_fails_says_so_in_log_headline_and_keys(tmp_path: 
         await until(pilot, lambda: screen.active_bindings["space"].binding.description == "Go on")
         await pilot.press("space")
         await until(pilot, lambda: screen.active_bindings["space"].binding.description == "Pause")
-        shutil.rmtree(tmp_path / "outputs")
+        await until(pilot, lambda: read_run(tmp_path / "outputs").status == "running")
+        (tmp_path / "outputs").rename(tmp_path / "elsewhere")  # at once: what trains goes on writing meanwhile
         (tmp_path / "outputs").write_text("in the way")
         await pilot.press("c")
         await until(pilot, lambda: screen.outcome == "failed")

@@ -173,11 +173,11 @@ def test_updates_of_one_job_replace_each_other() -> None:
 async def test_what_a_job_said_last_is_not_heard_once_its_successor_has_started() -> None:
     app = Listener()
     async with app.run_test() as pilot:
-        before = app.jobs.start("train", Numbers(3, UserError("torn")), app)
+        before = app.jobs.start("train", Numbers(3, UserError("torn")), app, lambda item: -item)
         assert before is not None and before.thread is not None
         before.thread.join()  # its messages wait, as the event loop is here
         app.jobs.start("train", Numbers(5), app)
         app.jobs.start("sample", Numbers(7), app)
         await until(pilot, lambda: len(app.ends) == 2)
         assert {(end.name, end.error, end.snapshot) for end in app.ends} == {("train", None, 5), ("sample", None, 7)}
-        assert 3 not in app.updates
+        assert -3 not in app.updates

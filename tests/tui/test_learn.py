@@ -97,9 +97,9 @@ async def test_keys_of_a_small_screen(tmp_path: Path) -> None:
         text = screen.query_one("#text VerticalScroll")
         await until(pilot, lambda: text.max_scroll_y > 0)
         await pilot.press("down")
-        assert text.scroll_y == 1
+        await until(pilot, lambda: text.scroll_y == 1)
         await pilot.press("up")
-        assert text.scroll_y == 0
+        await until(pilot, lambda: text.scroll_y == 0)
         curves, pictures = screen.query_one("#curves"), screen.query_one("#pictures")
         assert (curves.display, pictures.display) == (False, True)
         await pilot.press("b")
@@ -133,6 +133,7 @@ async def test_what_runs_can_be_stopped_and_runs_again(tmp_path: Path, monkeypat
         await pilot.press("enter")
         await until(pilot, lambda: len(grid(screen).rows) == 2)  # under way
         await pilot.press("X")
+        await until(pilot, lambda: not pilot.app.jobs.busy("learn"))  # type: ignore[attr-defined]
         pressed.set()
         await until(pilot, lambda: screen.wanted is None)
         box = screen.query_one("#pictures", Box)

@@ -93,7 +93,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     from core.compute.device import choose_compute
 
     plain = choose_compute("cpu", "fp32", 2)
-    monkeypatch.setattr(experiments, "compute", lambda: plain)
+    monkeypatch.setattr(experiments, "choose_compute", lambda: plain)
     for name, value in {"MEASURED": 6, "OF_A_CLASS": 4, "_REAL": 300, "MANY": 20}.items():
         monkeypatch.setattr(experiments, name, value)
 

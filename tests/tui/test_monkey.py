@@ -57,6 +57,7 @@ async def test_keys_at_random_do_no_harm(mode: str, tmp_path: Path, monkeypatch:
                 await pilot.press(*chance.choices(KEYS, k=2))  # in one packet
             else:
                 await pilot.press(chance.choice(KEYS))
+        await asyncio.to_thread(app.jobs.stop_all)  # type: ignore[attr-defined]  # nothing asks for the judge later on
         await pilot.resize_terminal(100, 30)
         while not isinstance(app.screen, ModeScreen):
             before = app.screen

@@ -32,7 +32,9 @@ async def opened(pilot: Pilot[None]) -> Nearest:
 
 
 async def found(pilot: Pilot[None], panel: Nearest) -> None:
-    await until(pilot, lambda: panel.shown is not None and bool(panel.query_one(SpreadGrid).rows.size))
+    jobs = pilot.app.jobs  # type: ignore[attr-defined]
+    await until(pilot, lambda: panel.shown is not None and not jobs.running("nearest"))
+    await until(pilot, lambda: bool(panel.query_one(SpreadGrid).rows.size))
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])

@@ -196,7 +196,9 @@ async def test_a_part_that_was_not_there_when_the_model_came_draws_when_it_is_sh
         steer = screen.query_one(Steer)
         await pilot.press("left_square_bracket")
         await rested(pilot)
-        await pilot.press("5", "6", "right")
+        await pilot.press("5")
+        await until(pilot, lambda: pilot.app.current_mode == "runs" and pilot.app.screen.is_mounted)
+        await pilot.press("6", "right")
         steer = await rested(pilot)
         assert steer.spot is not None and steer.spot.x > 0
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from textual.widgets import Button, Input, Label, Select, Static
 
 from core.config import TrainConfig
 from core.diffusion.process import Diffusion
+from core.names import DATASETS
 from core.network.unet import parameter_count
 from core.runs.folder import RunDir, read_run
 from core.training.trainer import Trainer
@@ -40,6 +42,7 @@ from tinydiff_tui.widgets.train_form import FIELDS, OPEN, TrainForm, free_output
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
 pytestmark = pytest.mark.usefixtures("small_glyphs")
+ALL_GLYPHS = DATASETS["glyphs"]
 
 
 async def test_the_form_passes_on_only_what_was_changed(tmp_path: Path) -> None:
@@ -364,8 +367,8 @@ async def test_a_diverged_loss_ends_the_run_and_never_the_app(tmp_path: Path, mo
     real, calls = Diffusion.loss, []
 
     def diverge(*arguments: Any) -> torch.Tensor:
-        calls.append(1)
-        return real(*arguments) * (float("nan") if len(calls) > 3 else 1.0)
+        calls.append(threading.current_thread().name)
+        return real(*arguments) * (float("nan") if calls.count("job train") > 3 else 1.0)  # the plan's do not count
 
     monkeypatch.setattr(Diffusion, "loss", diverge)
     async with at_mode("train", tmp_path) as pilot:
@@ -397,7 +400,7 @@ async def test_quitting_while_it_trains_asks_and_saves(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_a_run_can_be_left_to_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()  # all glyphs: the other process opens no fewer
+    monkeypatch.setitem(DATASETS, "glyphs", ALL_GLYPHS)  # the other process opens no fewer
     folder = tmp_path / "outputs"
     async with at_mode("train", tmp_path) as pilot:
         app: Any = pilot.app
@@ -441,6 +444,17 @@ async def test_a_run_can_be_started_detached(tmp_path: Path) -> None:
         await until(pilot, lambda: "did not start" in str(form.query_one("#problem", Static).content))
 
 
+async def test_what_is_measured_leaves_what_is_said_under_the_form(tmp_path: Path) -> None:
+    async with at_mode("train", tmp_path) as pilot:
+        screen = await start(pilot, dataset="mnist")
+        form = screen.query_one(TrainForm)
+        problem = form.query_one("#problem", Static)
+        assert "mnist is not in" in str(problem.content)
+        form.resolve({"precision": "auto, of late"})
+        assert "auto, of late" in form.row("precision").query_one(Select).prompt
+        assert "mnist is not in" in str(problem.content)
+
+
 async def test_why_a_run_did_not_begin_stands_there_until_the_next_one(tmp_path: Path) -> None:
     (tmp_path / "outputs").mkdir()
     (tmp_path / "outputs" / "checkpoints").write_text("a file where the folder has to be")
@@ -449,7 +463,7 @@ async def test_why_a_run_did_not_begin_stands_there_until_the_next_one(tmp_path:
         screen = await start(pilot, output_dir="outputs", epochs="1")
         form = screen.query_one(TrainForm)
         await until(pilot, lambda: not app.jobs.running("train") and not screen.has_class("-running"))
-        await until(pilot, lambda: form.read().output_dir == "outputs-2" and not app.jobs.running("plan"))
+        await until(pilot, lambda: form.read().output_dir == "outputs-2")
         await fill(pilot, batch_size="8")
         problem = form.query_one("#problem", Static)
         assert "checkpoints" in str(problem.content) and problem.region
@@ -647,8 +661,10 @@ async def test_a_run_that_asks_for_its_judge_heeds_a_stop(tmp_path: Path, slow_j
 
 async def test_a_mode_that_is_not_composed_yet_is_asked_nothing(tmp_path: Path) -> None:
     async with at_mode("data", tmp_path) as pilot:
-        coming = pilot.app.switch_mode("train")
-        pilot.app.choose_dataset("fashion_mnist")  # type: ignore[attr-defined]
+        app: Any = pilot.app
+        await until(pilot, lambda: app.screen.opened is not None and not app.jobs.running("data"))
+        coming = app.switch_mode("train")
+        app.choose_dataset("fashion_mnist")
         await coming
         assert train_screen(pilot).query_one(TrainForm).given()[0]["dataset"] == "fashion_mnist"
 

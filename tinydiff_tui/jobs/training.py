@@ -123,8 +123,7 @@ class Training:
                 if self.quality.due:
                     yield from self._judge(self.quality)
         except Exception as error:
-            self._phase = "failed"
-            self._say(f"failed at step {trainer.step:,}: {error}")
+            self._fail(trainer, error)
             raise
         finally:
             events.close()
@@ -142,7 +141,17 @@ class Training:
         """Whether the run is paused or waits for an answer; answers on the way what was asked through its folder. For the job's
         own thread."""
         trainer = self.trainer
-        return trainer is not None and (trainer.attend(self._say) or (bool(self.question) and not trainer.stopping))
+        if trainer is None:
+            return False
+        try:
+            return trainer.attend(self._say) or (bool(self.question) and not trainer.stopping)
+        except Exception as error:
+            self._fail(trainer, error)
+            raise
+
+    def _fail(self, trainer: "Trainer", error: Exception) -> None:
+        self._phase = "failed"
+        self._say(f"failed at step {trainer.step:,}: {error}")
 
     @property
     def paused(self) -> bool:

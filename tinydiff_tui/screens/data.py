@@ -98,7 +98,8 @@ class DataScreen(ModeScreen):
         super().__init__()
         self.add_class("-none", update=False)
         self.opened: OpenedSet | None = None
-        self.wanted = ""  # the set to open when the one that is being opened is there
+        self.wanted = ""
+        """The set to open as soon as the engine is there, in place of the app's."""
         self.download_name = ""
         self.download_started = 0.0
 
@@ -125,10 +126,14 @@ class DataScreen(ModeScreen):
     def on_mount(self) -> None:
         self._list_sets()
         self.browser.say("loading the engine …")
+        self.call_after_refresh(self._mount_folder)  # the first screen is painted without it
+
+    def _mount_folder(self) -> None:
+        field = Input(placeholder="folder of images, for example ~/photos; enter opens it, escape leaves", id="folder")
+        self.query_one("#body").mount(field, before="#status")
 
     def engine_loaded(self) -> None:
         self._open(self.wanted or self.app.dataset)
-        self.wanted = ""
 
     def on_screen_resume(self) -> None:
         if self.opened is None:
@@ -153,11 +158,11 @@ class DataScreen(ModeScreen):
         self._open(self.query_one(SetList).name_at_cursor, afresh=True)
 
     def _open(self, name: str, *, afresh: bool = False) -> None:
-        if not self.app.engine_ready or self.app.jobs.running("data"):
+        if not self.app.engine_ready:
             self.wanted = name
             return
         root = self.app.data_dir
-        self.app.jobs.start("data", lambda: opening(name, root, afresh=afresh), self)
+        self.app.jobs.replace("data", lambda: opening(name, root, afresh=afresh), self)
         self._tell(f"opening {name} …")
 
     def _tell(self, sentence: str) -> None:
@@ -167,13 +172,10 @@ class DataScreen(ModeScreen):
         else:
             self.say(sentence)
 
-    async def action_folder(self) -> None:
-        if not self.query("#folder"):  # the first screen is painted without it
-            field = Input(placeholder="folder of images, for example ~/photos; enter opens it, escape leaves", id="folder")
-            await self.query_one("#body").mount(field, before="#status")
+    def action_folder(self) -> None:
         self.add_class("-asking")
         self.refresh_bindings()
-        self.set_focus(self.query_one("#folder"))
+        self.set_focus(self.query_one("#folder"))  # at once: the words come right behind the key
 
     @on(Input.Submitted, "#folder")
     def open_folder(self, event: Input.Submitted) -> None:
@@ -215,9 +217,6 @@ class DataScreen(ModeScreen):
                 self._tell(message.error)
             elif isinstance(message.snapshot, OpenedSet):
                 self._show_set(message.snapshot)
-            if wanted := self.wanted:
-                self.wanted = ""
-                self._open(wanted, afresh=True)
         elif message.name == "download":
             self._download_ended(message.error)
 
@@ -236,22 +235,29 @@ class DataScreen(ModeScreen):
 
     def action_next_class(self, step: int) -> None:
         self.browser.next_class(step)
+        self._take_image()
 
     def action_move(self, dx: int, dy: int) -> None:
         self.browser.gallery.point(self.browser.gallery.move(dx, dy))
+        self._take_image()
 
     def action_page(self, step: int) -> None:
         self.browser.gallery.turn(step)
+        self._take_image()
 
     def action_go(self, place: int) -> None:
         if count := self.browser.gallery.count:
             self.browser.gallery.point(place % count)
+            self._take_image()
 
     def action_examples(self) -> None:
         self.browser.show_examples()
 
-    def on_browser_moved(self, event: Browser.Moved) -> None:
-        self.app.image = event.index
+    @on(Browser.Moved)
+    def _take_image(self) -> None:
+        """The picture under the cursor is that of every mode; after a key at once, since the next one may leave."""
+        if self.browser.index is not None:
+            self.app.image = self.browser.index
 
     @on(Browser.Taken)
     async def action_add_noise(self) -> None:

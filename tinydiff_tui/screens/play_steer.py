@@ -255,7 +255,7 @@ class Steer(Part):
         seen = [picture for _, picture in self.path if picture is not None]
         box = self.query_one("#path", PictureBox)
         box.set_class(bool(seen), "-filled")
-        box.figures = f"{len(self.path)} stations"
+        box.figures = f"{len(self.path)} station{'s' * (len(self.path) != 1)}"
         self.query_one(FilmStrip).roll(Film(seen, [""] * len(seen), len(seen), len(seen) - 1) if seen else None)
 
     # --- saving

@@ -312,7 +312,7 @@ class RunsScreen(RunActions):
         self.remove_class("-zoomed")
         field = self.query_one("#filter", Input)
         field.display = True
-        self.set_focus(field)  # at once: the words may come in the packet of the key
+        self.set_focus(field)  # at once: the words come right behind the key
 
     @on(Input.Changed, "#filter")
     def _filter(self) -> None:

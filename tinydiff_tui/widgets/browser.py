@@ -21,11 +21,7 @@ class Browser(Horizontal):
     """`show` a set; the cursor is on one of the pictures of the class `label`, of all for None."""
 
     class Moved(Message):
-        """The cursor is on another picture, `index` in the set."""
-
-        def __init__(self, index: int) -> None:
-            super().__init__()
-            self.index = index
+        """The cursor is on another picture."""
 
     class Taken(Message):
         """The mouse asked for what enter does."""
@@ -130,7 +126,7 @@ class Browser(Horizontal):
         box.title = " · ".join(filter(None, (cut(opened.class_name(gallery.index), 14), f"image {gallery.index}")))
         box.figures = f"mean {picture.mean():.1f} · std {picture.std():.1f}"
         self.query_one("#picture", PixelGrid).show(picture[None])
-        self.post_message(self.Moved(gallery.index))
+        self.post_message(self.Moved())
 
     def show_examples(self) -> None:
         """Other pictures that stand for the classes."""

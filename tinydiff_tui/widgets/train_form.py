@@ -116,12 +116,17 @@ class TrainForm(Box):
         """Tell what defaults come to that only a measurement tells."""
         if words != self.resolved:
             self.resolved = dict(words)
-            self.changed()
+            self._check()  # nothing was written: what is said under the form stays
 
     @on(Input.Changed)
     @on(Select.Changed)
     def changed(self) -> None:
-        """Check everything, in place."""
+        """Check everything, in place, and say what is wrong."""
+        self.say(self._check() or self.failure)
+        self.post_message(self.Changed())
+
+    def _check(self) -> str:
+        """Show what every field comes to; returns what is wrong."""
         given, problem = self.given()
         try:
             decisive = ("model", "objective", "teacher", "epochs")
@@ -146,8 +151,7 @@ class TrainForm(Box):
             problem = str(error)
         for group in self.query(FieldGroup):
             group.summary = " · ".join(_short(row) for row in group.query(FieldRow))
-        self.say(problem or self.failure)
-        self.post_message(self.Changed())
+        return problem
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         # The whole explanation of the field, which the line may be too short for.

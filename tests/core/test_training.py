@@ -331,6 +331,8 @@ def test_a_second_process_is_refused(tiny_config: Config, tmp_path: Path) -> Non
     assert "another process is training in" in refused
     with pytest.raises(UserError, match="another process"):
         next(iter(Trainer(config, resume=True)))
+    with pytest.raises(UserError, match="another process"):  # not that it could be resumed or overwritten
+        Trainer(config)
     first.close()
     RunDir(tmp_path / "run").lock().release()
     assert not RunDir(tmp_path / "run").is_live()

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from textual.widgets import Button, Input, Label, Select, Static
 
 from core.config import TrainConfig
 from core.diffusion.process import Diffusion
+from core.errors import UserError
 from core.names import DATASETS
 from core.network.unet import parameter_count
 from core.runs.folder import RunDir, read_run
@@ -24,7 +26,7 @@ from tests.tui.modes import ENDLESS, PATIENCE, at_mode, fill, left, start, train
 from tinydiff_tui.jobs.plan import Plan, Planner
 from tinydiff_tui.jobs.series import MOST_ROWS, Points, Row, Series, kept, spread
 from tinydiff_tui.jobs.starting import placed
-from tinydiff_tui.jobs.training import TrainView
+from tinydiff_tui.jobs.training import Training, TrainView
 from tinydiff_tui.screens.panels import Ask
 from tinydiff_tui.screens.train import TrainScreen
 from tinydiff_tui.text import duration
@@ -379,6 +381,21 @@ async def test_a_diverged_loss_ends_the_run_and_never_the_app(tmp_path: Path, mo
         assert board.query_one("#problem").region
         assert board.query_one("#run", Box).state == "failed"
         assert RunDir(tmp_path / "outputs").last.exists()
+
+
+def test_a_run_whose_state_cannot_be_written_says_where_it_failed(tiny_config: Callable[..., Any], tmp_path: Path) -> None:
+    training = Training(tiny_config(tmp_path / "run"))
+    items = iter(training)
+    next(items)
+    assert training.trainer is not None
+    (tmp_path / "run").rename(tmp_path / "elsewhere")
+    (tmp_path / "run").write_text("in the way")
+    training.trainer.pause()
+    with pytest.raises(UserError):
+        training.rests()
+    with pytest.raises(UserError):  # nor can its last words
+        items.close()
+    assert "failed at step 1: " in training.snapshot(None).log[-1]
 
 
 async def test_quitting_while_it_trains_asks_and_saves(tmp_path: Path) -> None:

@@ -61,8 +61,9 @@ class RunDir:
     def holds_run(self) -> bool:
         return self.run_json.exists() or self.metrics.exists() or self.last.exists() or self.final.exists()
 
-    def check_free(self, *, resume: bool, overwrite: bool) -> None:
-        """Raise UserError unless this folder may be written: free, or a run that is to be resumed or overwritten."""
+    def check_free(self, *, resume: bool, overwrite: bool, locked: bool = False) -> None:
+        """Raise UserError unless this folder may be written: free, or a run that is to be resumed or overwritten, which nobody
+        trains. `locked`: this process holds its lock."""
         try:
             held = self.holds_run()
             whole = self.last.exists() or bool(self.epoch_checkpoints()) or self.final.exists()
@@ -70,8 +71,9 @@ class RunDir:
             raise UserError(
                 f"{self.path} cannot be read: {(error.strerror or str(error)).lower()}; choose another --output-dir"
             ) from error
-        if held and not resume and not overwrite:
+        if not locked:
             self.refuse_second()
+        if held and not resume and not overwrite:
             raise UserError(
                 f"{self.path} already holds a run; continue it with --resume, replace it with --overwrite, "
                 "or choose another --output-dir"
@@ -128,8 +130,8 @@ class RunDir:
         return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
     def refuse_second(self) -> None:
-        """Raise UserError while another process trains here."""
-        if self.is_live():
+        """Raise UserError while another process trains here. Not for one that holds the lock."""
+        if self._held():
             raise UserError(self._taken)
 
     @property
@@ -159,7 +161,11 @@ class RunDir:
         return lock
 
     def is_live(self) -> bool:
-        """Whether a process holds the lock of this folder now."""
+        """Whether a process holds the lock of this folder now, or may hold it."""
+        return self._held() is not False
+
+    def _held(self) -> bool | None:
+        """Whether a process holds the lock, this one too; None where that cannot be told."""
         if not (self.path / ".lock").exists():
             return False
         from filelock import FileLock, Timeout
@@ -167,8 +173,10 @@ class RunDir:
         try:
             with FileLock(self.path / ".lock", timeout=0):
                 return False
-        except (Timeout, OSError):
+        except Timeout:
             return True
+        except OSError:
+            return None
 
     def prune(self, keep: int) -> None:
         """Delete all but the newest `keep` epoch checkpoints; 0 keeps all."""

@@ -290,7 +290,7 @@ class Trainer:
         if self.resumed_from:
             self.run.check_unchanged(self._seen)
         elif not self.overwrite:
-            self.run.check_free(resume=False, overwrite=False)
+            self.run.check_free(resume=False, overwrite=False, locked=True)
         self.run.take_requests()  # what an earlier process left unanswered is not meant for this one
         if self.overwrite:
             self.run.clear()

@@ -101,6 +101,25 @@ async def test_a_successor_begins_when_the_job_before_is_closed_and_only_the_las
         assert not app.jobs.running("race")
 
 
+async def test_a_job_that_is_stopped_while_it_waits_says_that_it_ended() -> None:
+    app, first, last = Listener(), Numbers(), Numbers()
+    held = threading.Event()
+
+    def see(item: int) -> int:
+        held.wait(60)
+        return item
+
+    async with app.run_test() as pilot:
+        app.jobs.start("race", first, app, see)
+        await until(pilot, lambda: first.pulled > 0)
+        waiting = app.jobs.replace("race", last, app)
+        app.jobs.stop("race")
+        assert waiting.stopping and app.jobs.running("race") and not app.jobs.busy("race")
+        held.set()
+        await until(pilot, lambda: bool(app.ends))
+        assert [end.job for end in app.ends] == [waiting] and last.pulled <= 1 and not app.jobs.running("race")
+
+
 async def test_all_are_stopped_with_those_that_wait() -> None:
     app, first, last = Listener(), Numbers(), Numbers()
     async with app.run_test() as pilot:
@@ -176,6 +195,9 @@ async def test_what_a_job_said_last_is_not_heard_once_its_successor_has_started(
         before = app.jobs.start("train", Numbers(3, UserError("torn")), app, lambda item: -item)
         assert before is not None and before.thread is not None
         before.thread.join()  # its messages wait, as the event loop is here
+        assert not before.stopping
+        app.jobs.stop("train")
+        assert before.stopping and not app.jobs.running("train")
         app.jobs.start("train", Numbers(5), app)
         app.jobs.start("sample", Numbers(7), app)
         await until(pilot, lambda: len(app.ends) == 2)

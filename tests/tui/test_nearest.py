@@ -63,7 +63,7 @@ async def test_the_sample_under_the_cursor_stands_beside_real_images(place: Path
         await until(pilot, lambda: isinstance(pilot.app.screen, SampleScreen))
 
 
-async def test_a_panel_that_is_opened_while_the_one_before_still_searches_finds_too(
+async def test_a_panel_that_is_opened_while_the_one_before_still_searches_finds_behind_it(
     place: Path,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -82,8 +82,10 @@ async def test_a_panel_that_is_opened_while_the_one_before_still_searches_finds_
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, SampleScreen))
         await pilot.press("i")
-        await opened(pilot)
+        await until(pilot, lambda: isinstance(pilot.app.screen, Nearest))
+        assert pilot.app.screen.shown is None  # type: ignore[attr-defined]
         held.set()
+        await opened(pilot)
 
 
 async def test_a_planted_copy_is_found_by_pixels_and_by_features(place: Path) -> None:  # noqa: F811

@@ -83,7 +83,8 @@ def _checked_config(options: argparse.Namespace) -> TrainConfig:
     root = user_path(fields["data_dir"]) if "data_dir" in fields else None
     run_dir = RunDir(fields.get("output_dir", TrainConfig.output_dir))
     if options.resume:
-        run_dir.check_free(resume=True, overwrite=False)
+        if is_first():
+            run_dir.check_free(resume=True, overwrite=False)
         from core.runs.resume import saved_config
 
         # A resume needs no flag but --output-dir: the rest is the run's own.

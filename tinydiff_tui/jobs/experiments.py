@@ -218,7 +218,7 @@ def _shown(seed: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def prediction(seed: int) -> Iterator[Scene | Outcome]:
     """The x_0 that the network predicts, of digits it has never seen, and its mean squared error at ten values of t."""
-    model, device = the_model(), choose_compute().device
+    model, compute = the_model(), choose_compute()
     clean, noise, _ = _shown(seed)
     denoise = model.diffusion.denoiser(model.network)
     errors: list[float] = []
@@ -226,8 +226,8 @@ def prediction(seed: int) -> Iterator[Scene | Outcome]:
     scene = None
     for t in GRID:
         x_t = model.diffusion.q_sample(clean, torch.full((MEASURED,), t), noise)
-        with torch.inference_mode(), choose_compute().autocast():
-            predicted = denoise(x_t.to(device), t).x0.float().cpu()
+        with torch.inference_mode(), compute.autocast():
+            predicted = denoise(x_t.to(compute.device), t).x0.float().cpu()
         errors.append(power(predicted - clean))
         seen.append((x_t[:1], predicted[:1]))
         blank = [torch.zeros_like(clean[:1])] * (len(GRID) - len(seen))

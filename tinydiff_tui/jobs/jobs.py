@@ -163,8 +163,9 @@ class Jobs:
             return self._jobs.get(name)
 
     def stop(self, name: str) -> None:
-        """Ask a job to stop; its JobFinished comes when its iterator is closed."""
-        if job := self.get(name):
+        """Ask a job to stop; its JobFinished comes when its iterator is closed. One that has ended, whose end nobody has looked at
+        yet, is stopping by then too."""
+        if job := self._newest.get(name):
             job.stop()
 
     def stop_all(self, seconds: float = 60) -> None:

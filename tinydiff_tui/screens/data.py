@@ -115,7 +115,7 @@ class DataScreen(ModeScreen):
             return self.has_class("-asking") or self.has_class("-zoomed")
         if action == "more":
             return self.has_class("-low")
-        return action != "cancel" or self.app.jobs.running("download")
+        return action != "cancel" or self.app.jobs.busy("download")
 
     @property
     def browser(self) -> Browser:
@@ -173,6 +173,8 @@ class DataScreen(ModeScreen):
             self.say(sentence)
 
     def action_folder(self) -> None:
+        if not self.query("#folder"):
+            return  # in the moment of the first paint
         self.add_class("-asking")
         self.refresh_bindings()
         self.set_focus(self.query_one("#folder"))  # at once: the words come right behind the key
@@ -289,7 +291,7 @@ class DataScreen(ModeScreen):
         if info is None or info.status != "can be downloaded":
             self.say(f"{name} needs no download; enter opens it")
             return
-        if not self.app.engine_ready or self.app.jobs.running("download"):
+        if not self.app.engine_ready or self.app.jobs.busy("download"):
             return
         self.download_name, self.download_started = name, time.monotonic()
         root = self.app.data_dir
@@ -299,7 +301,7 @@ class DataScreen(ModeScreen):
 
             return download(name, root)
 
-        self.app.jobs.start("download", fetch, self, lambda p: Downloading(p.file, p.done, p.total))
+        self.app.jobs.replace("download", fetch, self, lambda p: Downloading(p.file, p.done, p.total))
         self._tell(f"downloading {name} …  X cancels")
         self.refresh_bindings()
 

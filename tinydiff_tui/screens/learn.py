@@ -77,9 +77,8 @@ class LearnScreen(ModeScreen):
         self.seed = 0
         self.chosen = 0
         self.outcome: Outcome | None = None
-        self.wanted: tuple[str, int, bool] | None = None
-        """Lesson, seed, and whether it is to be run (or what stands before it to be shown); None when nothing is to be made."""
-        """What the job that runs makes."""
+        self.wanted: bool | None = None
+        """Whether the lesson is to be run, or what stands before it to be shown; None when nothing is to be made."""
 
     @property
     def lesson(self) -> Lesson:
@@ -120,7 +119,7 @@ class LearnScreen(ModeScreen):
     @property
     def running(self) -> bool:
         """Whether the lesson is run now."""
-        return self.wanted is not None and self.wanted[2]
+        return bool(self.wanted) and self.app.jobs.busy("learn")
 
     # --- which lesson
 
@@ -215,7 +214,7 @@ class LearnScreen(ModeScreen):
         """Have the lesson run, or what stands before it shown; what is made now is stopped first."""
         if not self.app.engine_ready:
             return
-        self.wanted = (self.lesson.name, self.seed, run)
+        self.wanted = run
         self.query_one("#pictures", Box).state = "running" if run else ""
         lesson, seed = self.lesson, self.seed
         self.app.jobs.replace("learn", lambda: lesson.run(seed) if run else lesson.before(seed), self)
@@ -228,7 +227,7 @@ class LearnScreen(ModeScreen):
     def on_job_finished(self, message: JobFinished) -> None:
         if message.name != "learn":
             return
-        ran, self.wanted = self.running, None
+        ran, self.wanted = self.wanted, None
         end, box = message.snapshot, self.query_one("#pictures", Box)
         box.state = ""
         if isinstance(end, Outcome):

@@ -78,7 +78,6 @@ class NoiseScreen(ModeScreen):
         super().__init__()
         self.add_class("-none", update=False)
         self.opened: OpenedSet | None = None
-        self._opening = ""
         self.noising: Noising | None = None
         self.schedule = next(iter(SCHEDULES))
         self.index = 0
@@ -141,13 +140,19 @@ class NoiseScreen(ModeScreen):
         if self.is_current:  # else it is opened as one comes here
             self._open()
 
+    @property
+    def _current(self) -> bool:
+        """Whether the chosen data set is the one that is shown."""
+        return self.opened is not None and self.opened.name == self.app.dataset
+
     def _open(self) -> None:
         name, root = self.app.dataset, self.app.data_dir
-        current = self.opened is not None and self.opened.name == name
-        if current or not self.app.engine_ready or self.app.jobs.running("noise"):
+        if not self.app.engine_ready:
             return
-        self._opening = name
-        self.app.jobs.start("noise", lambda: opening(name, root), self)
+        if self._current:
+            self.app.jobs.stop("noise")  # another one was chosen for a moment
+            return
+        self.app.jobs.replace("noise", lambda: opening(name, root), self)
         if self.opened is None:
             self._say_empty(f"opening {name} …")
         else:
@@ -158,9 +163,8 @@ class NoiseScreen(ModeScreen):
             self._learn(cast("Learned", message.snapshot))
         if message.name != "noise":
             return
-        if self._opening != self.app.dataset:  # another one was chosen meanwhile, perhaps that which is shown
+        if self._current:  # it was chosen again meanwhile
             self.say("")
-            self._open()
         elif message.error and self.opened is None:
             self._say_empty(message.error)
         elif message.error:

@@ -111,6 +111,8 @@ class PlayScreen(ModeScreen):
     def _was_read(self, error: str | None, facts: "ModelFacts | None") -> None:
         if error:
             self.say(error)
+            if self.facts is not None:
+                self.path = self.facts.path  # the model of what is drawn is still the one before
             for name in ("#plane", "#canvas"):
                 self.query_one(name, PictureBox).say(for_app(error))
         if facts is not None:

@@ -174,7 +174,7 @@ class Draw(Part):
         if message.name == "draw picture":
             self._take_picture(cast("tuple[Path, Pixels] | None", message.snapshot))
         elif self.in_sight:
-            self._work()  # it was stopped as the mode was left, and is here again
+            self._work()  # something may have been asked for as it ended
 
     # --- drawing
 

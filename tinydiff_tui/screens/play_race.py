@@ -350,7 +350,7 @@ class Race(Part):
             if self.standing is None:
                 box.show(np.zeros((0, 1, 1, 1), dtype=np.uint8))
                 box.figures = ""
-                box.say("reading the model …" if self.app.jobs.running("race") else "⏎ starts the race")
+                box.say("reading the model …" if self.app.jobs.busy("race") else "⏎ starts the race")
         for place, each in enumerate(self.settings):
             known = self.facts is not None and self.facts.guides
             guided = "" if not known else " · guidance " + ("default" if each.guidance < 0 else f"{each.guidance:g}")
@@ -379,7 +379,7 @@ class Race(Part):
 
     def action_save(self, ending: str) -> None:
         path = self.file("race", ending)
-        if self.standing is None or path is None or self.app.jobs.running("race"):
+        if self.standing is None or path is None or self.app.jobs.busy("race"):
             return
         from tinydiff_tui.jobs.racing import save_race
 

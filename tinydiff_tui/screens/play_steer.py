@@ -143,7 +143,7 @@ class Steer(Part):
             self._asked = None
             self.say(message.error)
         if self.in_sight:
-            self._work()  # it was stopped as the mode was left, and is here again
+            self._work()  # something may have been asked for as it ended
 
     # --- moving
 

@@ -63,7 +63,7 @@ class RunActions(ModeScreen):
     @property
     def drawing(self) -> bool:
         """Whether the same noises are being drawn."""
-        return self.app.jobs.running("same noises")
+        return self.app.jobs.busy("same noises")
 
     def look(self) -> None:
         """Read the runs again."""
@@ -118,7 +118,7 @@ class RunActions(ModeScreen):
 
     def action_compare(self) -> None:
         """Draw the same noises by the runs that are compared; other ones when these are there already."""
-        if self.app.jobs.busy("same noises") or not self._ready(self.action_compare):
+        if self.drawing or not self._ready(self.action_compare):
             return
         from tinydiff_tui.jobs.comparing import Comparing, Contestant
 
@@ -138,7 +138,7 @@ class RunActions(ModeScreen):
 
         if (comparison := self.comparison) is not None:
             path = unused(self.app.cwd, f"same_noises_seed_{comparison.seed}", ".png")
-            self.app.jobs.start("sheet", lambda: save_sheet(path, comparison), self)
+            self.app.jobs.replace("sheet", lambda: save_sheet(path, comparison), self)
 
     def action_note(self) -> None:
         row = self.chosen

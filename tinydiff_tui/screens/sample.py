@@ -106,6 +106,7 @@ class SampleScreen(ModelScreen):
     def model_read(self, error: str) -> None:
         self._show_state("")
         if error:
+            self.eager = False
             self.trajectory.box("pictures").say(for_app(error))
         elif self.eager:
             self.call_after_refresh(self.action_generate)
@@ -132,7 +133,7 @@ class SampleScreen(ModelScreen):
             self._drawing_ended(message.error, cast("Drawn | None", snapshot))
 
     def _drawing_ended(self, error: str | None, drawn: "Drawn | None") -> None:
-        if self.drawn_from is None or (drawn is not None and drawn.path != self.drawn_from):
+        if self.drawn_from is None:
             return  # another checkpoint was chosen meanwhile
         if drawn is not None:
             self._take(drawn)
@@ -253,7 +254,7 @@ class SampleScreen(ModelScreen):
         """Stop and Leave are there only when there is something to stop or to leave."""
         if not self.is_mounted:
             return True
-        works = {"cancel": self.app.jobs.running("sample"), "leave_field": self.focused is not None}
+        works = {"cancel": self.app.jobs.busy("sample"), "leave_field": self.focused is not None}
         return works.get(action, True)
 
     def on_click(self, event: events.Click) -> None:
@@ -284,7 +285,7 @@ class SampleScreen(ModelScreen):
         except UserError as error:
             said = str(error)
         self.query_one("#folded", Static).update(f"a options · {printable(said)}")
-        if self.drawn is None and self.facts is not None and not self.app.jobs.running("sample"):
+        if self.drawn is None and self.facts is not None and not self.app.jobs.busy("sample"):
             self.trajectory.box("pictures").say(f"g draws {said}")
 
     def _show_state(self, state: str) -> None:

@@ -193,11 +193,11 @@ class TrainScreen(ModeScreen):
 
     def begin(self, config: TrainConfig, *, resume: bool = False, overwrite: bool = False) -> None:
         """Start the one training job."""
+        if self._trains():
+            return
         self.query_one(PlanBox).rest()
         training = Training(config, resume=resume, overwrite=overwrite)
-        if self.app.jobs.start("train", lambda: iter(training), self, training.snapshot, training.rests, PACE) is None:
-            self.notify("a training runs already; stop it first (X)", severity="warning")
-            return
+        self.app.jobs.start("train", lambda: iter(training), self, training.snapshot, training.rests, PACE)
         self.training, self.config, self.view, self.outcome = training, config, None, ""
         self.app.remember_run(Path(config.output_dir))
         self.query_one(TrainForm).say("")
@@ -207,6 +207,14 @@ class TrainScreen(ModeScreen):
         self.add_class("-running")
         self.set_focus(None)
         self.refresh_bindings()
+
+    def _trains(self) -> bool:
+        """Whether a run is trained here, which is said then."""
+        if self.app.jobs.busy("train"):
+            self.notify("a training runs already; stop it first (X)", severity="warning")
+        elif self.app.jobs.running("train"):
+            self.notify("the training before is still being stopped; try again in a moment", severity="warning")
+        return self.app.jobs.running("train")
 
     def detach(self, config: TrainConfig, *, resume: bool = False, overwrite: bool = False) -> None:
         """Start the run in a process of its own; Runs follows it."""
@@ -230,8 +238,7 @@ class TrainScreen(ModeScreen):
 
     def resume_run(self, folder: Path) -> None:
         """Continue the run in a folder; a finished one goes to the form, where its epochs can be raised."""
-        if self.app.jobs.running("train"):
-            self.notify("a training runs already; stop it first (X)", severity="warning")
+        if self._trains():
             return
         try:
             run = read_run(folder)
@@ -254,8 +261,7 @@ class TrainScreen(ModeScreen):
 
     def distil(self, checkpoint: Path) -> None:
         """Fill the form with a run that distils a model, for a person to start."""
-        if self.app.jobs.running("train"):
-            self.notify("a training runs already; stop it first (X)", severity="warning")
+        if self._trains():
             return
         self.action_new_run()
         near = checkpoint.relative_to(self.app.cwd) if checkpoint.is_relative_to(self.app.cwd) else checkpoint

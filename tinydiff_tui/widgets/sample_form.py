@@ -111,7 +111,8 @@ class SampleForm(Form):
             options.insert(0, (str(Path(*chosen.parts[-3:])), chosen))
         self._names = {path: printable(name) for name, path in options}
         select = self.query_one("#checkpoint", Select)
-        select.set_options([(plain(name), path) for name, path in options])
+        with self.prevent(Select.Changed) if options else contextlib.nullcontext():  # that the choice was empty for a moment
+            select.set_options([(plain(name), path) for name, path in options])
         if options:
             select.value = chosen if chosen is not None else options[0][1]
 

@@ -72,8 +72,8 @@ class TrainForm(Box):
     def __init__(self) -> None:
         super().__init__(title="Recipe")
         self.resolved: dict[str, str] = {}
-        self.failure = ""
         """What defaults come to here that only a measurement tells, by field."""
+        self.failure = ""
 
     def compose(self) -> ComposeResult:
         yield Presets()

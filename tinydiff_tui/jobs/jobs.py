@@ -163,8 +163,8 @@ class Jobs:
             return self._jobs.get(name)
 
     def stop(self, name: str) -> None:
-        """Ask a job to stop; its JobFinished comes when its iterator is closed. One that has ended, whose end nobody has looked at
-        yet, is stopping by then too."""
+        """Ask a job to stop; its JobFinished comes when its iterator is closed. Where it has ended, and its end still waits to be
+        looked at, it is stopping by then too."""
         if job := self._newest.get(name):
             job.stop()
 

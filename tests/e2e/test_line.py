@@ -42,6 +42,7 @@ def test_the_app_survives_the_raw_line(seed: int, tmp_path: Path) -> None:
             app.send("\x1b")
             listen(app, 0.3)
         while "New run" not in app.text:  # right behind an escape it is another key
+            assert app.process.poll() is None, app.crash
             app.send("5")
             listen(app, 1)
         app.send("?")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import OptionList, Static
 
@@ -97,6 +98,16 @@ async def test_the_palette_runs_a_binding(tmp_path: Path) -> None:
         await until(pilot, lambda: first_found(pilot).startswith("Explain"))
         await pilot.press("down", "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, Explain))
+
+
+async def test_enter_held_on_a_command_runs_it_once(tmp_path: Path) -> None:
+    async with at_mode("data", tmp_path) as pilot:
+        await pilot.press("ctrl+p", *"choose a theme")
+        await until(pilot, lambda: first_found(pilot).startswith("Choose"))
+        for _ in range(30):
+            pilot.app.post_message(Key("enter", "\r"))
+        await until(pilot, lambda: first_found(pilot).startswith("ansi-dark"))
+        assert len(pilot.app.screen_stack) == 2
 
 
 async def test_the_jump_says_when_there_is_nothing_to_jump_to(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from textual import on
 from textual.await_complete import AwaitComplete
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.events import Mount
+from textual.widgets import Input, OptionList
 
 from tinydiff_tui.screens.once import Once
 
@@ -24,6 +26,14 @@ class Palette(Once, CommandPalette):
     def on_screen_resume(self) -> None:
         if self._late:
             self.dismiss()
+
+    @on(Input.Submitted)
+    @on(OptionList.OptionSelected)
+    def _run_once(self, event: Input.Submitted | OptionList.OptionSelected) -> None:
+        """Textual would run the chosen command again for every enter that reaches the palette on its way out."""
+        if self is not self.app.screen:
+            event.stop()
+            event.prevent_default()
 
     def dismiss(self, result: None = None) -> AwaitComplete:
         """Close it, and end its search: that would fail without its list."""
